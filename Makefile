@@ -1,0 +1,38 @@
+# The commands of a working day. `make` alone lists them.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench fuzz check
+
+VENV := $(CURDIR)/target/interop-venv
+FUZZ_SECONDS ?= 60
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: ## install what is missing (apt-get; asks sudo where not root)
+	@.ci/install packages
+
+demo: setup ## back up a real chat archive, lose the device, restore from the 64 digits
+	cargo build --release --locked -p coffer-client-cli
+	deploy/demo.sh
+
+# COFFER_TEST_PYTHON is the Python that has what tests/interop imports; without it tests use python3.
+test: export COFFER_TEST_PYTHON := $(VENV)/bin/python
+test: setup $(VENV)/.ready ## all tests
+	@.ci/install nextest
+	cargo nextest run --workspace --locked $(if $(CI),--profile ci)
+
+$(VENV)/.ready: tests/interop/requirements.txt | setup
+	python3 -m venv --clear $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+bench: setup ## figures beside restic, borg and rustic (BENCH_ARGS="--quick")
+	cargo build --release --locked -p coffer-client-cli
+	python3 benches/peers.py $(BENCH_ARGS)
+
+fuzz: setup ## every fuzz target for FUZZ_SECONDS each (TARGET=name for one)
+	cargo xtask fuzz --seconds $(FUZZ_SECONDS) $(TARGET)
+
+check: ## format, lints, arrows: the fast part of CI
+	@.ci/run --fast

@@ -1,0 +1,134 @@
+//! The command line: what can be typed.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand};
+use coffer_archive::Receipt;
+
+use crate::commands::{backup, completions, init, key, ls, man, protect, restore, snapshots, status, verify};
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::{self, Exit};
+
+const ABOUT: &str = "End-to-end encrypted chat backups";
+
+const LONG_ABOUT: &str = "\
+End-to-end encrypted chat backups.
+
+Whoever stores the archive learns nothing of what is in it. A random key opens it: this device keeps that key, and you \
+keep it on paper, as 64 digits, for the day the device is gone.";
+
+const EXAMPLES: &str = "\
+Examples:
+  coffer init /mnt/disk/backups     make an archive, and its key on this device
+  coffer protect recovery-key       show the 64 digits to write down
+  coffer backup ~/chats             back up a folder
+  coffer restore --to ~/restored    get everything back";
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "coffer",
+    version,
+    about = ABOUT,
+    long_about = LONG_ABOUT,
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{}", exit::help()),
+    styles = STYLES,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command takes. None of them carries a secret: what stands in argv, every process can read.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Where this device keeps its configuration, its key and its memory of the archive
+    /// [default: "coffer" in the platform's folder for data]
+    #[arg(long, value_name = "DIR", global = true, env = "COFFER_HOME", hide_env_values = true)]
+    pub(crate) home: Option<PathBuf>,
+
+    /// Use the archive at this address instead of the device's own
+    #[arg(long, value_name = "URL", global = true, env = "COFFER_ARCHIVE", hide_env_values = true)]
+    pub(crate) archive: Option<String>,
+
+    /// Open the archive with the recovery key in this file; "-" reads it from standard input
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) recovery_key_file: Option<PathBuf>,
+
+    /// Refuse an archive that lacks the snapshot with this receipt (`coffer status` shows it)
+    #[arg(long, value_name = "RECEIPT", global = true, value_parser = parse_receipt)]
+    pub(crate) receipt: Option<Receipt>,
+
+    /// Accept an archive that is older than what this device, or the receipt, knows of it
+    #[arg(long, global = true)]
+    pub(crate) allow_rollback: bool,
+
+    /// Print results and errors as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Print only what was asked for, warnings and errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(init::Args),
+    Protect(protect::Args),
+    Backup(backup::Args),
+    Snapshots(snapshots::Args),
+    Ls(ls::Args),
+    Restore(restore::Args),
+    Verify(verify::Args),
+    Key(key::Args),
+    Status(status::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+impl Command {
+    pub(crate) fn run(&self, context: &Context) -> Result<Exit, Error> {
+        match self {
+            Self::Init(args) => init::run(args, context),
+            Self::Protect(args) => protect::run(args, context),
+            Self::Backup(args) => backup::run(args, context),
+            Self::Snapshots(args) => snapshots::run(args, context),
+            Self::Ls(args) => ls::run(args, context),
+            Self::Restore(args) => restore::run(args, context),
+            Self::Verify(args) => verify::run(args, context),
+            Self::Key(args) => key::run(args, context),
+            Self::Status(args) => status::run(args, context),
+            Self::Completions(args) => completions::run(args),
+            Self::Man(args) => man::run(args),
+        }
+    }
+}
+
+fn parse_receipt(text: &str) -> Result<Receipt, &'static str> {
+    Receipt::parse(text).ok_or("a receipt looks like 17-3f9a-b2c1-44d0")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_does_not_contradict_itself() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,116 @@
+//! `coffer init`: makes an archive, or takes part in one.
+
+use coffer_archive::{Archive, Destination, Error as ArchiveError};
+use coffer_keys::{ArchiveId, BackupKey, RandomnessError};
+
+use crate::config::{Config, Protection};
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::key_store::{Choice, KeyPlace};
+use crate::opening::{self, Found};
+use crate::output::SetUp;
+
+const EXAMPLES: &str = "\
+Examples:
+  coffer init /mnt/disk/backups          make an archive in a folder
+  coffer init --join /mnt/disk/backups   take part in one; asks for the 64 digits";
+
+/// Make an archive and its key, or take part in an archive that is there
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Where the archive is to lie: a folder, as a path or as fs:///path
+    url: String,
+
+    /// Where this device keeps the key
+    #[arg(long, value_enum, value_name = "WHERE", default_value_t = Choice::Auto)]
+    key_store: Choice,
+
+    /// Take part in the archive that lies there; it is opened with the 64 digits, from a prompt or
+    /// --recovery-key-file
+    #[arg(long)]
+    join: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
+    let unfinished = Config::read(&context.home)?;
+    match &unfinished {
+        Some(config) if config.archive_id().is_some() => {
+            let (url, home) = (config.archive_url.clone(), context.home.folder().to_owned());
+            return Err(Error::AlreadySetUp { url, home });
+        }
+        Some(_) => {}
+        // Nothing says what this key is for, so it must not be overwritten.
+        None if context.home.key_file().exists() => {
+            return Err(Error::KeyLeftBehind { path: context.home.key_file() });
+        }
+        None => {}
+    }
+    let (config, snapshots) =
+        if args.join { join(args, context)? } else { make(args, context, unfinished).map(|config| (config, 0))? };
+    context.output.summary(&SetUp {
+        archive_url: config.archive_url.clone(),
+        archive_id: config.archive_id().map(|id| id.to_string()).unwrap_or_default(),
+        joined: args.join,
+        key_place: config.key_store.shown(&context.home).to_string(),
+        snapshots,
+    })?;
+    if !config.is_protected() {
+        context.output.hint("if this device is lost, so is the key: run `coffer protect recovery-key` next");
+    }
+    Ok(Exit::Done)
+}
+
+fn make(args: &Args, context: &Context, unfinished: Option<Config>) -> Result<Config, Error> {
+    let destination = Destination::from_url(&args.url)?;
+    match Archive::identify(&destination) {
+        Err(ArchiveError::NoArchive { .. }) => {}
+        Err(error) => return Err(error.into()),
+        Ok(id) => return finish_interrupted(context, Found { destination, id }, unfinished),
+    }
+    let key = BackupKey::generate().map_err(|RandomnessError { .. }| ArchiveError::Randomness)?;
+    let config = begin(args, context, destination.url(), &key)?;
+    let id = Archive::init(destination, &key)?;
+    finish(context, config, id)
+}
+
+/// There is an archive. If an interrupted run of this command made it, its key is here; then all is well.
+fn finish_interrupted(context: &Context, found: Found, unfinished: Option<Config>) -> Result<Config, Error> {
+    let url = found.destination.url().to_owned();
+    let exists = Error::Archive(ArchiveError::ArchiveExists { url: url.clone() });
+    let Some(config) = unfinished.filter(|config| config.archive_url == url) else {
+        return Err(exists);
+    };
+    let Ok(key) = config.key_store.load(&context.home) else {
+        return Err(exists);
+    };
+    match Archive::open(found.destination, &key, context.open_options(found.id)?) {
+        Ok(_) => finish(context, config, found.id),
+        Err(ArchiveError::WrongKey) => Err(exists),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn join(args: &Args, context: &Context) -> Result<(Config, usize), Error> {
+    let found = opening::identify(&args.url)?;
+    let (archive, key) = opening::open_with_recovery_key(context, &found)?;
+    let mut config = begin(args, context, archive.url(), &key)?;
+    // Whoever typed the digits, or had them in a file, has them.
+    config.protect(Protection::RecoveryKey);
+    Ok((finish(context, config, found.id)?, archive.snapshots().len()))
+}
+
+/// First what is about to happen, then the key: an interruption leaves a key that the configuration explains.
+fn begin(args: &Args, context: &Context, url: &str, key: &BackupKey) -> Result<Config, Error> {
+    let config = Config::begin(url, KeyPlace::choose(args.key_store)?);
+    config.write(&context.home)?;
+    config.key_store.keep(key, &context.home)?;
+    Ok(config)
+}
+
+fn finish(context: &Context, mut config: Config, id: ArchiveId) -> Result<Config, Error> {
+    config.finish(id);
+    config.write(&context.home)?;
+    Ok(config)
+}

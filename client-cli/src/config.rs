@@ -1,0 +1,166 @@
+//! `config.json`: which archive this device takes part in, and where it keeps the key.
+
+use std::fs;
+use std::io;
+
+use coffer_keys::ArchiveId;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::home::Home;
+use crate::key_store::KeyPlace;
+
+/// The version that this program writes, and the newest that it reads.
+const VERSION: u32 = 1;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    version: u32,
+    /// Without credentials.
+    pub(crate) archive_url: String,
+    /// 32 digits. None while `coffer init` is under way: it is written before the archive is made, so that an
+    /// interrupted run leaves no archive whose key is lost.
+    archive_id: Option<String>,
+    pub(crate) key_store: KeyPlace,
+    /// The ways in which the key survives the loss of this device.
+    pub(crate) protected_by: Vec<Protection>,
+    /// RFC 3339.
+    pub(crate) created: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Protection {
+    RecoveryKey,
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+impl Config {
+    /// A configuration whose archive is yet to be made, or opened for the first time.
+    pub(crate) fn begin(archive_url: &str, key_store: KeyPlace) -> Self {
+        Self {
+            version: VERSION,
+            archive_url: archive_url.to_owned(),
+            archive_id: None,
+            key_store,
+            protected_by: Vec::new(),
+            created: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        }
+    }
+
+    pub(crate) fn finish(&mut self, id: ArchiveId) {
+        self.archive_id = Some(id.to_string());
+    }
+
+    /// The archive's id; None while `coffer init` has not come to its end.
+    pub(crate) fn archive_id(&self) -> Option<ArchiveId> {
+        ArchiveId::parse(self.archive_id.as_deref()?)
+    }
+
+    pub(crate) fn is_protected(&self) -> bool {
+        !self.protected_by.is_empty()
+    }
+
+    pub(crate) fn protect(&mut self, by: Protection) {
+        if !self.protected_by.contains(&by) {
+            self.protected_by.push(by);
+        }
+    }
+
+    pub(crate) fn read(home: &Home) -> Result<Option<Self>, Error> {
+        let path = home.config_file();
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(Error::File { action: "read", path, source }),
+        };
+        Self::parse(&text).map(Some).map_err(|refused| match refused {
+            Refused::TooNew(found) => Error::ConfigTooNew { path, found, supported: VERSION },
+            Refused::Broken(why) => Error::ConfigBroken { path, why },
+        })
+    }
+
+    pub(crate) fn write(&self, home: &Home) -> Result<(), Error> {
+        let path = home.config_file();
+        let unwritable = |error: serde_json::Error| Error::ConfigBroken { path: path.clone(), why: error.to_string() };
+        let mut text = serde_json::to_vec_pretty(self).map_err(unwritable)?;
+        text.push(b'\n');
+        home.write(&path, &text)
+    }
+
+    fn parse(text: &[u8]) -> Result<Self, Refused> {
+        // The version first: what a later one looks like cannot be known.
+        let Versioned { version } = serde_json::from_slice(text)?;
+        match version {
+            VERSION => {}
+            0 => return Err(Refused::Broken("there is no version 0".to_owned())),
+            later => return Err(Refused::TooNew(later)),
+        }
+        let config: Self = serde_json::from_slice(text)?;
+        match &config.archive_id {
+            Some(id) if ArchiveId::parse(id).is_none() => {
+                Err(Refused::Broken("archive_id has not 32 digits 0-9a-f".to_owned()))
+            }
+            _ => Ok(config),
+        }
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Refused {
+    TooNew(u32),
+    Broken(String),
+}
+
+impl From<serde_json::Error> for Refused {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::{Config, KeyPlace, Protection, Refused};
+
+    const TEXT: &str = r#"{
+        "version": 1,
+        "archive_url": "fs:///backups",
+        "archive_id": "000102030405060708090a0b0c0d0e0f",
+        "key_store": {"kind": "file"},
+        "protected_by": ["recovery-key"],
+        "created": "2026-07-01T12:00:00Z"
+    }"#;
+
+    #[test]
+    fn reads_a_configuration() {
+        let config = Config::parse(TEXT.as_bytes()).unwrap();
+        assert_eq!(config.archive_url, "fs:///backups");
+        assert_eq!(config.archive_id().unwrap().as_bytes()[15], 15);
+        assert_eq!(config.key_store, KeyPlace::File);
+        assert_eq!(config.protected_by, [Protection::RecoveryKey]);
+    }
+
+    #[test]
+    fn refuses_a_later_version_whatever_else_it_holds() {
+        let text = br#"{"version": 2, "archives": []}"#;
+        assert_eq!(Config::parse(text).unwrap_err(), Refused::TooNew(2));
+    }
+
+    #[test]
+    fn refuses_a_field_that_it_does_not_know() {
+        let text = TEXT.replacen("\"created\"", "\"note\": \"\", \"created\"", 1);
+        assert!(matches!(Config::parse(text.as_bytes()), Err(Refused::Broken(_))));
+    }
+
+    #[test]
+    fn refuses_an_archive_id_that_is_none() {
+        let text = TEXT.replacen("000102", "00010z", 1);
+        assert!(matches!(Config::parse(text.as_bytes()), Err(Refused::Broken(_))));
+    }
+}

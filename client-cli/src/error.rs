@@ -1,0 +1,107 @@
+//! Everything that can end a command, and what the person can do about it.
+
+mod archive;
+mod hint;
+
+use std::io;
+use std::path::PathBuf;
+
+use coffer_keys::{ArchiveId, RecoveryKeyError, Typo};
+
+use crate::exit::Exit;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Archive(#[from] coffer_archive::Error),
+    #[error("this recovery key does not open the archive")]
+    WrongRecoveryKey { typo: Option<Typo> },
+    #[error("{origin} is not a recovery key: {why}")]
+    NotARecoveryKey { origin: String, why: RecoveryKeyError },
+    #[error("this device holds no key for the archive at {url}")]
+    NoKey { url: String },
+    #[error("this device's key is missing from {place}")]
+    KeyMissing { place: String },
+    #[error("{place} does not hold a key: {why}")]
+    KeyBroken { place: String, why: RecoveryKeyError },
+    #[error("others on this machine may read the key in {} (mode {mode:03o})", path.display())]
+    KeyReadableByOthers { path: PathBuf, mode: u32 },
+    #[error("{} holds a key, and no configuration says of which archive", path.display())]
+    KeyLeftBehind { path: PathBuf },
+    #[error("the platform's key store cannot be used: {reason}")]
+    PlatformStore { reason: String },
+    #[error("no archive is set up in {}", home.display())]
+    NoArchiveConfigured { home: PathBuf },
+    #[error("this device has an archive already: {url}")]
+    AlreadySetUp { url: String, home: PathBuf },
+    #[error("another archive lies at {url}: {found} instead of {expected}")]
+    OtherArchive { url: String, found: ArchiveId, expected: ArchiveId },
+    #[error("cannot use {}: {why}", path.display())]
+    ConfigBroken { path: PathBuf, why: String },
+    #[error("{} has version {found}; this program reads up to version {supported}", path.display())]
+    ConfigTooNew { path: PathBuf, found: u32, supported: u32 },
+    #[error("cannot tell where this platform keeps a program's data")]
+    NoHome,
+    #[error("cannot {action} {}: {source}", path.display())]
+    File { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot write the output: {0}")]
+    Output(#[source] io::Error),
+}
+
+impl Error {
+    /// The name of this error for programs. Like the exit code, it stays what it is.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Archive(error) => archive::kind(error),
+            Self::WrongRecoveryKey { .. } => "wrong-key",
+            Self::NotARecoveryKey { .. } => "not-a-recovery-key",
+            Self::NoKey { .. } => "no-key",
+            Self::KeyMissing { .. } => "key-missing",
+            Self::KeyBroken { .. } => "key-broken",
+            Self::KeyReadableByOthers { .. } => "key-readable-by-others",
+            Self::KeyLeftBehind { .. } => "key-left-behind",
+            Self::PlatformStore { .. } => "platform-key-store",
+            Self::NoArchiveConfigured { .. } => "not-set-up",
+            Self::AlreadySetUp { .. } => "already-set-up",
+            Self::OtherArchive { .. } => "other-archive",
+            Self::ConfigBroken { .. } => "configuration",
+            Self::ConfigTooNew { .. } => "configuration-too-new",
+            Self::NoHome => "no-home",
+            Self::File { .. } => "file",
+            Self::Output(_) => "output",
+        }
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Archive(error) => archive::exit(error),
+            Self::WrongRecoveryKey { .. }
+            | Self::NotARecoveryKey { .. }
+            | Self::NoKey { .. }
+            | Self::KeyMissing { .. }
+            | Self::KeyBroken { .. } => Exit::WrongKey,
+            Self::NoArchiveConfigured { .. } | Self::OtherArchive { .. } => Exit::NoArchive,
+            Self::AlreadySetUp { .. } => Exit::ArchiveExists,
+            Self::ConfigTooNew { .. } => Exit::TooNew,
+            // `coffer ls | head` is no failure.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::KeyReadableByOthers { .. }
+            | Self::KeyLeftBehind { .. }
+            | Self::PlatformStore { .. }
+            | Self::ConfigBroken { .. }
+            | Self::NoHome
+            | Self::File { .. }
+            | Self::Output(_) => Exit::Failed,
+        }
+    }
+
+    /// Whether nobody is to hear of it: who closed the pipe knows.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// What to do next, in one sentence, if there is anything to be said.
+    pub(crate) fn hint(&self) -> Option<String> {
+        hint::of(self)
+    }
+}

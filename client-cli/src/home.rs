@@ -1,0 +1,62 @@
+//! The folder in which this device keeps what it needs: `config.json`, perhaps `key`, and `archives/<id>/`.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use coffer_keys::ArchiveId;
+
+use crate::error::Error;
+
+#[derive(Debug)]
+pub(crate) struct Home(PathBuf);
+
+impl Home {
+    /// The home that was asked for, or else the platform's place for it. It need not exist yet.
+    pub(crate) fn find(asked: Option<&Path>) -> Result<Self, Error> {
+        let folder = match asked {
+            Some(folder) => folder.to_owned(),
+            None => dirs::data_dir().ok_or(Error::NoHome)?.join("coffer"),
+        };
+        let absolute = std::path::absolute(&folder);
+        absolute.map(Self).map_err(|source| Error::File { action: "find", path: folder, source })
+    }
+
+    pub(crate) fn config_file(&self) -> PathBuf {
+        self.0.join("config.json")
+    }
+
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.0.join("key")
+    }
+
+    /// The folder for what the device remembers of one archive.
+    pub(crate) fn memory(&self, id: ArchiveId) -> PathBuf {
+        self.0.join("archives").join(id.to_string())
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    /// Replaces a file of the home, for the owner's eyes only, so that a crash leaves either the old content or the
+    /// new. It is on the disk when this returns.
+    pub(crate) fn write(&self, path: &Path, content: &[u8]) -> Result<(), Error> {
+        let write = || -> io::Result<()> {
+            DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+            let temporary = path.with_extension("new");
+            // What an interrupted run left may have any mode, and opening it would keep that.
+            match fs::remove_file(&temporary) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+            file.write_all(content)?;
+            file.sync_all()?;
+            fs::rename(&temporary, path)?;
+            File::open(&self.0)?.sync_all()
+        };
+        write().map_err(|source| Error::File { action: "write", path: path.to_owned(), source })
+    }
+}

@@ -1,0 +1,38 @@
+//! `coffer`: end-to-end encrypted chat backups, from the command line.
+//!
+//! Each command is one file in `commands`, with its arguments and its `run`. What a command says goes through
+//! `output`, how it fails is in `error`, and what the shell learns of it in `exit`.
+
+mod cli;
+mod commands;
+mod config;
+mod context;
+mod error;
+mod exit;
+mod home;
+mod key_store;
+mod opening;
+mod output;
+mod progress;
+mod recovery_key;
+mod secret_text;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::Cli;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.global.json, cli.global.quiet);
+    let done = Context::new(cli.global, output).and_then(|context| cli.command.run(&context));
+    let exit = done.unwrap_or_else(|error| {
+        output.error(&error);
+        error.exit()
+    });
+    Exit::into(exit)
+}

@@ -1,0 +1,149 @@
+//! Everything that the program says. Results go to standard output, all else to standard error, so that a result can
+//! be piped on while a person still sees the warnings.
+
+mod archived;
+mod done;
+mod error;
+mod listing;
+mod secret;
+mod status;
+mod text;
+mod time;
+
+pub(crate) use archived::{LockRecord, ProblemRecord, SnapshotRecord, Snapshots};
+pub(crate) use done::{BackedUp, Restored, SetUp, Verified};
+pub(crate) use listing::Listing;
+pub(crate) use secret::ShownKey;
+pub(crate) use status::{ArchiveStatus, DeviceStatus, Status};
+
+use std::fmt::{self, Display};
+use std::io::{self, Write as _};
+
+use clap::builder::styling::{AnsiColor, Style};
+use coffer_archive::Problem;
+use serde::Serialize;
+
+use self::error::ErrorRecord;
+use self::text::Clean;
+use crate::error::Error;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const NOTE: Style = AnsiColor::Cyan.on_default().bold();
+
+/// What may be said, and in which form.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    json: bool,
+    quiet: bool,
+}
+
+impl Output {
+    pub(crate) const fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet }
+    }
+
+    pub(crate) const fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Whether a person reads along and wants to.
+    pub(crate) const fn is_for_people(self) -> bool {
+        !self.json && !self.quiet
+    }
+
+    /// What was asked for: JSON for programs, lines for people.
+    pub(crate) fn show<R: Serialize + Display>(self, record: &R) -> Result<(), Error> {
+        let mut stdout = anstream::stdout().lock();
+        let written = if self.json {
+            serde_json::to_writer(&mut stdout, record).map_err(io::Error::from).and_then(|()| writeln!(stdout))
+        } else {
+            write!(stdout, "{record}")
+        };
+        written.and_then(|()| stdout.flush()).map_err(Error::Output)
+    }
+
+    /// What was done. `--quiet` leaves it out, but not what `--json` promises.
+    pub(crate) fn summary<R: Serialize + Display>(self, record: &R) -> Result<(), Error> {
+        if self.quiet && !self.json { Ok(()) } else { self.show(record) }
+    }
+
+    /// What ended the command, and what to do next.
+    pub(crate) fn error(self, error: &Error) {
+        if error.is_silent() {
+            return;
+        }
+        if self.json {
+            let record = serde_json::to_string(&ErrorRecord::of(error)).unwrap_or_default();
+            say(format_args!("{record}"));
+            return;
+        }
+        labelled(ERROR, "error", &error.to_string());
+        if let Some(hint) = error.hint() {
+            labelled(NOTE, "hint", &hint);
+        }
+    }
+
+    /// What the person should know, though the command goes on.
+    pub(crate) fn warning(self, text: &str) {
+        if !self.json {
+            labelled(WARNING, "warning", text);
+        }
+    }
+
+    /// What to do about a warning.
+    pub(crate) fn hint(self, text: &str) {
+        if !self.json {
+            labelled(NOTE, "hint", text);
+        }
+    }
+
+    /// What a person may like to know.
+    pub(crate) fn note(self, text: &str) {
+        if self.is_for_people() {
+            labelled(NOTE, "note", text);
+        }
+    }
+
+    /// Each of the things that an operation passed over. In JSON they are part of the result.
+    pub(crate) fn problems(self, problems: &[Problem]) {
+        for problem in problems {
+            self.warning(&described(problem));
+        }
+    }
+
+    /// See [`note`](Self::note).
+    pub(crate) fn notes(self, notes: &[Problem]) {
+        for note in notes {
+            self.note(&described(note));
+        }
+    }
+
+    /// Explains to a person what stands on standard output.
+    pub(crate) fn explain(self, text: &str) {
+        if self.is_for_people() {
+            say(format_args!("{text}"));
+        }
+    }
+
+    /// Asks; the answer is typed on the same line.
+    pub(crate) fn prompt(self, text: &str) {
+        let mut stderr = anstream::stderr().lock();
+        // Where standard error is closed, nobody waits for a prompt.
+        let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
+    }
+}
+
+fn described(problem: &Problem) -> String {
+    format!("{}: {}", problem.path.display(), problem.what)
+}
+
+fn labelled(style: Style, label: &str, text: &str) {
+    // File names may hold anything, commands to the terminal included.
+    say(format_args!("{style}{label}:{style:#} {}", Clean(text)));
+}
+
+fn say(line: fmt::Arguments<'_>) {
+    // There is nowhere left to report that standard error cannot be written.
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
+}

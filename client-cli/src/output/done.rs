@@ -1,0 +1,161 @@
+//! What a command did.
+
+use std::fmt;
+use std::path::Path;
+
+use coffer_archive::{BackupReport, RestoreReport, VerifyReport};
+use indicatif::{DecimalBytes, HumanCount};
+use serde::Serialize;
+
+use super::archived::{ProblemRecord, SnapshotRecord};
+use super::text::{Clean, CleanPath, PathField};
+
+/// `coffer init`.
+#[derive(Debug, Serialize)]
+pub(crate) struct SetUp {
+    pub(crate) archive_url: String,
+    pub(crate) archive_id: String,
+    /// Whether the archive was there already.
+    pub(crate) joined: bool,
+    pub(crate) key_place: String,
+    pub(crate) snapshots: usize,
+}
+
+impl fmt::Display for SetUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = Clean(&self.archive_url);
+        if self.joined {
+            writeln!(f, "this device takes part in the archive at {url}, which holds {} snapshots", self.snapshots)?;
+        } else {
+            writeln!(f, "made an archive at {url}")?;
+        }
+        writeln!(f, "its key is kept in {}", Clean(&self.key_place))
+    }
+}
+
+/// `coffer backup`.
+#[derive(Debug, Serialize)]
+pub(crate) struct BackedUp {
+    snapshot: SnapshotRecord,
+    files_new: u64,
+    files_changed: u64,
+    files_unchanged: u64,
+    bytes_read: u64,
+    bytes_stored: u64,
+    /// Whether the key would survive the loss of this device.
+    key_protected: bool,
+    problems: Vec<ProblemRecord>,
+    notes: Vec<ProblemRecord>,
+}
+
+impl BackedUp {
+    pub(crate) fn of(report: &BackupReport, key_protected: bool) -> Self {
+        Self {
+            snapshot: SnapshotRecord::of(&report.snapshot),
+            files_new: report.files_new,
+            files_changed: report.files_changed,
+            files_unchanged: report.files_unchanged,
+            bytes_read: report.bytes_read,
+            bytes_stored: report.bytes_stored,
+            key_protected,
+            problems: ProblemRecord::all(&report.problems),
+            notes: ProblemRecord::all(&report.notes),
+        }
+    }
+}
+
+impl fmt::Display for BackedUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "snapshot {}: {}", self.snapshot.number(), self.snapshot.contents())?;
+        let [new, changed, unchanged] = [self.files_new, self.files_changed, self.files_unchanged].map(HumanCount);
+        let [read, stored] = [self.bytes_read, self.bytes_stored].map(DecimalBytes);
+        writeln!(f, "{new} new, {changed} changed, {unchanged} unchanged; {read} read, {stored} stored")
+    }
+}
+
+/// `coffer restore`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Restored {
+    snapshot: u64,
+    target: PathField,
+    files: u64,
+    bytes: u64,
+    files_already_there: u64,
+    /// Files, or parts of folders, that damage cost.
+    damaged: u64,
+    /// Paths that were left as they are because something else is there.
+    conflicts: u64,
+    problems: Vec<ProblemRecord>,
+    #[serde(skip)]
+    target_for_people: String,
+}
+
+impl Restored {
+    pub(crate) fn of(report: &RestoreReport, snapshot: u64, target: &Path) -> Self {
+        Self {
+            snapshot,
+            target: PathField::of(target),
+            files: report.files,
+            bytes: report.bytes,
+            files_already_there: report.files_already_there,
+            damaged: report.damaged,
+            conflicts: report.conflicts,
+            problems: ProblemRecord::all(&report.problems),
+            target_for_people: CleanPath(target).to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Restored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (files, bytes) = (HumanCount(self.files), DecimalBytes(self.bytes));
+        let (snapshot, target) = (self.snapshot, &self.target_for_people);
+        write!(f, "restored {files} files, {bytes}, of snapshot {snapshot} to {target}")?;
+        match self.files_already_there {
+            0 => writeln!(f),
+            already => writeln!(f, "; {} were there already", HumanCount(already)),
+        }
+    }
+}
+
+/// `coffer verify`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Verified {
+    snapshots: u64,
+    packs: u64,
+    chunks: u64,
+    bytes_read: u64,
+    read_data: bool,
+    problems: Vec<ProblemRecord>,
+    notes: Vec<ProblemRecord>,
+}
+
+impl Verified {
+    pub(crate) fn of(report: &VerifyReport, read_data: bool) -> Self {
+        Self {
+            snapshots: report.snapshots,
+            packs: report.packs,
+            chunks: report.chunks,
+            bytes_read: report.bytes_read,
+            read_data,
+            problems: ProblemRecord::all(&report.problems),
+            notes: ProblemRecord::all(&report.notes),
+        }
+    }
+}
+
+impl fmt::Display for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [snapshots, packs, chunks] = [self.snapshots, self.packs, self.chunks].map(HumanCount);
+        write!(f, "looked at {snapshots} snapshots, {packs} packs and {chunks} chunks")?;
+        if self.read_data {
+            write!(f, ", reading {}", DecimalBytes(self.bytes_read))?;
+        }
+        match (self.problems.len(), self.read_data) {
+            (0, true) => writeln!(f, ": all is whole"),
+            (0, false) => writeln!(f, ": nothing is missing (--read-data checks every byte)"),
+            (1, _) => writeln!(f, ": 1 problem"),
+            (count, _) => writeln!(f, ": {count} problems"),
+        }
+    }
+}

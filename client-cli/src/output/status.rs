@@ -1,0 +1,92 @@
+//! `coffer status`.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::archived::{LockRecord, ProblemRecord, SnapshotRecord};
+use super::text::Clean;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Status {
+    pub(crate) device: Option<DeviceStatus>,
+    /// Absent when the archive could not be opened; the error says why.
+    pub(crate) archive: Option<ArchiveStatus>,
+}
+
+/// What this device knows by itself.
+#[derive(Debug, Serialize)]
+pub(crate) struct DeviceStatus {
+    pub(crate) home: String,
+    pub(crate) archive_url: String,
+    pub(crate) archive_id: String,
+    pub(crate) key_place: String,
+    pub(crate) protected_by: Vec<&'static str>,
+    /// The newest snapshot that it has seen.
+    pub(crate) remembered_receipt: Option<String>,
+}
+
+/// What the archive says.
+#[derive(Debug, Serialize)]
+pub(crate) struct ArchiveStatus {
+    pub(crate) url: String,
+    pub(crate) id: String,
+    pub(crate) snapshots: usize,
+    pub(crate) newest: Option<SnapshotRecord>,
+    pub(crate) damaged_snapshots: Vec<ProblemRecord>,
+    pub(crate) other_runs: Vec<LockRecord>,
+}
+
+const RECEIPT: &str = "\
+Write the receipt down. On a new device, `--receipt` with it refuses an archive from before that snapshot,
+should somebody put an older copy in its place.";
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = self.device.as_ref().map(|device| device.archive_id.as_str());
+        if let Some(device) = &self.device {
+            device.fmt(f)?;
+        }
+        let Some(archive) = &self.archive else { return Ok(()) };
+        if own != Some(archive.id.as_str()) {
+            line(f, "archive", &archive.url)?;
+            line(f, "archive id", &archive.id)?;
+            line(f, "key", "not on this device")?;
+        }
+        archive.fmt(f)
+    }
+}
+
+impl fmt::Display for DeviceStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        line(f, "archive", &self.archive_url)?;
+        line(f, "archive id", &self.archive_id)?;
+        line(f, "key", &self.key_place)?;
+        match self.protected_by.as_slice() {
+            [] => line(f, "protected by", "nothing yet: run `coffer protect recovery-key`")?,
+            ways => line(f, "protected by", &ways.join(", "))?,
+        }
+        line(f, "last seen", self.remembered_receipt.as_deref().unwrap_or("no snapshot yet"))
+    }
+}
+
+impl fmt::Display for ArchiveStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        line(f, "snapshots", &self.snapshots.to_string())?;
+        if let Some(newest) = &self.newest {
+            line(f, "newest", &format!("{}, {}", newest.number(), newest.when_and_where()))?;
+            line(f, "receipt", newest.receipt())?;
+        }
+        if !self.damaged_snapshots.is_empty() {
+            line(f, "damaged", &format!("{} snapshots do not open", self.damaged_snapshots.len()))?;
+        }
+        for run in &self.other_runs {
+            line(f, "other run", &run.to_string())?;
+        }
+        if self.newest.is_some() { writeln!(f, "\n{RECEIPT}") } else { Ok(()) }
+    }
+}
+
+fn line(f: &mut fmt::Formatter<'_>, name: &str, value: &str) -> fmt::Result {
+    writeln!(f, "{:<14}{}", format!("{name}:"), Clean(value))
+}

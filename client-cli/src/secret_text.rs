@@ -1,0 +1,43 @@
+//! Reading a secret without leaving copies of it behind.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+
+use zeroize::Zeroizing;
+
+/// Bytes; a key takes 80. Whatever is longer is no key, and need not be read.
+const LONGEST: usize = 4096;
+
+/// All of a small file. It is read without a buffer in between, which would keep its copy.
+pub(crate) fn read(file: &mut File) -> io::Result<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new(vec![0; LONGEST]);
+    let mut len = 0;
+    while len < LONGEST {
+        match read_some(file, &mut bytes[len..])? {
+            0 => break,
+            read => len += read,
+        }
+    }
+    text(&bytes[..len])
+}
+
+/// What one `read` gives: on a terminal, a line. Empty at the end of the input.
+pub(crate) fn read_line(terminal: &mut File) -> io::Result<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new(vec![0; LONGEST]);
+    let len = read_some(terminal, &mut bytes)?;
+    text(&bytes[..len])
+}
+
+fn read_some(file: &mut File, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match file.read(into) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> io::Result<Zeroizing<String>> {
+    let text = std::str::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not a text"));
+    Ok(Zeroizing::new(text?.to_owned()))
+}

@@ -1,0 +1,441 @@
+//! An archive: where it lies, its keys, its snapshots; and what can be done with it.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use coffer_keys::{ArchiveId, BackupKey, RecoveryKey, Typo};
+use sha2::{Digest as _, Sha256};
+
+use crate::backup::{BackupOptions, Findings, Walk};
+use crate::chunker::Chunker;
+use crate::destination::Destination;
+use crate::device::{DeviceMemory, Head, Receipt};
+use crate::envelope::{Keyring, ObjectType, open_object, seal_object};
+use crate::error::{Damage, DestinationErrorKind, Error};
+use crate::header::{self, Header};
+use crate::id::ObjectName;
+use crate::index::IdSet;
+use crate::list;
+use crate::lock::{self, Lock};
+use crate::pipeline;
+use crate::report::{BackupReport, Problem, Progress, RestoreReport, VerifyReport};
+use crate::restore::{RestoreOptions, Restorer};
+use crate::roots::Roots;
+use crate::snapshot::Snapshot;
+use crate::store::{self, ChunkStore, LoadedIndex};
+use crate::target::TargetFolder;
+use crate::tree::{Node, NodeKind, Time};
+use crate::verify;
+
+/// Files of interrupted writes are removed once they are older than this, seconds.
+const LEFTOVER_AGE: u64 = 24 * 3600;
+
+/// How to open an archive.
+#[derive(Debug, Default)]
+pub struct OpenOptions {
+    /// What this device remembers of the archive.
+    pub memory: Option<DeviceMemory>,
+    /// A receipt that the user wrote down.
+    pub expected: Option<Receipt>,
+    /// Whether an archive that lacks what is remembered is opened all the same, and the memory corrected.
+    pub allow_rollback: bool,
+}
+
+/// An open archive.
+#[derive(Debug)]
+pub struct Archive {
+    destination: Destination,
+    header: Vec<u8>,
+    ring: Keyring,
+    memory: Option<DeviceMemory>,
+    snapshots: Vec<Snapshot>,
+    damaged: Vec<Problem>,
+}
+
+impl Archive {
+    /// Makes a new archive, sealed under `key`.
+    ///
+    /// # Errors
+    /// `ArchiveExists` when there is one at the destination already; `Destination` when it cannot be written.
+    pub fn init(destination: Destination, key: &BackupKey) -> Result<ArchiveId, Error> {
+        if destination.exists(header::PATH)? {
+            return Err(Error::ArchiveExists { url: destination.url().to_owned() });
+        }
+        destination.prepare()?;
+        let (header, _) = Header::generate(key)?;
+        destination.write(header::PATH, header.encode())?;
+        Ok(header.archive)
+    }
+
+    /// Which archive lies there. Reads the clear header only: nothing is proved by it.
+    ///
+    /// # Errors
+    /// `NoArchive`, `Damaged`, `FormatTooNew`, `Destination`.
+    pub fn identify(destination: &Destination) -> Result<ArchiveId, Error> {
+        Ok(Header::parse(&read_header(destination)?)?.archive)
+    }
+
+    /// After `WrongKey`: the slip of the pen that turns what was typed into the archive's key, if there is one.
+    ///
+    /// # Errors
+    /// As [`Archive::identify`].
+    pub fn locate_typo(destination: &Destination, typed: &RecoveryKey) -> Result<Option<Typo>, Error> {
+        let header = Header::parse(&read_header(destination)?)?;
+        Ok(typed.near_misses().find(|(_, key)| header.unlock(key).is_ok()).map(|(typo, _)| typo))
+    }
+
+    /// Opens an archive and loads its list of snapshots.
+    ///
+    /// # Errors
+    /// `WrongKey`; `Rollback` when it lacks the newest snapshot that the device or the receipt remembers; `Damaged`
+    /// when the header is, or when a snapshot is and the remembered one may be it; `NoArchive`, `FormatTooNew`,
+    /// `Destination`, `Device`.
+    pub fn open(destination: Destination, key: &BackupKey, options: OpenOptions) -> Result<Self, Error> {
+        let header = read_header(&destination)?;
+        let ring = Header::parse(&header)?.unlock(key)?;
+        let OpenOptions { memory, expected, allow_rollback } = options;
+        let mut archive = Self { destination, header, ring, memory, snapshots: Vec::new(), damaged: Vec::new() };
+        archive.load_snapshots()?;
+        if !allow_rollback {
+            archive.refuse_rollback(expected)?;
+        }
+        archive.remember_newest(allow_rollback)?;
+        Ok(archive)
+    }
+
+    fn load_snapshots(&mut self) -> Result<(), Error> {
+        for name in store::list_objects(&self.destination, ObjectType::Snapshot)? {
+            match read_snapshot(&self.destination, &self.ring, &name) {
+                Ok(snapshot) => self.snapshots.push(snapshot),
+                Err(error) if error.is_damage() => {
+                    let path = ObjectType::Snapshot.path(&name).into();
+                    self.damaged.push(Problem { path, what: error.to_string() });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.snapshots.sort_by_key(|snapshot| (snapshot.head.number, snapshot.head.hash));
+        Ok(())
+    }
+
+    fn refuse_rollback(&self, expected: Option<Receipt>) -> Result<(), Error> {
+        let remembered = match &self.memory {
+            Some(memory) => memory.head()?,
+            None => None,
+        };
+        let newest = self.snapshots.last().map(|snapshot| snapshot.head.receipt());
+        let lacks_head = remembered.filter(|head| !self.snapshots.iter().any(|snapshot| snapshot.head == *head));
+        let lacks_receipt =
+            expected.filter(|receipt| !self.snapshots.iter().any(|snapshot| receipt.matches(&snapshot.head)));
+        let Some(remembered) = lacks_head.map(|head| head.receipt()).or(lacks_receipt) else { return Ok(()) };
+        match self.damaged.first() {
+            // It may be this very one: damage is the likelier, and the more useful, answer.
+            Some(damaged) => Err(Error::damaged(damaged.path.to_string_lossy(), Damage::Tag)),
+            None => Err(Error::Rollback { remembered, newest }),
+        }
+    }
+
+    /// Remembers the newest snapshot; an older one than before only if that is allowed.
+    fn remember_newest(&self, allow_older: bool) -> Result<(), Error> {
+        let (Some(memory), Some(newest)) = (&self.memory, self.snapshots.last()) else { return Ok(()) };
+        let remembered = if allow_older { None } else { memory.head()? };
+        if remembered.is_none_or(|head| head.number < newest.head.number) {
+            memory.remember(&newest.head)?;
+        }
+        Ok(())
+    }
+
+    /// The archive's id.
+    pub const fn id(&self) -> ArchiveId {
+        self.ring.archive
+    }
+
+    /// Where it lies, without credentials.
+    pub fn url(&self) -> &str {
+        self.destination.url()
+    }
+
+    /// All snapshots that can be opened, oldest first.
+    pub fn snapshots(&self) -> &[Snapshot] {
+        &self.snapshots
+    }
+
+    /// Snapshot objects that cannot.
+    pub fn damaged_snapshots(&self) -> &[Problem] {
+        &self.damaged
+    }
+
+    /// The snapshot that goes by `which`: `latest`, a number, or the first four or more digits of a name.
+    ///
+    /// # Errors
+    /// `NoSnapshot` for the latest of none; `NoSuchSnapshot` for none, or several. `latest` is `Damaged` when a
+    /// snapshot object is: it may be the latest.
+    pub fn snapshot(&self, which: &str) -> Result<&Snapshot, Error> {
+        if which == "latest" {
+            if let Some(damaged) = self.damaged.first() {
+                return Err(Error::damaged(damaged.path.to_string_lossy(), Damage::Tag));
+            }
+            return self.snapshots.last().ok_or(Error::NoSnapshot);
+        }
+        let number = which.parse::<u64>().ok();
+        let by_name = |snapshot: &&Snapshot| which.len() >= 4 && snapshot.name.to_string().starts_with(which);
+        let by_number = |snapshot: &&Snapshot| Some(snapshot.head.number) == number;
+        let mut found: Vec<_> = self.snapshots.iter().filter(by_number).collect();
+        if found.is_empty() {
+            found = self.snapshots.iter().filter(by_name).collect();
+        }
+        match found[..] {
+            [snapshot] => Ok(snapshot),
+            [] => Err(Error::NoSuchSnapshot(format!("there is no snapshot {which}"))),
+            _ => Err(Error::NoSuchSnapshot(format!("{} snapshots are called {which}: give the name", found.len()))),
+        }
+    }
+
+    /// Makes a snapshot of the sources.
+    ///
+    /// # Errors
+    /// `Source` and `BadSource` for sources that do not exist; `Destination` when it fails. What was stored by then
+    /// is found and used by the next run. Files that cannot be read are problems in the report, not errors.
+    pub fn backup(&mut self, options: &BackupOptions, progress: &Progress) -> Result<BackupReport, Error> {
+        let roots = Roots::resolve(&options.sources)?;
+        let started = Time::now();
+        self.destination.sweep_temporary(LEFTOVER_AGE);
+        lock::withdraw_dead(&self.destination, &self.locks()?, &options.host);
+        let lock = lock::announce(&self.destination, &self.ring, &options.host, "backup")?;
+        let made = self.make_snapshot(&roots, options, started, progress);
+        // Whatever went wrong comes first; a lock that stays is withdrawn by the next run.
+        let withdrawn = lock::withdraw(&self.destination, &lock);
+        let report = made?;
+        withdrawn?;
+        Ok(report)
+    }
+
+    fn make_snapshot(
+        &mut self,
+        roots: &Roots,
+        options: &BackupOptions,
+        started: Time,
+        progress: &Progress,
+    ) -> Result<BackupReport, Error> {
+        let LoadedIndex { index, unindexed, missing, problems } = store::load_index(&self.destination, &self.ring)?;
+        let same = |snapshot: &&Snapshot| snapshot.base == roots.base && snapshot.sources == roots.sources;
+        let previous = self.snapshots.iter().rev().find(same);
+        if let Some(previous) = previous {
+            progress.expect(previous.totals.files, previous.totals.bytes);
+        }
+        let store = ChunkStore::new(&self.destination, &self.ring, index);
+        let missing: IdSet<ObjectName> = missing.into_iter().collect();
+        let chunker = Chunker::new(self.ring.keys.chunker.derive_gear());
+        let scratch = self.scratch();
+        let ((root, mut findings), stored) = pipeline::run(&store, &missing, unindexed, |sink| {
+            let mut walk = Walk {
+                sink,
+                store: &store,
+                chunker: &chunker,
+                progress,
+                previous_started: previous.map(|snapshot| snapshot.started),
+                own_folder: self.destination.folder_metadata().map(|metadata| (metadata.dev(), metadata.ino())),
+                scratch,
+                findings: Findings::default(),
+                filesystems: Vec::new(),
+                buffer: Vec::new(),
+            };
+            let root = walk.folder(&roots.base, &roots.selection(), previous.map(|snapshot| &snapshot.root))?;
+            Ok((root, walk.findings))
+        })?;
+        findings.notes.extend(problems);
+        let (snapshot, len) = self.commit(roots, options, started, (root, &findings))?;
+        self.snapshots.push(snapshot.clone());
+        self.remember_newest(false)?;
+        Ok(findings.into_report(snapshot, stored.bytes + len))
+    }
+
+    /// Writes the snapshot object: the moment at which the backup exists. Returns its length too.
+    fn commit(
+        &self,
+        roots: &Roots,
+        options: &BackupOptions,
+        started: Time,
+        (root, findings): (crate::content::Content, &Findings),
+    ) -> Result<(Snapshot, u64), Error> {
+        // Another disk may have taken the place of the one that the packs went to.
+        if read_header(&self.destination)? != self.header {
+            return Err(gone(self.destination.url()));
+        }
+        let previous = self.snapshots.last().map(|snapshot| snapshot.head);
+        let name = ObjectName::generate()?;
+        let mut snapshot = Snapshot {
+            name,
+            head: Head { number: previous.map_or(1, |head| head.number + 1), hash: [0; 32] },
+            previous,
+            host: options.host.clone(),
+            started,
+            finished: Time::now(),
+            base: roots.base.clone(),
+            sources: roots.sources.clone(),
+            totals: findings.totals,
+            problems: findings.problems.len() as u64,
+            root,
+        };
+        let object = seal_object(&self.ring, ObjectType::Snapshot, &name, &snapshot.encode())?;
+        snapshot.head.hash = Sha256::digest(&object).into();
+        let len = object.len() as u64;
+        self.destination.write(&ObjectType::Snapshot.path(&name), object)?;
+        Ok((snapshot, len))
+    }
+
+    fn scratch(&self) -> std::path::PathBuf {
+        let elsewhere = || std::env::temp_dir().join(format!("coffer-{}", std::process::id()));
+        self.memory.as_ref().map_or_else(elsewhere, DeviceMemory::scratch)
+    }
+
+    /// Restores a snapshot, or the paths of it that the options name.
+    ///
+    /// # Errors
+    /// `NotInSnapshot` before anything is written; `Target` when the target folder cannot be used; `Destination` when
+    /// it fails. Damage and refusals to single files are problems in the report, not errors.
+    pub fn restore(
+        &self,
+        snapshot: &Snapshot,
+        options: &RestoreOptions,
+        progress: &Progress,
+    ) -> Result<RestoreReport, Error> {
+        let store = self.chunk_store()?;
+        let selection = list::select(&store, snapshot, &options.paths)?;
+        if options.paths.is_empty() {
+            progress.expect(snapshot.totals.files, snapshot.totals.bytes);
+        }
+        let unusable = |source| Error::Target { path: options.target.clone(), source };
+        let target = TargetFolder::root(&options.target).map_err(unusable)?;
+        Restorer::new(&store, options.force, progress).run(target, &snapshot.root, &selection)
+    }
+
+    /// Visits the entries of a folder in a snapshot (or the one file that `path` is), with their paths relative to
+    /// the snapshot's base. Parts that are damaged are returned.
+    ///
+    /// # Errors
+    /// `NotInSnapshot`, `Destination`.
+    pub fn list(
+        &self,
+        snapshot: &Snapshot,
+        path: Option<&Path>,
+        recursive: bool,
+        visit: &mut dyn FnMut(&Path, &Node),
+    ) -> Result<Vec<Problem>, Error> {
+        let store = self.chunk_store()?;
+        let mut problems = Vec::new();
+        let found = match path {
+            Some(path) => list::find(&store, snapshot, path)?.map(|node| (path, node)),
+            None => None,
+        };
+        let (path, content) = match &found {
+            None => (Path::new(""), &snapshot.root),
+            Some((path, Node { kind: NodeKind::Directory { content }, .. })) => {
+                (path.strip_prefix(&snapshot.base).unwrap_or(path), content)
+            }
+            Some((path, node)) => {
+                visit(path.strip_prefix(&snapshot.base).unwrap_or(path), node);
+                return Ok(problems);
+            }
+        };
+        list::walk(&store, (path, content), recursive, visit, &mut problems)?;
+        Ok(problems)
+    }
+
+    /// Checks that every object opens and that every chunk needed is there; with `read_data`, that every byte is.
+    ///
+    /// # Errors
+    /// `Destination` when it fails. Damage is problems in the report, not an error.
+    pub fn verify(&self, read_data: bool, progress: &Progress) -> Result<VerifyReport, Error> {
+        let mut report = VerifyReport { problems: self.damaged.clone(), ..VerifyReport::default() };
+        let LoadedIndex { index, unindexed, problems, .. } = store::load_index(&self.destination, &self.ring)?;
+        report.problems.extend(problems);
+        for pack in &unindexed {
+            let path = ObjectType::Pack.path(&pack.name).into();
+            report.notes.push(Problem { path, what: "no index names it: the next backup will".to_owned() });
+        }
+        let store = ChunkStore::new(&self.destination, &self.ring, index);
+        let bad = verify::verify_packs(&store, read_data, progress, &mut report)?;
+        self.verify_chain(&mut report);
+        self.verify_locks(&mut report)?;
+        let mut trees = verify::TreeCheck::new(&store, bad, &mut report);
+        self.snapshots.iter().try_for_each(|snapshot| trees.snapshot(snapshot))?;
+        Ok(report)
+    }
+
+    fn verify_chain(&self, report: &mut VerifyReport) {
+        for snapshot in &self.snapshots {
+            let is_there = |head: &Head| self.snapshots.iter().any(|other| other.head == *head);
+            if let Some(previous) = snapshot.previous.filter(|head| !is_there(head)) {
+                let path = ObjectType::Snapshot.path(&snapshot.name).into();
+                let what = format!("{}: {}", Damage::PreviousMissing, previous.receipt());
+                report.problems.push(Problem { path, what });
+            }
+        }
+    }
+
+    fn verify_locks(&self, report: &mut VerifyReport) -> Result<(), Error> {
+        for name in store::list_objects(&self.destination, ObjectType::Lock)? {
+            let path = ObjectType::Lock.path(&name).into();
+            match lock::read(&self.destination, &self.ring, &name) {
+                Ok(lock) => {
+                    let what = format!("{} on {} is running, or was interrupted", lock.operation, lock.host);
+                    report.notes.push(Problem { path, what });
+                }
+                // It ended a moment ago.
+                Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) => {}
+                Err(error) if error.is_damage() => report.problems.push(Problem { path, what: error.to_string() }),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs that have announced themselves and not ended; damaged locks are left out (verify names them).
+    ///
+    /// # Errors
+    /// `Destination` when it fails.
+    pub fn locks(&self) -> Result<Vec<Lock>, Error> {
+        let mut locks = Vec::new();
+        for name in store::list_objects(&self.destination, ObjectType::Lock)? {
+            match lock::read(&self.destination, &self.ring, &name) {
+                Ok(lock) => locks.push(lock),
+                Err(error) if error.is_damage() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(locks)
+    }
+
+    fn chunk_store(&self) -> Result<ChunkStore<'_>, Error> {
+        let index = store::load_index(&self.destination, &self.ring)?.index;
+        Ok(ChunkStore::new(&self.destination, &self.ring, index))
+    }
+}
+
+fn read_header(destination: &Destination) -> Result<Vec<u8>, Error> {
+    let missing = || Error::NoArchive { url: destination.url().to_owned() };
+    if !destination.is_there() {
+        return Err(missing());
+    }
+    destination.read(header::PATH).map_err(|error| match error {
+        Error::Destination { kind: DestinationErrorKind::NotFound, .. } => missing(),
+        other => other,
+    })
+}
+
+fn read_snapshot(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<Snapshot, Error> {
+    let path = ObjectType::Snapshot.path(name);
+    let object = destination.read(&path)?;
+    let content = open_object(ring, ObjectType::Snapshot, name, &object)?;
+    Snapshot::decode(*name, Sha256::digest(&object).into(), &content).map_err(|error| Error::damaged(path, error))
+}
+
+fn gone(url: &str) -> Error {
+    Error::Destination {
+        kind: DestinationErrorKind::Unavailable,
+        action: "write",
+        object: url.to_owned(),
+        reason: "the archive that was there when the backup began is not there any more".to_owned(),
+    }
+}

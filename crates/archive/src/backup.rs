@@ -1,0 +1,289 @@
+//! Backing up: the walk over the sources. What is unchanged since the previous snapshot is not read again.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::chunker::Chunker;
+use crate::content::Content;
+use crate::error::Error;
+use crate::folder::{Entries, FolderWriter};
+use crate::pipeline::Sink;
+use crate::report::{BackupReport, Problem, Progress};
+use crate::roots::Selection;
+use crate::snapshot::{Snapshot, Totals};
+use crate::source;
+use crate::sqlite;
+use crate::store::ChunkStore;
+use crate::tree::{MAX_NODE, Node, NodeKind, Time};
+
+/// A file whose inode changed less than this before a snapshot began may have changed again within the same tick of
+/// the file system's clock: it is read again. Nanoseconds.
+const TICK: u32 = 20_000_000;
+
+/// What to back up.
+#[derive(Debug, Clone)]
+pub struct BackupOptions {
+    /// Files and folders; links among these very paths are followed.
+    pub sources: Vec<PathBuf>,
+    /// The name of this device, kept in the snapshot.
+    pub host: String,
+}
+
+/// What the walk counts and notes.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) totals: Totals,
+    pub(crate) files_new: u64,
+    pub(crate) files_changed: u64,
+    pub(crate) files_unchanged: u64,
+    pub(crate) bytes_read: u64,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) notes: Vec<Problem>,
+}
+
+impl Findings {
+    pub(crate) fn problem(&mut self, path: &Path, what: impl ToString) {
+        self.problems.push(Problem { path: path.to_owned(), what: what.to_string() });
+    }
+
+    pub(crate) fn note(&mut self, path: &Path, what: impl ToString) {
+        self.notes.push(Problem { path: path.to_owned(), what: what.to_string() });
+    }
+
+    pub(crate) fn into_report(self, snapshot: Snapshot, bytes_stored: u64) -> BackupReport {
+        BackupReport {
+            snapshot,
+            files_new: self.files_new,
+            files_changed: self.files_changed,
+            files_unchanged: self.files_unchanged,
+            bytes_read: self.bytes_read,
+            bytes_stored,
+            problems: self.problems,
+            notes: self.notes,
+        }
+    }
+}
+
+/// One walk over the sources.
+pub(crate) struct Walk<'a, 's> {
+    pub(crate) sink: &'a mut Sink<'s>,
+    pub(crate) store: &'a ChunkStore<'a>,
+    pub(crate) chunker: &'a Chunker,
+    pub(crate) progress: &'a Progress,
+    /// When the previous snapshot of these sources began.
+    pub(crate) previous_started: Option<Time>,
+    /// Device and inode of the archive's own folder, which is not backed up into itself.
+    pub(crate) own_folder: Option<(u64, u64)>,
+    /// Where live databases are copied to.
+    pub(crate) scratch: PathBuf,
+    pub(crate) findings: Findings,
+    /// File systems met, in order: their ordinals stay the same from day to day, their device numbers need not.
+    pub(crate) filesystems: Vec<u64>,
+    /// What files are read into, one after the other.
+    pub(crate) buffer: Vec<u8>,
+}
+
+impl Walk<'_, '_> {
+    /// Backs up what is selected of a folder: its entries as a content. `before` is the same folder in the previous
+    /// snapshot.
+    pub(crate) fn folder(
+        &mut self,
+        path: &Path,
+        selection: &Selection,
+        before: Option<&Content>,
+    ) -> Result<Content, Error> {
+        let names = match selection {
+            Selection::Some(names) => names.keys().cloned().collect(),
+            Selection::Whole => self.names(path),
+        };
+        let store = self.store;
+        let mut before = before.map(|content| Entries::new(store, content));
+        let mut writer = FolderWriter::new(&self.chunker.gear);
+        let mut copied: HashSet<OsString> = HashSet::new();
+        let journalled: HashSet<&[u8]> = names.iter().filter_map(|name| sqlite::sidecar_of(name.as_bytes())).collect();
+        for name in &names {
+            let path = path.join(name);
+            if sqlite::sidecar_of(name.as_bytes()).is_some_and(|database| copied.contains(OsStr::from_bytes(database)))
+            {
+                self.findings.note(&path, "left out: its database was copied consistently without it");
+                continue;
+            }
+            let below = match selection {
+                Selection::Some(names) => names.get(name).unwrap_or(&Selection::Whole),
+                Selection::Whole => &Selection::Whole,
+            };
+            let before = before.as_mut().and_then(|entries| entries.advance_to(name.as_bytes()));
+            let journalled = journalled.contains(name.as_bytes());
+            if let Some(found) = self.entry(&path, name, below, (before, journalled))? {
+                if found.copied {
+                    copied.insert(name.clone());
+                }
+                writer.push(&found.node, self.sink)?;
+            }
+        }
+        writer.finish(self.sink)
+    }
+
+    /// The names in a folder, sorted by their bytes.
+    fn names(&mut self, path: &Path) -> Vec<OsString> {
+        let listed = fs::read_dir(path).and_then(|entries| {
+            entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()
+        });
+        match listed {
+            Ok(mut names) => {
+                names.sort_by(|one, other| one.as_bytes().cmp(other.as_bytes()));
+                names
+            }
+            Err(error) => {
+                self.findings.problem(path, format!("cannot be listed: {error}"));
+                Vec::new()
+            }
+        }
+    }
+
+    fn entry(
+        &mut self,
+        path: &Path,
+        name: &OsStr,
+        selection: &Selection,
+        (before, journalled): (Option<Node>, bool),
+    ) -> Result<Option<Found>, Error> {
+        let metadata = match fs::symlink_metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                self.passed_over(path, &error);
+                return Ok(None);
+            }
+        };
+        if metadata.is_dir() && self.own_folder == Some((metadata.dev(), metadata.ino())) {
+            self.findings.note(path, "left out: it is the archive itself");
+            return Ok(None);
+        }
+        let mut node = self.describe(path, name, &metadata);
+        let file_type = metadata.file_type();
+        if file_type.is_file() {
+            // What a journal beside a database holds does not show in the database's own metadata.
+            let unchanged = before.as_ref().filter(|before| !journalled && self.is_unchanged(&node, &metadata, before));
+            let unchanged = unchanged.and_then(|before| self.still_held(before));
+            return self.file(path, node, before, unchanged);
+        }
+        if file_type.is_socket() {
+            self.findings.note(path, "left out: it is a socket");
+            return Ok(None);
+        }
+        if file_type.is_dir() {
+            let before = match &before {
+                Some(Node { kind: NodeKind::Directory { content }, .. }) => Some(content),
+                _ => None,
+            };
+            node.kind = NodeKind::Directory { content: self.folder(path, selection, before)? };
+            self.findings.totals.directories += 1;
+        } else {
+            match special(path, &metadata) {
+                Ok(kind) => node.kind = kind,
+                Err(error) => {
+                    self.passed_over(path, &error);
+                    return Ok(None);
+                }
+            }
+            self.findings.totals.others += 1;
+        }
+        self.limit(path, &mut node);
+        Ok(Some(Found { node, copied: false }))
+    }
+
+    /// A file that is gone by the time it is looked at is none of the snapshot's; anything else is a problem.
+    pub(crate) fn passed_over(&mut self, path: &Path, error: &io::Error) {
+        if error.kind() == io::ErrorKind::NotFound {
+            self.findings.note(path, "left out: it vanished while the backup ran");
+        } else {
+            self.findings.problem(path, format!("cannot be read: {error}"));
+        }
+    }
+
+    /// Everything about a node but what it is.
+    fn describe(&mut self, path: &Path, name: &OsStr, metadata: &Metadata) -> Node {
+        let xattrs = source::xattrs(path).unwrap_or_else(|error| {
+            if error.kind() != io::ErrorKind::NotFound {
+                self.findings.problem(path, format!("its extended attributes cannot be read: {error}"));
+            }
+            Vec::new()
+        });
+        let is_linked = metadata.is_file() && metadata.nlink() > 1;
+        Node {
+            name: name.as_bytes().to_vec(),
+            kind: NodeKind::Fifo,
+            mode: metadata.mode() & 0o7777,
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            modified: source::modified(metadata),
+            changed: source::changed(metadata),
+            inode: metadata.ino(),
+            linked_on: is_linked.then(|| self.filesystem(metadata.dev())),
+            xattrs,
+        }
+    }
+
+    fn filesystem(&mut self, device: u64) -> u64 {
+        let known = self.filesystems.iter().position(|other| *other == device);
+        let ordinal = known.unwrap_or_else(|| {
+            self.filesystems.push(device);
+            self.filesystems.len() - 1
+        });
+        ordinal as u64
+    }
+
+    /// Leaves extended attributes out that would make the node larger than the format allows.
+    pub(crate) fn limit(&mut self, path: &Path, node: &mut Node) {
+        let len = node.xattrs.iter().map(|(name, value)| name.len() + value.len() + 20).sum::<usize>();
+        if len > MAX_NODE / 2 {
+            node.xattrs.clear();
+            self.findings.problem(path, "its extended attributes are larger than 256 KiB, and were left out");
+        }
+    }
+
+    /// Whether a file is as the previous snapshot has it, so far as its metadata tell.
+    fn is_unchanged(&self, node: &Node, metadata: &Metadata, before: &Node) -> bool {
+        let settled = self.previous_started.is_some_and(|started| {
+            let total = u64::from(before.changed.nanoseconds) + u64::from(TICK);
+            let seconds = before.changed.seconds + (total / 1_000_000_000) as i64;
+            Time { seconds, nanoseconds: (total % 1_000_000_000) as u32 } < started
+        });
+        settled
+            && before.size() == metadata.size()
+            && before.inode == node.inode
+            && before.modified == node.modified
+            && before.changed == node.changed
+    }
+}
+
+/// An entry that goes into the snapshot.
+pub(crate) struct Found {
+    pub(crate) node: Node,
+    /// Whether it is a live database that was copied, so that its sidecars stay out.
+    pub(crate) copied: bool,
+}
+
+/// What a link, a pipe or a device is.
+fn special(path: &Path, metadata: &Metadata) -> io::Result<NodeKind> {
+    let file_type = metadata.file_type();
+    let device = metadata.rdev();
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    if file_type.is_symlink() {
+        let target = fs::read_link(path)?.into_os_string();
+        Ok(NodeKind::Symlink { target: target.as_bytes().to_vec() })
+    } else if file_type.is_fifo() {
+        Ok(NodeKind::Fifo)
+    } else if file_type.is_char_device() {
+        Ok(NodeKind::CharDevice { major, minor })
+    } else if file_type.is_block_device() {
+        Ok(NodeKind::BlockDevice { major, minor })
+    } else {
+        Err(io::Error::other("it is of an unknown kind"))
+    }
+}

@@ -1,0 +1,165 @@
+//! What a device remembers of an archive: the newest snapshot that it has seen. Without it a provider could serve
+//! yesterday's archive and nobody would notice.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+
+/// Number and hash of a snapshot. The hash is SHA-256 of the sealed object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The snapshot's sequence number; the first is 1.
+    pub number: u64,
+    /// SHA-256 of the sealed snapshot object.
+    pub hash: [u8; 32],
+}
+
+impl Head {
+    /// The form for people.
+    pub fn receipt(&self) -> Receipt {
+        let mut prefix = [0; Receipt::PREFIX_LEN];
+        prefix.copy_from_slice(&self.hash[..Receipt::PREFIX_LEN]);
+        Receipt { number: self.number, prefix }
+    }
+}
+
+/// A head short enough to write down: `17-3f9a-b2c1-44d0` is snapshot 17 and the first six bytes of its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The snapshot's sequence number.
+    pub number: u64,
+    /// The beginning of its hash.
+    pub prefix: [u8; Self::PREFIX_LEN],
+}
+
+impl Receipt {
+    /// Bytes of the hash that a receipt keeps.
+    pub const PREFIX_LEN: usize = 6;
+
+    /// Parses what Display shows; dashes and case within the hash are forgiven. `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (number, digits) = text.trim().split_once('-')?;
+        let digits: String = digits.chars().filter(|c| *c != '-').collect();
+        let mut prefix = [0; Self::PREFIX_LEN];
+        hex::decode_to_slice(digits, &mut prefix).ok()?;
+        Some(Self { number: number.parse().ok()?, prefix })
+    }
+
+    /// Whether it is the receipt of that head.
+    pub fn matches(&self, head: &Head) -> bool {
+        head.receipt() == *self
+    }
+}
+
+impl fmt::Display for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = hex::encode(self.prefix);
+        write!(f, "{}-{}-{}-{}", self.number, &digits[..4], &digits[4..8], &digits[8..])
+    }
+}
+
+/// A folder in which a device keeps what it remembers of one archive. Losing it costs the protection against
+/// rollback until the next snapshot is seen, nothing else.
+#[derive(Debug)]
+pub struct DeviceMemory {
+    folder: PathBuf,
+}
+
+impl DeviceMemory {
+    /// The memory in `folder`, which is made (mode 0700) if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the folder cannot be made.
+    pub fn at(folder: PathBuf) -> Result<Self, Error> {
+        let make = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        make.map_err(|source| Error::Device { path: folder.clone(), source })?;
+        Ok(Self { folder })
+    }
+
+    /// The newest snapshot that this device has seen.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when there is a memory but it cannot be read.
+    pub fn head(&self) -> Result<Option<Head>, Error> {
+        let path = self.folder.join("head");
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(Error::Device { path, source }),
+        };
+        let invalid = || Error::Device { path, source: io::Error::new(io::ErrorKind::InvalidData, "not a head") };
+        parse_head(&text).map(Some).ok_or_else(invalid)
+    }
+
+    /// Remembers a newer head. It is on the disk, fsynced, when this returns.
+    pub(crate) fn remember(&self, head: &Head) -> Result<(), Error> {
+        let text = format!("{} {}\n", head.number, hex::encode(head.hash));
+        write_durably(&self.folder, "head", text.as_bytes())
+            .map_err(|source| Error::Device { path: self.folder.join("head"), source })
+    }
+
+    /// A folder for copies of live databases, on the device itself; emptied of what earlier runs left.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.folder.join("scratch")
+    }
+}
+
+fn parse_head(text: &str) -> Option<Head> {
+    let (number, hash) = text.trim_end().split_once(' ')?;
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(hash, &mut bytes).ok()?;
+    Some(Head { number: number.parse().ok()?, hash: bytes })
+}
+
+/// Replaces a file so that a crash leaves either the old content or the new.
+fn write_durably(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+    let temporary = folder.join(format!("{name}.new"));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&temporary, folder.join(name))?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_survives_being_written_down() {
+        let head = Head { number: 17, hash: [0xab; 32] };
+        assert_eq!(head.receipt().to_string(), "17-abab-abab-abab");
+        let typed = Receipt::parse(" 17-ABAB abab-abab ".replace(' ', "").as_str()).unwrap();
+        assert!(typed.matches(&head));
+        assert!(!typed.matches(&Head { number: 18, ..head }));
+    }
+
+    #[test]
+    fn refuses_a_receipt_that_is_cut_short() {
+        assert_eq!(Receipt::parse("17-abab-abab"), None);
+        assert_eq!(Receipt::parse("17"), None);
+    }
+
+    #[test]
+    fn remembers_the_newest_head() {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = DeviceMemory::at(folder.path().join("archive")).unwrap();
+        assert_eq!(memory.head().unwrap(), None);
+        let head = Head { number: 3, hash: [7; 32] };
+        memory.remember(&head).unwrap();
+        assert_eq!(memory.head().unwrap(), Some(head));
+    }
+
+    #[test]
+    fn refuses_a_memory_that_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("head"), "3 nonsense").unwrap();
+        let memory = DeviceMemory::at(folder.path().to_owned()).unwrap();
+        assert!(matches!(memory.head(), Err(Error::Device { .. })));
+    }
+}

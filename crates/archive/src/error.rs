@@ -1,0 +1,201 @@
+//! What can go wrong, in terms of what the caller can do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::codec::CodecError;
+use crate::device::Receipt;
+
+/// An operation on an archive failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The key opens none of the archive's key slots.
+    #[error("this key does not open the archive")]
+    WrongKey,
+    /// A stored object is not what was written: flipped, cut, moved or replaced.
+    #[error("{object} is damaged: {why}")]
+    Damaged {
+        /// Its path below the archive's root.
+        object: String,
+        /// What gave it away.
+        why: Damage,
+    },
+    /// There is no archive at that address.
+    #[error("there is no archive at {url}")]
+    NoArchive {
+        /// The address, without credentials.
+        url: String,
+    },
+    /// There is an archive at that address already.
+    #[error("there is already an archive at {url}")]
+    ArchiveExists {
+        /// The address, without credentials.
+        url: String,
+    },
+    /// A later version of the program wrote this.
+    #[error("{object} has format version {found}; this program reads up to version {supported}")]
+    FormatTooNew {
+        /// Its path below the archive's root.
+        object: String,
+        /// The version it names.
+        found: u32,
+        /// The newest version that this program reads.
+        supported: u32,
+    },
+    /// The archive lacks the newest snapshot that this device (or the receipt) remembers.
+    #[error("the archive has been rolled back: it lacks snapshot {remembered}{}", shown_newest(.newest))]
+    Rollback {
+        /// The newest snapshot that is known to have existed.
+        remembered: Receipt,
+        /// The newest one that is there now.
+        newest: Option<Receipt>,
+    },
+    /// The storage provider failed.
+    #[error("cannot {action} {object}: {reason}")]
+    Destination {
+        /// What a caller can do about it.
+        kind: DestinationErrorKind,
+        /// "read", "write", "list" …
+        action: &'static str,
+        /// The object or folder concerned.
+        object: String,
+        /// What the provider said.
+        reason: String,
+    },
+    /// An address that names no destination this build can use.
+    #[error("{url} cannot be used as a destination: {why}")]
+    BadUrl {
+        /// The address as given.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A path to back up cannot be read at all.
+    #[error("cannot read {}: {source}", path.display())]
+    Source {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The paths given to back up do not make sense.
+    #[error("{0}")]
+    BadSource(String),
+    /// The folder to restore into cannot be used.
+    #[error("cannot write {}: {source}", path.display())]
+    Target {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The archive holds no snapshot yet.
+    #[error("the archive holds no snapshot yet")]
+    NoSnapshot,
+    /// No snapshot, or more than one, goes by that name.
+    #[error("{0}")]
+    NoSuchSnapshot(String),
+    /// The snapshot holds no such path.
+    #[error("the snapshot holds no {}", path.display())]
+    NotInSnapshot {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// The device's own memory cannot be read or written.
+    #[error("cannot use the device's state at {}: {source}", path.display())]
+    Device {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The operating system gave no randomness.
+    #[error("the operating system gave no random bytes")]
+    Randomness,
+}
+
+fn shown_newest(newest: &Option<Receipt>) -> String {
+    newest.as_ref().map_or_else(|| ", and every other".to_owned(), |newest| format!("; its newest is {newest}"))
+}
+
+/// What a caller can do about a storage provider's failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DestinationErrorKind {
+    /// It went away, or refuses for now: try again.
+    Unavailable,
+    /// No space, or the quota is used up.
+    Full,
+    /// Read-only, or not permitted.
+    Refused,
+    /// The object is not there.
+    NotFound,
+    /// Anything else.
+    Other,
+}
+
+/// How an object was found to be damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Damage {
+    /// It is not there.
+    #[error("it is missing")]
+    Missing,
+    /// It ends too early.
+    #[error("it is cut short")]
+    Truncated,
+    /// Its clear prefix is not Coffer's, or of another kind of object.
+    #[error("its beginning is not that of such an object")]
+    NotOfThisKind,
+    /// Its key commitment is not the one that this archive's keys and its name give.
+    #[error("its key commitment does not fit: it is of another archive, or was changed")]
+    Commitment,
+    /// An authentication tag does not fit.
+    #[error("its authentication tag does not fit: it was changed, moved or replaced")]
+    Tag,
+    /// It decompresses to something other than what was written.
+    #[error("its compressed data are broken")]
+    Compression,
+    /// A chunk's content does not have the chunk's id.
+    #[error("a chunk's content does not fit its id")]
+    ChunkId,
+    /// No index and no pack names a chunk that is needed.
+    #[error("a chunk of it is in no pack")]
+    ChunkMissing,
+    /// The predecessor that it names is not in the archive.
+    #[error("the snapshot before it is missing")]
+    PreviousMissing,
+    /// Its checksum does not fit its content.
+    #[error("its checksum does not fit its content")]
+    Checksum,
+    /// It contradicts another object that is whole.
+    #[error("it contradicts the rest of the archive")]
+    Contradiction,
+    /// Authentic, but not in the encoding that the format prescribes.
+    #[error("its encoding is wrong: {0}")]
+    Encoding(CodecError),
+}
+
+impl Error {
+    pub(crate) fn damaged(object: impl Into<String>, why: impl Into<Damage>) -> Self {
+        Self::Damaged { object: object.into(), why: why.into() }
+    }
+
+    /// Whether it says that stored data are damaged or missing, as opposed to out of reach.
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Destination { kind: DestinationErrorKind::NotFound, .. })
+    }
+}
+
+impl From<CodecError> for Damage {
+    fn from(error: CodecError) -> Self {
+        Self::Encoding(error)
+    }
+}
+
+impl From<coffer_keys::RandomnessError> for Error {
+    fn from(_: coffer_keys::RandomnessError) -> Self {
+        Self::Randomness
+    }
+}

@@ -1,0 +1,143 @@
+//! Which chunk lies where: the index objects, and the table made of them in memory.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use crate::codec::{CodecError, Decoder, Encoder};
+use crate::envelope::PREFIX_LEN;
+use crate::id::{ChunkId, ObjectName};
+use crate::pack::Toc;
+
+/// A pack as an index describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IndexedPack {
+    pub(crate) name: ObjectName,
+    pub(crate) salt: [u8; 32],
+    pub(crate) toc: Toc,
+}
+
+/// The content of an index object.
+pub(crate) fn encode(packs: &[IndexedPack]) -> Vec<u8> {
+    let mut encoder = Encoder::new();
+    encoder.varint(packs.len() as u64);
+    for pack in packs {
+        encoder.raw(pack.name.as_bytes());
+        encoder.raw(&pack.salt);
+        pack.toc.encode(&mut encoder);
+    }
+    encoder.finish()
+}
+
+/// The packs that an index object describes.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<IndexedPack>, CodecError> {
+    let mut decoder = Decoder::new(bytes);
+    let count = decoder.count(ObjectName::LEN + 33)?;
+    let mut packs = Vec::with_capacity(count);
+    for _ in 0..count {
+        let name = ObjectName::from_bytes(decoder.array()?);
+        let salt = decoder.array()?;
+        packs.push(IndexedPack { name, salt, toc: Toc::decode(&mut decoder)? });
+    }
+    decoder.finish()?;
+    Ok(packs)
+}
+
+/// Hashes chunk ids and object names by taking their first eight bytes: they are random already. (An array's length
+/// is hashed first, and overwritten.)
+#[derive(Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+}
+
+pub(crate) type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
+pub(crate) type IdSet<K> = HashSet<K, BuildHasherDefault<IdHasher>>;
+
+/// Where a chunk lies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Location {
+    /// Number of the pack in [`Index::packs`].
+    pub(crate) pack: u32,
+    /// Number of the segment in the pack.
+    pub(crate) segment: u32,
+    /// Where it begins in the segment's plaintext, bytes.
+    pub(crate) offset: u32,
+    /// Its length, bytes.
+    pub(crate) len: u32,
+}
+
+/// A pack that chunks are read from.
+#[derive(Debug)]
+pub(crate) struct KnownPack {
+    pub(crate) name: ObjectName,
+    pub(crate) salt: [u8; 32],
+    pub(crate) segments: Vec<KnownSegment>,
+}
+
+/// A segment that chunks are read from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KnownSegment {
+    /// Where it begins in the pack, bytes.
+    pub(crate) offset: u32,
+    /// Its length there, tag included, bytes.
+    pub(crate) sealed_len: u32,
+    /// Its plaintext's length, bytes.
+    pub(crate) plain_len: u32,
+}
+
+/// Every chunk that the archive is known to hold: 48 bytes of memory each.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    pub(crate) packs: Vec<KnownPack>,
+    chunks: IdMap<ChunkId, Location>,
+    names: IdSet<ObjectName>,
+}
+
+impl Index {
+    /// Takes in a pack; one that is known already changes nothing (two runs may both have listed it).
+    pub(crate) fn insert(&mut self, pack: &IndexedPack) {
+        if !self.names.insert(pack.name) {
+            return;
+        }
+        let number = self.packs.len() as u32;
+        let mut at = PREFIX_LEN as u32;
+        let mut segments = Vec::with_capacity(pack.toc.segments.len());
+        for (segment_number, segment) in pack.toc.segments.iter().enumerate() {
+            let mut offset = 0;
+            for (id, len) in &segment.chunks {
+                let location = Location { pack: number, segment: segment_number as u32, offset, len: *len };
+                self.chunks.entry(*id).or_insert(location);
+                offset += len;
+            }
+            segments.push(KnownSegment { offset: at, sealed_len: segment.sealed_len, plain_len: offset });
+            at += segment.sealed_len;
+        }
+        self.packs.push(KnownPack { name: pack.name, salt: pack.salt, segments });
+    }
+
+    pub(crate) fn get(&self, id: &ChunkId) -> Option<&Location> {
+        self.chunks.get(id)
+    }
+
+    pub(crate) fn contains(&self, id: &ChunkId) -> bool {
+        self.chunks.contains_key(id)
+    }
+
+    /// The chunks that are read from a pack.
+    pub(crate) fn chunks_of(&self, pack: u32) -> impl Iterator<Item = ChunkId> {
+        self.chunks.iter().filter(move |(_, location)| location.pack == pack).map(|(id, _)| *id)
+    }
+
+    pub(crate) fn knows_pack(&self, name: &ObjectName) -> bool {
+        self.names.contains(name)
+    }
+}

@@ -1,0 +1,58 @@
+//! The backup engine: chunk, compress, seal, pack, snapshot; restore, verify.
+//!
+//! An archive is a set of sealed objects with a storage provider, who learns their sizes and times and nothing else.
+//! `docs/format.md` describes every byte of it. The way of a file:
+//!
+//! ```text
+//! walk ─► read ─► chunk ─► known? ─► segment ─► compress ─► seal ─► pack ─► destination
+//! (backup)       (chunker)  (index)   (pipeline: one thread each, compress on all cores)
+//!                               then: index object ─► snapshot object ─► the device's memory
+//! ```
+//!
+//! and back: snapshot → tree → extents → index → ranged read of a segment → open → write, verify, rename.
+//!
+//! The crate owns the format and knows nothing of the vault.
+
+mod aead;
+mod archive;
+mod backup;
+mod backup_file;
+mod chunker;
+mod codec;
+mod content;
+mod destination;
+mod device;
+mod envelope;
+mod error;
+mod folder;
+mod frame;
+mod header;
+mod id;
+mod index;
+mod list;
+mod lock;
+mod pack;
+mod pipeline;
+mod report;
+mod restore;
+mod roots;
+mod snapshot;
+mod source;
+mod sqlite;
+mod store;
+mod target;
+mod tree;
+mod verify;
+
+pub use archive::{Archive, OpenOptions};
+pub use backup::BackupOptions;
+pub use codec::CodecError;
+pub use destination::Destination;
+pub use device::{DeviceMemory, Head, Receipt};
+pub use error::{Damage, DestinationErrorKind, Error};
+pub use id::ObjectName;
+pub use lock::Lock;
+pub use report::{BackupReport, Problem, Progress, RestoreReport, VerifyReport};
+pub use restore::RestoreOptions;
+pub use snapshot::{Snapshot, Totals};
+pub use tree::{Node, NodeKind, Time};

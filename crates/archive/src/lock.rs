@@ -1,0 +1,86 @@
+//! Lock objects: who works on the archive. Backups need no exclusion and take none; prune will respect them.
+
+use crate::codec::{CodecError, Decoder, Encoder};
+use crate::destination::Destination;
+use crate::envelope::{Keyring, ObjectType, open_object, seal_object};
+use crate::error::Error;
+use crate::id::ObjectName;
+use crate::tree::Time;
+
+/// A run that has announced itself and not ended, or was interrupted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// The object's random name.
+    pub name: ObjectName,
+    /// The device it runs on.
+    pub host: String,
+    /// Its process there.
+    pub pid: u32,
+    /// When it began.
+    pub since: Time,
+    /// What it does: "backup".
+    pub operation: String,
+}
+
+impl Lock {
+    fn encode(&self) -> Vec<u8> {
+        let mut e = Encoder::new();
+        e.bytes(self.host.as_bytes());
+        e.varint(self.pid.into());
+        self.since.encode(&mut e);
+        e.bytes(self.operation.as_bytes());
+        e.finish()
+    }
+
+    pub(crate) fn decode(name: ObjectName, bytes: &[u8]) -> Result<Self, CodecError> {
+        let text =
+            |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| CodecError::Invalid("a text is not UTF-8"));
+        let mut d = Decoder::new(bytes);
+        let host = text(d.bytes()?)?;
+        let pid = d.varint_u32()?;
+        let since = Time::decode(&mut d)?;
+        let operation = text(d.bytes()?)?;
+        d.finish()?;
+        Ok(Self { name, host, pid, since, operation })
+    }
+}
+
+/// Announces a run.
+pub(crate) fn announce(
+    destination: &Destination,
+    ring: &Keyring,
+    host: &str,
+    operation: &str,
+) -> Result<ObjectName, Error> {
+    let name = ObjectName::generate()?;
+    let (host, operation) = (host.to_owned(), operation.to_owned());
+    let lock = Lock { name, host, pid: std::process::id(), since: Time::now(), operation };
+    let object = seal_object(ring, ObjectType::Lock, &name, &lock.encode())?;
+    destination.write(&ObjectType::Lock.path(&name), object)?;
+    Ok(name)
+}
+
+/// Takes back what [`announce`] wrote.
+pub(crate) fn withdraw(destination: &Destination, name: &ObjectName) -> Result<(), Error> {
+    destination.delete(&ObjectType::Lock.path(name))
+}
+
+/// Withdraws locks of this device whose processes have ended: runs that were killed.
+pub(crate) fn withdraw_dead(destination: &Destination, locks: &[Lock], host: &str) {
+    for lock in locks.iter().filter(|lock| lock.host == host && !is_alive(lock.pid)) {
+        // One that stays does no harm to backups.
+        let _ = withdraw(destination, &lock.name);
+    }
+}
+
+fn is_alive(pid: u32) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return false };
+    rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
+}
+
+/// Reads one lock.
+pub(crate) fn read(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<Lock, Error> {
+    let path = ObjectType::Lock.path(name);
+    let content = open_object(ring, ObjectType::Lock, name, &destination.read(&path)?)?;
+    Lock::decode(*name, &content).map_err(|error| Error::damaged(path, error))
+}

@@ -1,0 +1,232 @@
+//! Packs: sealed segments of about 1 MiB, a sealed table of contents, a sealed trailer that says where it is.
+
+use crate::aead::{TAG_LEN, WrongTag};
+use crate::codec::{CodecError, Decoder, Encoder};
+use crate::envelope::{Keyring, ObjectCipher, ObjectType, PREFIX_LEN, Part};
+use crate::error::{Damage, Error};
+use crate::frame::{self, Padding};
+use crate::id::{ChunkId, ObjectName};
+
+/// No pack is larger than this, bytes.
+pub(crate) const MAX_PACK: usize = 16 << 20;
+/// No segment holds more plaintext than this, bytes; so no chunk does.
+pub(crate) const MAX_SEGMENT: usize = 1 << 20;
+/// The sealed trailer: offset of the sealed table of contents u64, its length u32, number of segments u32, tag.
+pub(crate) const TRAILER_LEN: usize = 16 + TAG_LEN;
+
+/// The bytes that a table of contents takes for a segment and for a chunk, at most.
+const TOC_PER_SEGMENT: usize = 16;
+const TOC_PER_CHUNK: usize = ChunkId::LEN + 4;
+
+/// What a segment's chunks are: content of files, or the tree that describes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SegmentKind {
+    Data,
+    Tree,
+}
+
+/// A segment's line in a table of contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TocSegment {
+    pub(crate) kind: SegmentKind,
+    /// Bytes in the pack, tag included.
+    pub(crate) sealed_len: u32,
+    /// The chunks in it, in order, with their lengths; together the segment's plaintext.
+    pub(crate) chunks: Vec<(ChunkId, u32)>,
+}
+
+/// What a pack holds. Segments lie one behind the other after the prefix, so offsets follow from lengths.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Toc {
+    pub(crate) segments: Vec<TocSegment>,
+}
+
+impl Toc {
+    pub(crate) fn encode(&self, encoder: &mut Encoder) {
+        encoder.varint(self.segments.len() as u64);
+        for segment in &self.segments {
+            encoder.u8(match segment.kind {
+                SegmentKind::Data => 0,
+                SegmentKind::Tree => 1,
+            });
+            encoder.varint(segment.sealed_len.into());
+            encoder.varint(segment.chunks.len() as u64);
+            for (id, len) in &segment.chunks {
+                encoder.raw(id.as_bytes());
+                encoder.varint((*len).into());
+            }
+        }
+    }
+
+    pub(crate) fn decode(decoder: &mut Decoder<'_>) -> Result<Self, CodecError> {
+        let count = decoder.count(3)?;
+        let mut segments = Vec::with_capacity(count);
+        let mut pack_len = PREFIX_LEN;
+        for _ in 0..count {
+            let segment = TocSegment::decode(decoder)?;
+            pack_len += segment.sealed_len as usize;
+            if pack_len > MAX_PACK {
+                return Err(CodecError::Invalid("a pack is larger than the format allows"));
+            }
+            segments.push(segment);
+        }
+        Ok(Self { segments })
+    }
+}
+
+impl TocSegment {
+    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, CodecError> {
+        let kind = match decoder.u8()? {
+            0 => SegmentKind::Data,
+            1 => SegmentKind::Tree,
+            _ => return Err(CodecError::Invalid("the kind of a segment is unknown")),
+        };
+        let sealed_len = decoder.varint_u32()?;
+        let count = decoder.count(ChunkId::LEN + 1)?;
+        let mut chunks = Vec::with_capacity(count);
+        let mut plain_len = 0;
+        for _ in 0..count {
+            let id = ChunkId::from_bytes(decoder.array()?);
+            let len = decoder.varint_u32()?;
+            plain_len += len as usize;
+            if len == 0 || plain_len > MAX_SEGMENT {
+                return Err(CodecError::Invalid("the length of a chunk is outside the format's limits"));
+            }
+            chunks.push((id, len));
+        }
+        Ok(Self { kind, sealed_len, chunks })
+    }
+
+    /// Bytes of plaintext.
+    pub(crate) fn plain_len(&self) -> u32 {
+        self.chunks.iter().map(|(_, len)| len).sum()
+    }
+}
+
+/// A segment ready to be sealed: the compression byte and the stored bytes.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) kind: SegmentKind,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) chunks: Vec<(ChunkId, u32)>,
+}
+
+/// A pack being filled, in memory.
+pub(crate) struct PackWriter {
+    name: ObjectName,
+    cipher: ObjectCipher,
+    bytes: Vec<u8>,
+    toc: Toc,
+    toc_room: usize,
+}
+
+/// A pack ready to be stored.
+pub(crate) struct FinishedPack {
+    pub(crate) name: ObjectName,
+    pub(crate) salt: [u8; 32],
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) toc: Toc,
+}
+
+impl PackWriter {
+    pub(crate) fn new(ring: &Keyring) -> Result<Self, Error> {
+        let name = ObjectName::generate()?;
+        let cipher = ObjectCipher::generate(ring, ObjectType::Pack, &name)?;
+        let mut bytes = Vec::with_capacity(MAX_PACK);
+        bytes.extend_from_slice(cipher.prefix());
+        Ok(Self { name, cipher, bytes, toc: Toc::default(), toc_room: 64 + TRAILER_LEN + TAG_LEN })
+    }
+
+    /// Whether `segment` still fits.
+    pub(crate) fn fits(&self, segment: &Segment) -> bool {
+        let sealed = segment.payload.len() + TAG_LEN;
+        self.bytes.len() + self.toc_room + sealed + toc_room(segment) <= MAX_PACK
+    }
+
+    /// Seals a segment and appends it.
+    pub(crate) fn append(&mut self, segment: Segment) {
+        self.toc_room += toc_room(&segment);
+        let from = self.bytes.len();
+        self.bytes.extend_from_slice(&segment.payload);
+        self.cipher.seal(Part::Segment(self.toc.segments.len() as u32), &mut self.bytes, from);
+        let sealed_len = (self.bytes.len() - from) as u32;
+        self.toc.segments.push(TocSegment { kind: segment.kind, sealed_len, chunks: segment.chunks });
+    }
+
+    /// Appends table of contents and trailer. The last pack of a run is padded; a full one is as large as the rest.
+    pub(crate) fn finish(mut self, padded: bool) -> FinishedPack {
+        let toc_at = self.bytes.len();
+        let count = self.toc.segments.len() as u32;
+        let mut encoder = Encoder::new();
+        self.toc.encode(&mut encoder);
+        let padding = if padded { Padding::Padme { after: TAG_LEN + TRAILER_LEN } } else { Padding::None };
+        frame::append(&mut self.bytes, &encoder.finish(), padding);
+        self.cipher.seal(Part::Last(count), &mut self.bytes, toc_at);
+        let toc_len = (self.bytes.len() - toc_at) as u32;
+        let trailer_at = self.bytes.len();
+        self.bytes.extend_from_slice(&(toc_at as u64).to_le_bytes());
+        self.bytes.extend_from_slice(&toc_len.to_le_bytes());
+        self.bytes.extend_from_slice(&count.to_le_bytes());
+        self.cipher.seal(Part::Trailer, &mut self.bytes, trailer_at);
+        FinishedPack { name: self.name, salt: self.cipher.salt(), bytes: self.bytes, toc: self.toc }
+    }
+}
+
+fn toc_room(segment: &Segment) -> usize {
+    TOC_PER_SEGMENT + segment.chunks.len() * TOC_PER_CHUNK
+}
+
+/// Where a pack's trailer says that the sealed table of contents is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trailer {
+    pub(crate) toc_at: u64,
+    pub(crate) toc_len: u32,
+    segments: u32,
+}
+
+impl Trailer {
+    /// Opens the last [`TRAILER_LEN`] bytes of a pack of `pack_len` bytes.
+    pub(crate) fn open(cipher: &ObjectCipher, sealed: &[u8], pack_len: u64) -> Result<Self, Damage> {
+        let mut plain = sealed.to_vec();
+        cipher.open(Part::Trailer, &mut plain).map_err(|WrongTag| Damage::Tag)?;
+        let mut decoder = Decoder::new(&plain);
+        let toc_at = u64::from_le_bytes(decoder.array()?);
+        let toc_len = u32::from_le_bytes(decoder.array()?);
+        let segments = u32::from_le_bytes(decoder.array()?);
+        decoder.finish()?;
+        let fits = toc_at.checked_add(u64::from(toc_len) + TRAILER_LEN as u64) == Some(pack_len);
+        if fits && toc_at >= PREFIX_LEN as u64 {
+            Ok(Self { toc_at, toc_len, segments })
+        } else {
+            Err(CodecError::Invalid("the trailer does not fit the pack's length").into())
+        }
+    }
+
+    /// Opens the sealed table of contents, and checks that its segments fill the pack exactly.
+    pub(crate) fn open_toc(&self, cipher: &ObjectCipher, sealed: &[u8]) -> Result<Toc, Damage> {
+        let mut plain = sealed.to_vec();
+        cipher.open(Part::Last(self.segments), &mut plain).map_err(|WrongTag| Damage::Tag)?;
+        let content = frame::parse(&plain)?;
+        let mut decoder = Decoder::new(&content);
+        let toc = Toc::decode(&mut decoder)?;
+        decoder.finish()?;
+        let end = toc.segments.iter().map(|s| u64::from(s.sealed_len)).sum::<u64>() + PREFIX_LEN as u64;
+        if end == self.toc_at && toc.segments.len() == self.segments as usize {
+            Ok(toc)
+        } else {
+            Err(CodecError::Invalid("the table of contents does not fit the pack").into())
+        }
+    }
+}
+
+/// Opens segment number `number`: its plaintext, `plain_len` bytes.
+pub(crate) fn open_segment(
+    cipher: &ObjectCipher,
+    number: u32,
+    mut sealed: Vec<u8>,
+    plain_len: u32,
+) -> Result<Vec<u8>, Damage> {
+    cipher.open(Part::Segment(number), &mut sealed).map_err(|WrongTag| Damage::Tag)?;
+    let (compression, stored) = sealed.split_first().ok_or(Damage::Truncated)?;
+    frame::decompress(*compression, stored, plain_len as usize)
+}

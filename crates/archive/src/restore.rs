@@ -1,0 +1,314 @@
+//! Restoring: one thread walks the tree, several write files. What is damaged is named, and the rest goes on.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use rustix::fs::FileType;
+
+use crate::content::{Content, Extent};
+use crate::error::{Damage, Error};
+use crate::folder::Entries;
+use crate::id::ChunkId;
+use crate::report::{Problem, Progress, RestoreReport};
+use crate::roots::Selection;
+use crate::store::ChunkStore;
+use crate::target::{Refusal, TargetFolder, describe};
+use crate::tree::{Node, NodeKind};
+
+/// Files that wait to be written.
+const QUEUED_FILES: usize = 64;
+
+/// Where to restore, and what.
+#[derive(Debug, Clone, Default)]
+pub struct RestoreOptions {
+    /// The folder to restore into; it is made if it is not there.
+    pub target: PathBuf,
+    /// What to restore, as absolute original paths or relative to the snapshot's base; everything if empty.
+    pub paths: Vec<PathBuf>,
+    /// Whether files that are there with other content are replaced.
+    pub force: bool,
+}
+
+/// Why a file did not come back.
+enum Lost {
+    Damaged(Error),
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Lost {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<std::io::Error> for Lost {
+    fn from(error: std::io::Error) -> Self {
+        Self::Refused(Refusal::System(error))
+    }
+}
+
+enum Done {
+    Written,
+    AlreadyThere,
+}
+
+type Job = (Arc<TargetFolder>, Node);
+
+/// One restore.
+pub(crate) struct Restorer<'a> {
+    store: &'a ChunkStore<'a>,
+    force: bool,
+    progress: &'a Progress,
+    report: Mutex<RestoreReport>,
+    /// A failure of the destination, as opposed to damage: it ends the restore.
+    fatal: Mutex<Option<Error>>,
+}
+
+impl<'a> Restorer<'a> {
+    pub(crate) fn new(store: &'a ChunkStore<'a>, force: bool, progress: &'a Progress) -> Self {
+        Self { store, force, progress, report: Mutex::default(), fatal: Mutex::default() }
+    }
+
+    /// Restores what is selected of a folder's content into `target`.
+    pub(crate) fn run(
+        self,
+        target: TargetFolder,
+        content: &Content,
+        selection: &Selection,
+    ) -> Result<RestoreReport, Error> {
+        let (send, receive) = sync_channel(QUEUED_FILES);
+        let receive = Mutex::new(receive);
+        thread::scope(|scope| {
+            for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
+                scope.spawn(|| self.work(&receive));
+            }
+            let mut walk = Walk { restorer: &self, jobs: send, linked: HashMap::new() };
+            walk.folder(&Arc::new(target), content, selection);
+        });
+        match self.fatal.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(self.report.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    fn work(&self, jobs: &Mutex<Receiver<Job>>) {
+        loop {
+            let received = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok((folder, node)) = received else { return };
+            self.restore_file(&folder, &node);
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.fatal.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Restores one file and reports what became of it; whether it is there now.
+    fn restore_file(&self, folder: &TargetFolder, node: &Node) -> bool {
+        let NodeKind::File { content } = &node.kind else { return false };
+        if self.has_failed() {
+            return false;
+        }
+        let result = self.write_file(folder, node, content);
+        let is_there = result.is_ok();
+        self.record(folder, node, result);
+        self.progress.add(1, content.len());
+        is_there
+    }
+
+    fn record(&self, folder: &TargetFolder, node: &Node, result: Result<Done, Lost>) {
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(Done::Written) => {
+                report.files += 1;
+                report.bytes += node.size();
+            }
+            Ok(Done::AlreadyThere) => report.files_already_there += 1,
+            Err(lost) => {
+                drop(report);
+                self.lose(folder.path_of(node), lost);
+            }
+        }
+    }
+
+    fn lose(&self, path: PathBuf, lost: Lost) {
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        let what = match lost {
+            Lost::Damaged(error) if !error.is_damage() => {
+                self.fatal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                return;
+            }
+            Lost::Damaged(error) => {
+                report.damaged += 1;
+                format!("lost: {error}")
+            }
+            Lost::Refused(Refusal::Conflict(what)) => {
+                report.conflicts += 1;
+                format!("left as it is: {what}")
+            }
+            Lost::Refused(Refusal::System(error)) => format!("cannot be written: {error}"),
+        };
+        report.problems.push(Problem { path, what });
+    }
+
+    fn write_file(&self, folder: &TargetFolder, node: &Node, content: &Content) -> Result<Done, Lost> {
+        if let Some(stat) = folder.existing(node)? {
+            let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+            if is_file && stat.st_size as u64 == content.len() {
+                let mut there = folder.open_existing(node)?;
+                if self.holds(&mut there, content)? {
+                    describe(std::os::fd::AsFd::as_fd(&there), node)?;
+                    return Ok(Done::AlreadyThere);
+                }
+            }
+            if !self.force {
+                return Err(Refusal::Conflict("it exists already with other content").into());
+            }
+        }
+        let mut unfinished = folder.begin(node)?;
+        self.write_content(&mut unfinished.file, content)?;
+        unfinished.finish(node, self.force)?;
+        Ok(Done::Written)
+    }
+
+    /// Whether a file holds this content: its chunks have the ids that they should. Nothing is fetched but lists.
+    fn holds(&self, file: &mut File, content: &Content) -> Result<bool, Lost> {
+        let mut buffer = Vec::new();
+        for extent in content.extents(|id| self.store.read(id)) {
+            let extent = extent.map_err(Lost::Damaged)?;
+            // A hole may be longer than memory.
+            let mut left = extent.len();
+            while left > 0 {
+                let len = left.min(1 << 20);
+                buffer.clear();
+                if file.take(len).read_to_end(&mut buffer)? as u64 != len {
+                    return Ok(false);
+                }
+                let same = match extent {
+                    Extent::Chunk { id, .. } => ChunkId::of(&self.store.ring.keys.chunk_id, &buffer) == id,
+                    Extent::Hole { .. } => buffer.iter().all(|byte| *byte == 0),
+                };
+                if !same {
+                    return Ok(false);
+                }
+                left -= len;
+            }
+        }
+        Ok(true)
+    }
+
+    fn write_content(&self, file: &mut File, content: &Content) -> Result<(), Lost> {
+        // Chunks that lie behind one another in a segment are written in one piece.
+        let mut run: Option<(Arc<Vec<u8>>, Range<usize>)> = None;
+        for extent in content.extents(|id| self.store.read(id)) {
+            match extent.map_err(Lost::Damaged)? {
+                Extent::Hole { len } => {
+                    flush(file, &mut run)?;
+                    file.seek(SeekFrom::Current(len as i64))?;
+                }
+                Extent::Chunk { id, len } => {
+                    let (segment, range) = self.chunk(&id, len).map_err(Lost::Damaged)?;
+                    match &mut run {
+                        Some((last, running)) if Arc::ptr_eq(last, &segment) && running.end == range.start => {
+                            running.end = range.end;
+                        }
+                        _ => {
+                            flush(file, &mut run)?;
+                            run = Some((segment, range));
+                        }
+                    }
+                }
+            }
+        }
+        flush(file, &mut run)?;
+        file.set_len(content.len())?;
+        Ok(())
+    }
+
+    /// A chunk of known length: the segment that it lies in, and where. Its content has its id.
+    fn chunk(&self, id: &ChunkId, len: u64) -> Result<(Arc<Vec<u8>>, Range<usize>), Error> {
+        let (segment, location) = self.store.locate(id)?;
+        let range = location.offset as usize..(location.offset + location.len) as usize;
+        let is_right = u64::from(location.len) == len
+            && ChunkId::of(&self.store.ring.keys.chunk_id, &segment[range.clone()]) == *id;
+        if is_right { Ok((segment, range)) } else { Err(Error::damaged(format!("chunk {id:?}"), Damage::ChunkId)) }
+    }
+}
+
+fn flush(file: &mut File, run: &mut Option<(Arc<Vec<u8>>, Range<usize>)>) -> std::io::Result<()> {
+    match run.take() {
+        Some((segment, range)) => file.write_all(&segment[range]),
+        None => Ok(()),
+    }
+}
+
+/// The walk over the tree.
+struct Walk<'r, 'a> {
+    restorer: &'r Restorer<'a>,
+    jobs: SyncSender<Job>,
+    /// The first name restored of each file that has several.
+    linked: HashMap<(u64, u64), (Arc<TargetFolder>, Node)>,
+}
+
+impl Walk<'_, '_> {
+    fn folder(&mut self, target: &Arc<TargetFolder>, content: &Content, selection: &Selection) {
+        for node in Entries::new(self.restorer.store, content) {
+            if self.restorer.has_failed() {
+                return;
+            }
+            let node = match node {
+                Ok(node) => node,
+                Err(error) => {
+                    self.restorer.lose(target.path().join("*"), Lost::Damaged(error));
+                    continue;
+                }
+            };
+            let below = match selection {
+                Selection::Whole => &Selection::Whole,
+                Selection::Some(names) => match names.get(node.name()) {
+                    Some(below) => below,
+                    None => continue,
+                },
+            };
+            self.node(target, node, below);
+        }
+    }
+
+    fn node(&mut self, target: &Arc<TargetFolder>, node: Node, selection: &Selection) {
+        match &node.kind {
+            NodeKind::Directory { content } => match target.enter(&node, self.restorer.force) {
+                Ok(folder) => self.folder(&Arc::new(folder), content, selection),
+                Err(refusal) => self.restorer.lose(target.path_of(&node), refusal.into()),
+            },
+            NodeKind::File { .. } => match node.linked_on {
+                Some(filesystem) => self.linked_file(target, node, filesystem),
+                // The workers end only after this walk has.
+                None => drop(self.jobs.send((Arc::clone(target), node))),
+            },
+            _ => {
+                if let Err(refusal) = target.make_special(&node, self.restorer.force) {
+                    self.restorer.lose(target.path_of(&node), refusal.into());
+                }
+            }
+        }
+    }
+
+    /// A file with several names is restored here, at once, so that the next name can link to it.
+    fn linked_file(&mut self, target: &Arc<TargetFolder>, node: Node, filesystem: u64) {
+        let key = (filesystem, node.inode);
+        if let Some(first) = self.linked.get(&key) {
+            let linked = target.link_or_find(&node, first, self.restorer.force);
+            let result = linked.map(|made| if made { Done::Written } else { Done::AlreadyThere }).map_err(Lost::from);
+            self.restorer.record(target, &node, result);
+            self.restorer.progress.add(1, node.size());
+        } else if self.restorer.restore_file(target, &node) {
+            self.linked.insert(key, (Arc::clone(target), node));
+        }
+    }
+}

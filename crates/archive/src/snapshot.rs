@@ -1,0 +1,114 @@
+//! Snapshots: what an archive's paths held at one moment.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+
+use crate::codec::{CodecError, Decoder, Encoder};
+use crate::content::Content;
+use crate::device::Head;
+use crate::id::ObjectName;
+use crate::tree::Time;
+
+/// One backup, as it can be restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The object's random name.
+    pub name: ObjectName,
+    /// Sequence number and hash of the sealed object.
+    pub head: Head,
+    /// The snapshot that was newest when this one was made.
+    pub previous: Option<Head>,
+    /// The name of the device that made it.
+    pub host: String,
+    /// When the backup began and ended.
+    pub started: Time,
+    /// See `started`.
+    pub finished: Time,
+    /// The folder that all sources lie in; an absolute path.
+    pub base: PathBuf,
+    /// What was backed up, relative to `base`.
+    pub sources: Vec<PathBuf>,
+    /// What it holds.
+    pub totals: Totals,
+    /// How many files could not be backed up, or not as they were at one moment.
+    pub problems: u64,
+    pub(crate) root: Content,
+}
+
+/// What a snapshot holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Regular files.
+    pub files: u64,
+    /// Folders.
+    pub directories: u64,
+    /// Symbolic links, pipes, devices.
+    pub others: u64,
+    /// Bytes of the files' content.
+    pub bytes: u64,
+}
+
+impl Snapshot {
+    /// The content of the snapshot object; `name` and `head` come from the object itself.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut e = Encoder::new();
+        e.varint(self.head.number);
+        match &self.previous {
+            None => e.u8(0),
+            Some(head) => {
+                e.u8(1);
+                e.varint(head.number);
+                e.raw(&head.hash);
+            }
+        }
+        e.bytes(self.host.as_bytes());
+        self.started.encode(&mut e);
+        self.finished.encode(&mut e);
+        e.bytes(self.base.as_os_str().as_bytes());
+        e.varint(self.sources.len() as u64);
+        for source in &self.sources {
+            e.bytes(source.as_os_str().as_bytes());
+        }
+        for total in [self.totals.files, self.totals.directories, self.totals.others, self.totals.bytes] {
+            e.varint(total);
+        }
+        e.varint(self.problems);
+        self.root.encode(&mut e);
+        e.finish()
+    }
+
+    /// Decodes the content of the snapshot object `name`, whose sealed bytes have this hash.
+    pub(crate) fn decode(name: ObjectName, hash: [u8; 32], bytes: &[u8]) -> Result<Self, CodecError> {
+        let mut d = Decoder::new(bytes);
+        let number = d.varint()?;
+        let previous = match d.u8()? {
+            0 => None,
+            1 => Some(Head { number: d.varint()?, hash: d.array()? }),
+            _ => return Err(CodecError::Invalid("a marker is neither 0 nor 1")),
+        };
+        if number == 0 || previous.is_some_and(|previous| previous.number >= number) {
+            return Err(CodecError::Invalid("the sequence numbers do not rise"));
+        }
+        let host = decode_text(&mut d)?;
+        let (started, finished) = (Time::decode(&mut d)?, Time::decode(&mut d)?);
+        let base = decode_path(&mut d)?;
+        let count = d.count(1)?;
+        let sources = (0..count).map(|_| decode_path(&mut d)).collect::<Result<_, _>>()?;
+        let totals = Totals { files: d.varint()?, directories: d.varint()?, others: d.varint()?, bytes: d.varint()? };
+        let problems = d.varint()?;
+        let root = Content::decode(&mut d)?;
+        d.finish()?;
+        let head = Head { number, hash };
+        Ok(Self { name, head, previous, host, started, finished, base, sources, totals, problems, root })
+    }
+}
+
+fn decode_text(decoder: &mut Decoder<'_>) -> Result<String, CodecError> {
+    let text = std::str::from_utf8(decoder.bytes()?).map_err(|_| CodecError::Invalid("a text is not UTF-8"))?;
+    Ok(text.to_owned())
+}
+
+fn decode_path(decoder: &mut Decoder<'_>) -> Result<PathBuf, CodecError> {
+    Ok(PathBuf::from(OsStr::from_bytes(decoder.bytes()?)))
+}

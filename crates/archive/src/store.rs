@@ -1,0 +1,203 @@
+//! Reading chunks back: index, ranged read, open, decompress, and a bounded memory of what was opened last.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::destination::Destination;
+use crate::envelope::{Keyring, ObjectCipher, ObjectType, PREFIX_LEN};
+use crate::error::{Damage, Error};
+use crate::id::{ChunkId, ObjectName};
+use crate::index::{self, Index, IndexedPack, Location};
+use crate::pack::{TRAILER_LEN, Toc, Trailer, open_segment};
+use crate::report::Problem;
+
+/// Segments kept open: at 1 MiB each, 24 MiB.
+const CACHED_SEGMENTS: usize = 24;
+
+/// The chunks of an archive, readable from several threads.
+pub(crate) struct ChunkStore<'a> {
+    pub(crate) destination: &'a Destination,
+    pub(crate) ring: &'a Keyring,
+    pub(crate) index: Index,
+    cache: Mutex<Cache>,
+    opened: Condvar,
+}
+
+type SegmentNumber = (u32, u32);
+
+#[derive(Default)]
+struct Cache {
+    segments: HashMap<SegmentNumber, Slot>,
+    /// Least recently used first.
+    order: VecDeque<SegmentNumber>,
+}
+
+enum Slot {
+    /// Another thread is fetching it.
+    Fetching,
+    Open(Arc<Vec<u8>>),
+}
+
+/// The index as loaded, and what was found on the way.
+pub(crate) struct LoadedIndex {
+    pub(crate) index: Index,
+    /// Packs that no index object names: of an interrupted run, of one still running, or of a damaged index.
+    pub(crate) unindexed: Vec<IndexedPack>,
+    /// Packs that an index names but the listing does not.
+    pub(crate) missing: Vec<ObjectName>,
+    /// Index objects and packs that do not open.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Loads every index object, and the tables of contents of packs that none of them names.
+pub(crate) fn load_index(destination: &Destination, ring: &Keyring) -> Result<LoadedIndex, Error> {
+    let mut loaded =
+        LoadedIndex { index: Index::default(), unindexed: Vec::new(), missing: Vec::new(), problems: Vec::new() };
+    for name in list_objects(destination, ObjectType::Index)? {
+        match read_index(destination, ring, &name) {
+            Ok(packs) => packs.iter().for_each(|pack| loaded.index.insert(pack)),
+            Err(error) => loaded.pass_over(ObjectType::Index.path(&name), error)?,
+        }
+    }
+    let listed: index::IdSet<ObjectName> = list_objects(destination, ObjectType::Pack)?.into_iter().collect();
+    let known = loaded.index.packs.iter().map(|pack| pack.name);
+    loaded.missing = known.filter(|name| !listed.contains(name)).collect();
+    let mut unindexed: Vec<_> = listed.into_iter().filter(|name| !loaded.index.knows_pack(name)).collect();
+    unindexed.sort();
+    for name in unindexed {
+        match read_toc(destination, ring, &name) {
+            Ok(pack) => {
+                loaded.index.insert(&pack);
+                loaded.unindexed.push(pack);
+            }
+            Err(error) => loaded.pass_over(ObjectType::Pack.path(&name), error)?,
+        }
+    }
+    Ok(loaded)
+}
+
+impl LoadedIndex {
+    /// Damage to one object is noted and costs no more; that the destination fails ends everything.
+    fn pass_over(&mut self, path: String, error: Error) -> Result<(), Error> {
+        if !error.is_damage() {
+            return Err(error);
+        }
+        self.problems.push(Problem { path: path.into(), what: error.to_string() });
+        Ok(())
+    }
+}
+
+/// The names of all objects of a kind. Files that are not named like objects are not ours, and are left alone.
+pub(crate) fn list_objects(destination: &Destination, kind: ObjectType) -> Result<Vec<ObjectName>, Error> {
+    let paths = destination.list(kind.folder())?;
+    let mut names: Vec<_> = paths
+        .iter()
+        .filter_map(|path| path.rsplit('/').next().and_then(ObjectName::parse).filter(|name| kind.path(name) == **path))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+fn read_index(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<Vec<IndexedPack>, Error> {
+    let path = ObjectType::Index.path(name);
+    let content = crate::envelope::open_object(ring, ObjectType::Index, name, &destination.read(&path)?)?;
+    index::decode(&content).map_err(|error| Error::damaged(path, error))
+}
+
+/// Reads a pack's table of contents by way of its trailer, for packs that no index names.
+pub(crate) fn read_toc(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<IndexedPack, Error> {
+    let path = ObjectType::Pack.path(name);
+    let damaged = |why: Damage| Error::damaged(path.clone(), why);
+    let len = destination.len(&path)?;
+    if len < (PREFIX_LEN + TRAILER_LEN) as u64 {
+        return Err(damaged(Damage::Truncated));
+    }
+    let prefix = destination.read_range(&path, 0, PREFIX_LEN as u64)?;
+    let cipher = ObjectCipher::from_prefix(ring, ObjectType::Pack, name, &prefix)?;
+    let sealed = destination.read_range(&path, len - TRAILER_LEN as u64, TRAILER_LEN as u64)?;
+    let trailer = Trailer::open(&cipher, &sealed, len).map_err(damaged)?;
+    let sealed = destination.read_range(&path, trailer.toc_at, trailer.toc_len.into())?;
+    let toc: Toc = trailer.open_toc(&cipher, &sealed).map_err(damaged)?;
+    Ok(IndexedPack { name: *name, salt: cipher.salt(), toc })
+}
+
+impl<'a> ChunkStore<'a> {
+    pub(crate) fn new(destination: &'a Destination, ring: &'a Keyring, index: Index) -> Self {
+        Self { destination, ring, index, cache: Mutex::default(), opened: Condvar::new() }
+    }
+
+    /// A chunk's content, copied.
+    pub(crate) fn read(&self, id: &ChunkId) -> Result<Vec<u8>, Error> {
+        let (segment, location) = self.locate(id)?;
+        let at = location.offset as usize;
+        Ok(segment[at..at + location.len as usize].to_vec())
+    }
+
+    /// The open segment that a chunk lies in, and where.
+    pub(crate) fn locate(&self, id: &ChunkId) -> Result<(Arc<Vec<u8>>, Location), Error> {
+        let missing = || Error::damaged(format!("chunk {id:?}"), Damage::ChunkMissing);
+        let location = *self.index.get(id).ok_or_else(missing)?;
+        let segment = self.segment((location.pack, location.segment))?;
+        Ok((segment, location))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An open segment, from memory or fetched; two threads that want the same one fetch it once.
+    fn segment(&self, number: SegmentNumber) -> Result<Arc<Vec<u8>>, Error> {
+        let mut cache = self.lock();
+        loop {
+            match cache.segments.get(&number) {
+                Some(Slot::Open(segment)) => {
+                    let segment = Arc::clone(segment);
+                    cache.touch(number);
+                    return Ok(segment);
+                }
+                Some(Slot::Fetching) => cache = self.opened.wait(cache).unwrap_or_else(PoisonError::into_inner),
+                None => break,
+            }
+        }
+        cache.segments.insert(number, Slot::Fetching);
+        drop(cache);
+        let fetched = self.fetch(number);
+        let mut cache = self.lock();
+        match &fetched {
+            Ok(segment) => cache.keep(number, Arc::clone(segment)),
+            Err(_) => drop(cache.segments.remove(&number)),
+        }
+        self.opened.notify_all();
+        fetched
+    }
+
+    fn fetch(&self, (pack, number): SegmentNumber) -> Result<Arc<Vec<u8>>, Error> {
+        let pack = &self.index.packs[pack as usize];
+        let segment = pack.segments[number as usize];
+        let path = ObjectType::Pack.path(&pack.name);
+        let sealed = self.destination.read_range(&path, segment.offset.into(), segment.sealed_len.into())?;
+        let cipher = ObjectCipher::from_salt(self.ring, ObjectType::Pack, &pack.name, &pack.salt);
+        let plain = open_segment(&cipher, number, sealed, segment.plain_len);
+        plain.map(Arc::new).map_err(|why| Error::damaged(path, why))
+    }
+}
+
+impl Cache {
+    fn touch(&mut self, number: SegmentNumber) {
+        // The list is short; a scan from the end finds what was used last at once.
+        if let Some(at) = self.order.iter().rposition(|other| *other == number) {
+            self.order.remove(at);
+        }
+        self.order.push_back(number);
+    }
+
+    fn keep(&mut self, number: SegmentNumber, segment: Arc<Vec<u8>>) {
+        self.segments.insert(number, Slot::Open(segment));
+        self.touch(number);
+        while self.order.len() > CACHED_SEGMENTS {
+            if let Some(oldest) = self.order.pop_front() {
+                self.segments.remove(&oldest);
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The key that opens a person's archives.
+
+use crate::randomness::RandomnessError;
+use crate::recovery_key::RecoveryKey;
+use crate::secret::Secret;
+
+/// 256 random bits that open the key slots of an archive.
+///
+/// It may be kept on a device, written down as a [`RecoveryKey`], or escrowed with the vault. It never seals anything
+/// itself: see [`KeySlot`](crate::KeySlot). Comparison takes constant time.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BackupKey(Secret);
+
+impl BackupKey {
+    /// A new key from the operating system's randomness.
+    pub fn generate() -> Result<Self, RandomnessError> {
+        Secret::generate().map(Self)
+    }
+
+    /// A key read back from where it was kept. The bytes must be the 32 of a generated key: they are not stretched, so
+    /// a password put in here would be no protection.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Secret::from_bytes(bytes))
+    }
+
+    /// The key itself, for a device's key store. A copy made of it is the caller's to wipe.
+    pub fn expose_bytes(&self) -> &[u8; 32] {
+        self.0.expose_bytes()
+    }
+
+    /// The same key in the form that is written on paper.
+    pub fn recovery_key(&self) -> RecoveryKey {
+        RecoveryKey::from_bytes(*self.expose_bytes())
+    }
+
+    pub(crate) const fn secret(&self) -> &Secret {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test")]
+
+    use super::BackupKey;
+
+    #[test]
+    fn debug_prints_no_byte_of_it() {
+        let key = BackupKey::from_bytes([0xa5; 32]);
+        assert_eq!(format!("{key:?}"), "BackupKey(..)");
+        assert_eq!(format!("{key:#?}"), "BackupKey(\n    ..,\n)");
+    }
+
+    #[test]
+    fn equals_a_key_of_the_same_bytes_and_no_other() {
+        let key = BackupKey::from_bytes([7; 32]);
+        assert_eq!(key, BackupKey::from_bytes([7; 32]));
+        for byte in 0..32 {
+            let mut other = [7; 32];
+            other[byte] ^= 0x80;
+            assert_ne!(key, BackupKey::from_bytes(other), "byte {byte}");
+        }
+    }
+
+    #[test]
+    fn two_generated_keys_differ() {
+        assert_ne!(BackupKey::generate().unwrap(), BackupKey::generate().unwrap());
+    }
+}
