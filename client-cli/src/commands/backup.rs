@@ -16,8 +16,8 @@ Examples:
   coffer backup ~/chats                    back up a folder
   coffer backup ~/chats ~/exports/a.zip    several paths, in one snapshot
 
-Only what has changed since the last snapshot is read and stored. An interrupted backup goes on where it
-stopped when the same command is run again.";
+Only what has changed since the last snapshot is read and stored. An interrupted backup goes on where it stopped when \
+the same command is run again.";
 
 /// Back up files and folders
 #[derive(Debug, clap::Args)]

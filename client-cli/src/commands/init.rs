@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
         key_place: config.key_store.shown(&context.home).to_string(),
         snapshots,
     })?;
-    if !config.is_protected() {
+    if !config.is_protected() && context.output.is_for_people() {
         context.output.hint("if this device is lost, so is the key: run `coffer protect recovery-key` next");
     }
     Ok(Exit::Done)

@@ -19,8 +19,8 @@ Examples:
 On a device that never saw the archive, with the 64 digits in a file or at the prompt:
   coffer --archive /mnt/disk/backups restore --to ~/restored
 
-Files that are there already are left alone, unless --force is given; those with the right content are not
-written again, so that an interrupted restore goes on where it stopped.";
+Files that are there already are left alone, unless --force is given. Those with the right content are not written \
+again, so that an interrupted restore goes on where it stopped.";
 
 /// Restore a snapshot, or parts of it, into a folder
 #[derive(Debug, clap::Args)]

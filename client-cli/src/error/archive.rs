@@ -52,3 +52,41 @@ pub(super) const fn exit(error: &Error) -> Exit {
         _ => Exit::Failed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use coffer_archive::{Damage, DestinationErrorKind as Kind, Error, Head};
+
+    use super::{exit, kind};
+
+    fn destination(kind: Kind) -> Error {
+        Error::Destination { kind, action: "write", object: "packs/00/00".to_owned(), reason: "it failed".to_owned() }
+    }
+
+    #[test]
+    fn each_error_has_the_number_that_the_manual_gives_it() {
+        let url = || "fs:///backups".to_owned();
+        let object = || "coffer.json".to_owned();
+        let remembered = Head { number: 2, hash: [0; 32] }.receipt();
+        for (error, name, code) in [
+            (Error::WrongKey, "wrong-key", 10),
+            (Error::Damaged { object: object(), why: Damage::Tag }, "damaged", 11),
+            (destination(Kind::NotFound), "object-missing", 11),
+            (Error::Rollback { remembered, newest: None }, "rolled-back", 12),
+            (Error::NoArchive { url: url() }, "no-archive", 13),
+            (Error::ArchiveExists { url: url() }, "archive-exists", 14),
+            (destination(Kind::Unavailable), "destination-unavailable", 15),
+            (destination(Kind::Full), "destination-full", 16),
+            (destination(Kind::Refused), "destination-refused", 17),
+            (Error::FormatTooNew { object: object(), found: 2, supported: 1 }, "format-too-new", 18),
+            (Error::NoSnapshot, "no-snapshot", 19),
+            (Error::NoSuchSnapshot("there is no snapshot 9".to_owned()), "no-such-snapshot", 19),
+            (Error::NotInSnapshot { path: "a".into() }, "not-in-snapshot", 19),
+            (Error::BadUrl { url: url(), why: "it is empty".to_owned() }, "bad-url", 2),
+            (destination(Kind::Other), "destination", 1),
+            (Error::Randomness, "randomness", 1),
+        ] {
+            assert_eq!((kind(&error), exit(&error).code()), (name, code), "{error}");
+        }
+    }
+}

@@ -31,7 +31,9 @@ pub(super) fn of(error: &Error) -> Option<String> {
                 .to_owned()
         }
         Error::PlatformStore { .. } => {
-            "unlock it, or keep the key in a file, with `coffer init --key-store file`".to_owned()
+            "start or unlock it; `coffer init --key-store file` does without it, and --recovery-key-file FILE opens an \
+             archive whose key is in it"
+                .to_owned()
         }
         Error::NoArchiveConfigured { .. } => {
             "make one with `coffer init URL`, take part in one with `coffer init --join URL`, or name one with \
@@ -87,7 +89,9 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
         ArchiveError::BadUrl { .. } => "an archive's address is a folder: /mnt/disk/backups or fs:///mnt/disk/backups",
         ArchiveError::Source { source, .. } | ArchiveError::Target { source, .. } => return of_system(source),
         ArchiveError::NoSnapshot => "make one with `coffer backup PATH`",
-        ArchiveError::NoSuchSnapshot(_) => "`coffer snapshots` lists them",
+        ArchiveError::NoSuchSnapshot(_) => {
+            "`coffer snapshots` lists them; a path comes after the snapshot, as in `coffer ls latest PATH`"
+        }
         ArchiveError::NotInSnapshot { .. } => "`coffer ls -r` lists what it holds",
         ArchiveError::Device { .. } => {
             "its file `head` protects against an older copy of the archive; if it is beyond repair, remove it"

@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::Path;
 
 use coffer_archive::{Lock, Problem, Snapshot};
-use indicatif::{DecimalBytes, HumanCount};
+use indicatif::DecimalBytes;
 use serde::Serialize;
 
-use super::text::{Clean, CleanPath, PathField};
+use super::text::{Clean, CleanPath, Counted, PathField};
 use super::time;
 
 /// A snapshot, as `coffer snapshots` and others show it.
@@ -67,7 +67,7 @@ impl SnapshotRecord {
     }
 
     pub(super) fn contents(&self) -> String {
-        format!("{} files, {}", HumanCount(self.files), DecimalBytes(self.bytes))
+        format!("{}, {}", Counted(self.files, "file"), DecimalBytes(self.bytes))
     }
 
     pub(super) fn when_and_where(&self) -> String {
@@ -93,7 +93,7 @@ impl fmt::Display for Snapshots {
         for snapshot in &self.snapshots {
             let incomplete = match snapshot.problems {
                 0 => String::new(),
-                count => format!(" ({count} problems)"),
+                count => format!(" ({})", Counted(count, "problem")),
             };
             writeln!(
                 f,
@@ -101,7 +101,7 @@ impl fmt::Display for Snapshots {
                 snapshot.number,
                 &snapshot.name[..8],
                 snapshot.for_people.time,
-                format!("{} files", HumanCount(snapshot.files)),
+                Counted(snapshot.files, "file").to_string(),
                 DecimalBytes(snapshot.bytes).to_string(),
                 Clean(&snapshot.host),
                 snapshot.for_people.sources,

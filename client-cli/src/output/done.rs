@@ -8,7 +8,7 @@ use indicatif::{DecimalBytes, HumanCount};
 use serde::Serialize;
 
 use super::archived::{ProblemRecord, SnapshotRecord};
-use super::text::{Clean, CleanPath, PathField};
+use super::text::{Clean, CleanPath, Counted, PathField};
 
 /// `coffer init`.
 #[derive(Debug, Serialize)]
@@ -25,7 +25,8 @@ impl fmt::Display for SetUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = Clean(&self.archive_url);
         if self.joined {
-            writeln!(f, "this device takes part in the archive at {url}, which holds {} snapshots", self.snapshots)?;
+            let snapshots = Counted(self.snapshots as u64, "snapshot");
+            writeln!(f, "this device takes part in the archive at {url}, which holds {snapshots}")?;
         } else {
             writeln!(f, "made an archive at {url}")?;
         }
@@ -108,9 +109,9 @@ impl Restored {
 
 impl fmt::Display for Restored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (files, bytes) = (HumanCount(self.files), DecimalBytes(self.bytes));
+        let (files, bytes) = (Counted(self.files, "file"), DecimalBytes(self.bytes));
         let (snapshot, target) = (self.snapshot, &self.target_for_people);
-        write!(f, "restored {files} files, {bytes}, of snapshot {snapshot} to {target}")?;
+        write!(f, "restored {files}, {bytes}, of snapshot {snapshot} to {target}")?;
         match self.files_already_there {
             0 => writeln!(f),
             already => writeln!(f, "; {} were there already", HumanCount(already)),
@@ -146,16 +147,16 @@ impl Verified {
 
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [snapshots, packs, chunks] = [self.snapshots, self.packs, self.chunks].map(HumanCount);
-        write!(f, "looked at {snapshots} snapshots, {packs} packs and {chunks} chunks")?;
+        let counted = [(self.snapshots, "snapshot"), (self.packs, "pack"), (self.chunks, "chunk")];
+        let [snapshots, packs, chunks] = counted.map(|(count, name)| Counted(count, name));
+        write!(f, "looked at {snapshots}, {packs} and {chunks}")?;
         if self.read_data {
             write!(f, ", reading {}", DecimalBytes(self.bytes_read))?;
         }
-        match (self.problems.len(), self.read_data) {
+        match (self.problems.len() as u64, self.read_data) {
             (0, true) => writeln!(f, ": all is whole"),
             (0, false) => writeln!(f, ": nothing is missing (--read-data checks every byte)"),
-            (1, _) => writeln!(f, ": 1 problem"),
-            (count, _) => writeln!(f, ": {count} problems"),
+            (count, _) => writeln!(f, ": {}", Counted(count, "problem")),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::archived::{LockRecord, ProblemRecord, SnapshotRecord};
-use super::text::Clean;
+use super::text::{Clean, Counted};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Status {
@@ -38,8 +38,8 @@ pub(crate) struct ArchiveStatus {
 }
 
 const RECEIPT: &str = "\
-Write the receipt down. On a new device, `--receipt` with it refuses an archive from before that snapshot,
-should somebody put an older copy in its place.";
+Write the receipt down. On a new device, `--receipt` with it refuses an archive from before that
+snapshot, should somebody put an older copy in its place.";
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,7 +78,7 @@ impl fmt::Display for ArchiveStatus {
             line(f, "receipt", newest.receipt())?;
         }
         if !self.damaged_snapshots.is_empty() {
-            line(f, "damaged", &format!("{} snapshots do not open", self.damaged_snapshots.len()))?;
+            line(f, "damaged", &Counted(self.damaged_snapshots.len() as u64, "snapshot").to_string())?;
         }
         for run in &self.other_runs {
             line(f, "other run", &run.to_string())?;

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use indicatif::HumanCount;
 use serde::Serialize;
 
 /// A text whose control characters show as escapes and take no effect.
@@ -39,6 +40,16 @@ fn clean(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
 /// The characters that turn the direction of writing, and so can make a name read as another.
 fn is_direction(character: char) -> bool {
     matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A number of things, with the thing in the right form.
+pub(super) struct Counted(pub(super) u64, pub(super) &'static str);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ending = if self.0 == 1 { "" } else { "s" };
+        write!(f, "{} {}{ending}", HumanCount(self.0), self.1)
+    }
 }
 
 /// A path for programs: as text, and as bytes in hex where the text is not all of it.

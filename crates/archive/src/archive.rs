@@ -8,13 +8,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::backup::{BackupOptions, Findings, Walk};
 use crate::chunker::Chunker;
+use crate::deep::on_deep_stack;
 use crate::destination::Destination;
 use crate::device::{DeviceMemory, Head, Receipt};
 use crate::envelope::{Keyring, ObjectType, open_object, seal_object};
 use crate::error::{Damage, DestinationErrorKind, Error};
 use crate::header::{self, Header};
 use crate::id::ObjectName;
-use crate::index::IdSet;
 use crate::list;
 use crate::lock::{self, Lock};
 use crate::pipeline;
@@ -22,8 +22,8 @@ use crate::report::{BackupReport, Problem, Progress, RestoreReport, VerifyReport
 use crate::restore::{RestoreOptions, Restorer};
 use crate::roots::Roots;
 use crate::snapshot::Snapshot;
+use crate::sqlite;
 use crate::store::{self, ChunkStore, LoadedIndex};
-use crate::target::TargetFolder;
 use crate::tree::{Node, NodeKind, Time};
 use crate::verify;
 
@@ -64,6 +64,7 @@ impl Archive {
         destination.prepare()?;
         let (header, _) = Header::generate(key)?;
         destination.write(header::PATH, header.encode())?;
+        destination.settle()?;
         Ok(header.archive)
     }
 
@@ -135,14 +136,14 @@ impl Archive {
         }
     }
 
-    /// Remembers the newest snapshot; an older one than before only if that is allowed.
+    /// Remembers the newest snapshot; an older one than before, or none, only if that is allowed.
     fn remember_newest(&self, allow_older: bool) -> Result<(), Error> {
-        let (Some(memory), Some(newest)) = (&self.memory, self.snapshots.last()) else { return Ok(()) };
-        let remembered = if allow_older { None } else { memory.head()? };
-        if remembered.is_none_or(|head| head.number < newest.head.number) {
-            memory.remember(&newest.head)?;
+        let Some(memory) = &self.memory else { return Ok(()) };
+        match self.snapshots.last() {
+            Some(newest) => memory.remember(&newest.head, allow_older),
+            None if allow_older => memory.forget(),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The archive's id.
@@ -172,7 +173,7 @@ impl Archive {
     /// snapshot object is: it may be the latest.
     pub fn snapshot(&self, which: &str) -> Result<&Snapshot, Error> {
         if which == "latest" {
-            if let Some(damaged) = self.damaged.first() {
+            if let Some(damaged) = self.damaged.first().filter(|_| self.latest_is_in_doubt()) {
                 return Err(Error::damaged(damaged.path.to_string_lossy(), Damage::Tag));
             }
             return self.snapshots.last().ok_or(Error::NoSnapshot);
@@ -189,6 +190,15 @@ impl Archive {
             [] => Err(Error::NoSuchSnapshot(format!("there is no snapshot {which}"))),
             _ => Err(Error::NoSuchSnapshot(format!("{} snapshots are called {which}: give the name", found.len()))),
         }
+    }
+
+    /// Whether a snapshot that cannot be opened may be the latest: unless as many are missing among the numbers below
+    /// the newest that can be.
+    fn latest_is_in_doubt(&self) -> bool {
+        let mut numbers: Vec<_> = self.snapshots.iter().map(|snapshot| snapshot.head.number).collect();
+        numbers.dedup();
+        let missing = numbers.last().map_or(0, |newest| newest - numbers.len() as u64);
+        self.damaged.len() as u64 > missing
     }
 
     /// Makes a snapshot of the sources.
@@ -217,17 +227,17 @@ impl Archive {
         started: Time,
         progress: &Progress,
     ) -> Result<BackupReport, Error> {
-        let LoadedIndex { index, unindexed, missing, problems } = store::load_index(&self.destination, &self.ring)?;
+        let LoadedIndex { index, unindexed, problems } = store::load_index(&self.destination, &self.ring)?;
         let same = |snapshot: &&Snapshot| snapshot.base == roots.base && snapshot.sources == roots.sources;
         let previous = self.snapshots.iter().rev().find(same);
         if let Some(previous) = previous {
             progress.expect(previous.totals.files, previous.totals.bytes);
         }
         let store = ChunkStore::new(&self.destination, &self.ring, index);
-        let missing: IdSet<ObjectName> = missing.into_iter().collect();
         let chunker = Chunker::new(self.ring.keys.chunker.derive_gear());
         let scratch = self.scratch();
-        let ((root, mut findings), stored) = pipeline::run(&store, &missing, unindexed, |sink| {
+        sqlite::sweep(&scratch);
+        let ((root, mut findings), stored) = pipeline::run(&store, unindexed, |sink| {
             let mut walk = Walk {
                 sink,
                 store: &store,
@@ -258,6 +268,7 @@ impl Archive {
         started: Time,
         (root, findings): (crate::content::Content, &Findings),
     ) -> Result<(Snapshot, u64), Error> {
+        self.destination.settle()?;
         // Another disk may have taken the place of the one that the packs went to.
         if read_header(&self.destination)? != self.header {
             return Err(gone(self.destination.url()));
@@ -281,6 +292,7 @@ impl Archive {
         snapshot.head.hash = Sha256::digest(&object).into();
         let len = object.len() as u64;
         self.destination.write(&ObjectType::Snapshot.path(&name), object)?;
+        self.destination.settle()?;
         Ok((snapshot, len))
     }
 
@@ -305,9 +317,7 @@ impl Archive {
         if options.paths.is_empty() {
             progress.expect(snapshot.totals.files, snapshot.totals.bytes);
         }
-        let unusable = |source| Error::Target { path: options.target.clone(), source };
-        let target = TargetFolder::root(&options.target).map_err(unusable)?;
-        Restorer::new(&store, options.force, progress).run(target, &snapshot.root, &selection)
+        Restorer::new(&store, options.force, progress).run(&options.target, &snapshot.root, &selection)
     }
 
     /// Visits the entries of a folder in a snapshot (or the one file that `path` is), with their paths relative to
@@ -348,7 +358,7 @@ impl Archive {
     /// `Destination` when it fails. Damage is problems in the report, not an error.
     pub fn verify(&self, read_data: bool, progress: &Progress) -> Result<VerifyReport, Error> {
         let mut report = VerifyReport { problems: self.damaged.clone(), ..VerifyReport::default() };
-        let LoadedIndex { index, unindexed, problems, .. } = store::load_index(&self.destination, &self.ring)?;
+        let LoadedIndex { index, unindexed, problems } = store::load_index(&self.destination, &self.ring)?;
         report.problems.extend(problems);
         for pack in &unindexed {
             let path = ObjectType::Pack.path(&pack.name).into();
@@ -359,7 +369,7 @@ impl Archive {
         self.verify_chain(&mut report);
         self.verify_locks(&mut report)?;
         let mut trees = verify::TreeCheck::new(&store, bad, &mut report);
-        self.snapshots.iter().try_for_each(|snapshot| trees.snapshot(snapshot))?;
+        on_deep_stack(|| self.snapshots.iter().try_for_each(|snapshot| trees.snapshot(snapshot)))?;
         Ok(report)
     }
 

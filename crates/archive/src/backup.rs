@@ -1,15 +1,16 @@
 //! Backing up: the walk over the sources. What is unchanged since the previous snapshot is not read again.
 
-use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::chunker::Chunker;
 use crate::content::Content;
+use crate::databases::{Capture, Databases, Verdict, with_sidecars};
 use crate::error::Error;
 use crate::folder::{Entries, FolderWriter};
 use crate::pipeline::Sink;
@@ -17,13 +18,11 @@ use crate::report::{BackupReport, Problem, Progress};
 use crate::roots::Selection;
 use crate::snapshot::{Snapshot, Totals};
 use crate::source;
-use crate::sqlite;
 use crate::store::ChunkStore;
 use crate::tree::{MAX_NODE, Node, NodeKind, Time};
 
-/// A file whose inode changed less than this before a snapshot began may have changed again within the same tick of
-/// the file system's clock: it is read again. Nanoseconds.
-const TICK: u32 = 20_000_000;
+/// A file may change twice within so long without its times showing it: the tick of the file systems' clock, and some.
+pub(crate) const TICK: Duration = Duration::from_millis(20);
 
 /// What to back up.
 #[derive(Debug, Clone)]
@@ -98,18 +97,16 @@ impl Walk<'_, '_> {
         before: Option<&Content>,
     ) -> Result<Content, Error> {
         let names = match selection {
-            Selection::Some(names) => names.keys().cloned().collect(),
+            Selection::Some(names) => with_sidecars(path, names.keys()),
             Selection::Whole => self.names(path),
         };
         let store = self.store;
         let mut before = before.map(|content| Entries::new(store, content));
         let mut writer = FolderWriter::new(&self.chunker.gear);
-        let mut copied: HashSet<OsString> = HashSet::new();
-        let journalled: HashSet<&[u8]> = names.iter().filter_map(|name| sqlite::sidecar_of(name.as_bytes())).collect();
+        let mut databases = Databases::among(path, &names);
         for name in &names {
             let path = path.join(name);
-            if sqlite::sidecar_of(name.as_bytes()).is_some_and(|database| copied.contains(OsStr::from_bytes(database)))
-            {
+            if databases.leaves_out(name) {
                 self.findings.note(&path, "left out: its database was copied consistently without it");
                 continue;
             }
@@ -118,13 +115,21 @@ impl Walk<'_, '_> {
                 Selection::Whole => &Selection::Whole,
             };
             let before = before.as_mut().and_then(|entries| entries.advance_to(name.as_bytes()));
-            let journalled = journalled.contains(name.as_bytes());
-            if let Some(found) = self.entry(&path, name, below, (before, journalled))? {
-                if found.copied {
-                    copied.insert(name.clone());
+            let Some(found) = self.entry(&path, name, below, (before, databases.is_accompanied(name)))? else {
+                continue;
+            };
+            match databases.verdict(name) {
+                Verdict::Keep => {}
+                Verdict::KeepWithProblem => {
+                    self.findings.problem(&path, "its database changed after it was read: they may not fit together");
                 }
-                writer.push(&found.node, self.sink)?;
+                Verdict::LeaveOut => {
+                    self.findings.note(&path, "left out: it was written to after its database was read");
+                    continue;
+                }
             }
+            writer.push(&found.node, self.sink)?;
+            databases.captured(name, found.capture);
         }
         writer.finish(self.sink)
     }
@@ -151,7 +156,7 @@ impl Walk<'_, '_> {
         path: &Path,
         name: &OsStr,
         selection: &Selection,
-        (before, journalled): (Option<Node>, bool),
+        (before, is_accompanied): (Option<Node>, bool),
     ) -> Result<Option<Found>, Error> {
         let metadata = match fs::symlink_metadata(path) {
             Ok(metadata) => metadata,
@@ -167,10 +172,7 @@ impl Walk<'_, '_> {
         let mut node = self.describe(path, name, &metadata);
         let file_type = metadata.file_type();
         if file_type.is_file() {
-            // What a journal beside a database holds does not show in the database's own metadata.
-            let unchanged = before.as_ref().filter(|before| !journalled && self.is_unchanged(&node, &metadata, before));
-            let unchanged = unchanged.and_then(|before| self.still_held(before));
-            return self.file(path, node, before, unchanged);
+            return self.file(path, node, (&metadata, before), is_accompanied);
         }
         if file_type.is_socket() {
             self.findings.note(path, "left out: it is a socket");
@@ -194,7 +196,7 @@ impl Walk<'_, '_> {
             self.findings.totals.others += 1;
         }
         self.limit(path, &mut node);
-        Ok(Some(Found { node, copied: false }))
+        Ok(Some(Found { node, capture: Capture::Other }))
     }
 
     /// A file that is gone by the time it is looked at is none of the snapshot's; anything else is a problem.
@@ -248,11 +250,11 @@ impl Walk<'_, '_> {
     }
 
     /// Whether a file is as the previous snapshot has it, so far as its metadata tell.
-    fn is_unchanged(&self, node: &Node, metadata: &Metadata, before: &Node) -> bool {
+    pub(crate) fn is_unchanged(&self, node: &Node, metadata: &Metadata, before: &Node) -> bool {
         let settled = self.previous_started.is_some_and(|started| {
-            let total = u64::from(before.changed.nanoseconds) + u64::from(TICK);
-            let seconds = before.changed.seconds + (total / 1_000_000_000) as i64;
-            Time { seconds, nanoseconds: (total % 1_000_000_000) as u32 } < started
+            let total = before.changed.nanoseconds + TICK.subsec_nanos();
+            let seconds = before.changed.seconds + i64::from(total / 1_000_000_000);
+            Time { seconds, nanoseconds: total % 1_000_000_000 } < started
         });
         settled
             && before.size() == metadata.size()
@@ -265,8 +267,7 @@ impl Walk<'_, '_> {
 /// An entry that goes into the snapshot.
 pub(crate) struct Found {
     pub(crate) node: Node,
-    /// Whether it is a live database that was copied, so that its sidecars stay out.
-    pub(crate) copied: bool,
+    pub(crate) capture: Capture,
 }
 
 /// What a link, a pipe or a device is.

@@ -1,46 +1,46 @@
 //! Backing up one file: unchanged, read as it stands still, read again when it moves, or copied by SQLite.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::SystemTime;
 
-use crate::backup::{Found, Walk};
+use crate::backup::{Found, TICK, Walk};
 use crate::chunker::{HEAD_LEN, Kind};
 use crate::content::{Content, ContentBuilder, Extent, leaf_lists};
+use crate::databases::Capture;
 use crate::error::Error;
 use crate::source::{self, Region};
-use crate::sqlite;
+use crate::sqlite::{self, Fingerprint};
 use crate::tree::{Node, NodeKind};
 
 /// A file that changes while it is read is read so often before it is taken as it comes.
 const TRIES: u32 = 3;
-/// The part of a database that every transaction changes, bytes.
-const DATABASE_HEAD: usize = 100;
 
 /// What became of an attempt to read a file.
 enum Attempt {
     /// Read as it was at one moment, or with its end growing, as of its length when it was opened.
-    Whole(Content),
+    Whole(Content, Capture),
     /// It changed meanwhile.
     Moved(Content),
 }
 
 impl Walk<'_, '_> {
-    /// Backs up a regular file: with the content `unchanged` if there is one, else by reading it.
+    /// Backs up a regular file: as the previous snapshot has it if it is unchanged, else by reading it.
     pub(crate) fn file(
         &mut self,
         path: &Path,
         mut node: Node,
-        before: Option<Node>,
-        unchanged: Option<Content>,
+        (metadata, before): (&Metadata, Option<Node>),
+        is_accompanied: bool,
     ) -> Result<Option<Found>, Error> {
-        if let Some(content) = unchanged {
+        if let Some((content, capture)) = self.unchanged(path, &node, (metadata, before.as_ref()), is_accompanied) {
             self.findings.files_unchanged += 1;
-            return Ok(Some(self.take(path, node, content, false)));
+            return Ok(Some(self.take(path, node, content, capture)));
         }
         let before = before.filter(|before| matches!(before.kind, NodeKind::File { .. }));
-        let (content, copied) = match self.read(path, &mut node, before.as_ref())? {
+        let (content, capture) = match self.read(path, &mut node, before.as_ref(), is_accompanied)? {
             Ok(read) => read,
             Err(error) => {
                 self.passed_over(path, &error);
@@ -52,22 +52,33 @@ impl Walk<'_, '_> {
             Some(_) => self.findings.files_changed += 1,
         }
         self.findings.bytes_read += content.len();
-        Ok(Some(self.take(path, node, content, copied)))
+        Ok(Some(self.take(path, node, content, capture)))
     }
 
-    fn take(&mut self, path: &Path, mut node: Node, content: Content, copied: bool) -> Found {
+    fn take(&mut self, path: &Path, mut node: Node, content: Content, capture: Capture) -> Found {
         self.progress.add(1, content.len());
         self.findings.totals.files += 1;
         self.findings.totals.bytes += content.len();
         node.kind = NodeKind::File { content };
         self.limit(path, &mut node);
-        Found { node, copied }
+        Found { node, capture }
     }
 
-    /// A file's content in the previous snapshot, if the archive still holds all of it.
-    pub(crate) fn still_held(&self, before: &Node) -> Option<Content> {
+    /// A file's content in the previous snapshot, if the file has not changed since and the archive holds all of it.
+    fn unchanged(
+        &self,
+        path: &Path,
+        node: &Node,
+        (metadata, before): (&Metadata, Option<&Node>),
+        is_accompanied: bool,
+    ) -> Option<(Content, Capture)> {
+        let before = before?;
         let NodeKind::File { content } = &before.kind else { return None };
-        (self.sink.is_whole() || self.holds(content)).then(|| content.clone())
+        let fingerprint = is_accompanied.then(|| Fingerprint::of(path));
+        // What a journal beside a database holds does not show in the database's own metadata.
+        let is_unchanged = self.is_unchanged(node, metadata, before) && !(is_accompanied && sqlite::has_journal(path));
+        let capture = fingerprint.map_or(Capture::Other, Capture::Complete);
+        (is_unchanged && self.holds(content)).then(|| (content.clone(), capture))
     }
 
     fn holds(&self, content: &Content) -> bool {
@@ -78,79 +89,94 @@ impl Walk<'_, '_> {
         })
     }
 
-    /// Reads a file: its content, and whether it is a database that was copied. The inner error is the file's.
+    /// Reads a file until it stands still. The inner error is the file's.
     fn read(
         &mut self,
         path: &Path,
         node: &mut Node,
         before: Option<&Node>,
-    ) -> Result<io::Result<(Content, bool)>, Error> {
+        is_accompanied: bool,
+    ) -> Result<io::Result<(Content, Capture)>, Error> {
         let mut moved = None;
         for _ in 0..TRIES {
-            let mut file = match source::open(path) {
-                Ok(file) => file,
+            let mut file = match OpenFile::settled(path) {
+                Ok(opened) => opened,
                 Err(error) => return Ok(Err(error)),
             };
-            let (metadata, kind) = match look_at(&mut file) {
-                Ok(looked) => looked,
-                Err(error) => return Ok(Err(error)),
-            };
-            if kind.is_database
-                && (moved.is_some() || sqlite::has_journal(path))
+            if file.kind.is_database
+                && (moved.is_some() || sqlite::may_be_in_use(path))
                 && let Some(content) = self.copy_database(path, before)?
             {
-                return Ok(Ok((content, true)));
+                return Ok(Ok((content, Capture::Copied)));
             }
-            node.modified = source::modified(&metadata);
-            node.changed = source::changed(&metadata);
-            match self.attempt(path, &mut file, &metadata, kind, before)? {
-                Ok(Attempt::Whole(content)) => return Ok(Ok((content, false))),
+            node.modified = source::modified(&file.metadata);
+            node.changed = source::changed(&file.metadata);
+            let attempt = match file.kind.is_database {
+                true => self.attempt_database(path, &mut file, before, is_accompanied)?,
+                false => self.attempt(path, &mut file, before)?,
+            };
+            match attempt {
+                Ok(Attempt::Whole(content, capture)) => return Ok(Ok((content, capture))),
                 Ok(Attempt::Moved(content)) => moved = Some(content),
                 Err(error) => return Ok(Err(error)),
             }
         }
         self.findings.problem(path, "it kept changing while it was read: it is stored as it was read last");
-        Ok(moved.map(|content| (content, false)).ok_or_else(|| io::Error::other("it could not be read")))
+        let content = moved.map(|content| (content, Capture::Other));
+        Ok(content.ok_or_else(|| io::Error::other("it could not be read")))
     }
 
     fn attempt(
         &mut self,
         path: &Path,
-        file: &mut File,
-        metadata: &Metadata,
-        kind: Kind,
+        open: &mut OpenFile,
         before: Option<&Node>,
     ) -> Result<io::Result<Attempt>, Error> {
-        let head = if kind.is_database { database_head(file) } else { Ok(Vec::new()) };
-        let (head, content) = match (head, self.read_content(file, metadata, kind, before)?) {
-            (Ok(head), Ok(content)) => (head, content),
-            (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
+        let content = match self.read_content(open, before)? {
+            Ok(content) => content,
+            Err(error) => return Ok(Err(error)),
         };
-        let after = match file.metadata() {
+        let after = match open.file.metadata() {
             Ok(after) => after,
             Err(error) => return Ok(Err(error)),
         };
-        let same = source::modified(&after) == source::modified(metadata) && after.size() == metadata.size();
-        let whole = content.len() == metadata.size();
-        if kind.is_database {
-            let untouched = same && !sqlite::has_journal(path) && database_head(file).is_ok_and(|now| now == head);
-            return Ok(Ok(if untouched { Attempt::Whole(content) } else { Attempt::Moved(content) }));
-        }
-        if whole && !same && after.size() > metadata.size() {
+        let (len, len_after) = (open.metadata.size(), after.size());
+        let same = open.is_settled && source::modified(&after) == source::modified(&open.metadata) && len_after == len;
+        if content.len() == len && len_after > len {
             self.findings.note(path, "it grew while it was read: it is stored up to its length at the beginning");
-            return Ok(Ok(Attempt::Whole(content)));
+            return Ok(Ok(Attempt::Whole(content, Capture::Other)));
         }
-        Ok(Ok(if whole && same { Attempt::Whole(content) } else { Attempt::Moved(content) }))
+        let whole = same && content.len() == len;
+        Ok(Ok(if whole { Attempt::Whole(content, Capture::Other) } else { Attempt::Moved(content) }))
     }
 
-    /// Chunks the first `metadata.size()` bytes of a file.
-    fn read_content(
+    /// A database that nobody seems to have open is read as it lies; that nobody had is seen afterwards.
+    fn attempt_database(
         &mut self,
-        file: &mut File,
-        metadata: &Metadata,
-        kind: Kind,
+        path: &Path,
+        open: &mut OpenFile,
         before: Option<&Node>,
-    ) -> Result<io::Result<Content>, Error> {
+        is_accompanied: bool,
+    ) -> Result<io::Result<Attempt>, Error> {
+        let (fingerprint, is_complete) = (Fingerprint::of(path), sqlite::is_complete(path));
+        let content = match self.read_content(open, before)? {
+            Ok(content) => content,
+            Err(error) => return Ok(Err(error)),
+        };
+        if content.len() != open.metadata.size() || Fingerprint::of(path) != fingerprint {
+            return Ok(Ok(Attempt::Moved(content)));
+        }
+        let capture = match (is_accompanied, is_complete) {
+            (false, _) => Capture::Other,
+            (true, true) => Capture::Complete(fingerprint),
+            (true, false) => Capture::Partial(fingerprint),
+        };
+        Ok(Ok(Attempt::Whole(content, capture)))
+    }
+
+    /// Chunks a file, up to the length that it had when it was opened.
+    fn read_content(&mut self, open: &mut OpenFile, before: Option<&Node>) -> Result<io::Result<Content>, Error> {
+        let OpenFile { file, metadata, kind, .. } = open;
         let previous = match before {
             Some(Node { kind: NodeKind::File { content }, .. }) => leaf_lists(content, self.sink),
             _ => Vec::new(),
@@ -186,15 +212,15 @@ impl Walk<'_, '_> {
 
     /// Copies a live database through SQLite and chunks the copy; `None` when SQLite cannot.
     fn copy_database(&mut self, path: &Path, before: Option<&Node>) -> Result<Option<Content>, Error> {
-        let copy = match sqlite::Copy::make(path, &self.scratch, self.findings.totals.files) {
+        let copy = match sqlite::Copy::make(path, &self.scratch) {
             Ok(copy) => copy,
             Err(error) => {
                 self.findings.note(path, format!("SQLite cannot copy it, it is read as a plain file: {error}"));
                 return Ok(None);
             }
         };
-        let read = match File::open(copy.path()).and_then(|mut file| look_at(&mut file).map(|looked| (file, looked))) {
-            Ok((mut file, (metadata, kind))) => self.read_content(&mut file, &metadata, kind, before)?,
+        let read = match OpenFile::of(copy.path()) {
+            Ok(mut open) => self.read_content(&mut open, before)?,
             Err(error) => Err(error),
         };
         match read {
@@ -210,20 +236,37 @@ impl Walk<'_, '_> {
     }
 }
 
-/// Metadata and kind of an open file, which must still be a regular one.
-fn look_at(file: &mut File) -> io::Result<(Metadata, Kind)> {
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file any more"));
-    }
-    let mut head = Vec::with_capacity(HEAD_LEN);
-    file.take(HEAD_LEN as u64).read_to_end(&mut head)?;
-    Ok((metadata, Kind::of(&head)))
+/// A file to be read.
+struct OpenFile {
+    file: File,
+    metadata: Metadata,
+    kind: Kind,
+    /// Whether its times are old enough that any change from now on will show in them.
+    is_settled: bool,
 }
 
-fn database_head(file: &mut File) -> io::Result<Vec<u8>> {
-    file.seek(SeekFrom::Start(0))?;
-    let mut head = Vec::with_capacity(DATABASE_HEAD);
-    file.take(DATABASE_HEAD as u64).read_to_end(&mut head)?;
-    Ok(head)
+impl OpenFile {
+    /// Opens a file, which must still be a regular one.
+    fn of(path: &Path) -> io::Result<Self> {
+        let mut file = source::open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("it is no regular file any more"));
+        }
+        let is_settled = metadata.modified()?.elapsed().is_ok_and(|age| age >= TICK);
+        let mut head = Vec::with_capacity(HEAD_LEN);
+        (&mut file).take(HEAD_LEN as u64).read_to_end(&mut head)?;
+        Ok(Self { file, metadata, kind: Kind::of(&head), is_settled })
+    }
+
+    /// Opens a file; if it changed within the last tick of the file system's clock, that tick is waited for.
+    fn settled(path: &Path) -> io::Result<Self> {
+        let open = Self::of(path)?;
+        if open.is_settled || open.metadata.modified()? > SystemTime::now() + TICK {
+            // (A time in the future says nothing, and waiting would not help.)
+            return Ok(Self { is_settled: true, ..open });
+        }
+        std::thread::sleep(TICK);
+        Self::of(path)
+    }
 }

@@ -347,6 +347,12 @@ pub(crate) fn leaf_lists(content: &Content, store: &mut impl ListStore) -> Vec<C
     if content.depth == 0 { Vec::new() } else { ids.collect() }
 }
 
+/// The list chunk that these bytes are, encoded again.
+#[cfg(fuzzing)]
+pub(crate) fn recode_list(bytes: &[u8]) -> Result<Vec<u8>, CodecError> {
+    List::decode(bytes).map(|list| list.encode())
+}
+
 #[cfg(test)]
 #[path = "content_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -1,9 +1,10 @@
 //! Where the archive lies: any service of Apache OpenDAL behind one URL.
 
+use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use opendal::layers::RetryLayer;
 use opendal::{ErrorKind, Operator, blocking, services};
@@ -18,11 +19,26 @@ const TEMPORARY: &str = "tmp";
 /// A storage provider, and a place with it.
 #[derive(Clone)]
 pub struct Destination {
-    operator: blocking::Operator,
     url: String,
-    folder: Option<std::path::PathBuf>,
-    // The executor lives as long as the operator that runs on it.
+    service: Arc<Service>,
+    // The executor lives as long as the operators that run on it.
     _runtime: Arc<tokio::runtime::Runtime>,
+}
+
+enum Service {
+    Memory(blocking::Operator),
+    Folder(Folder),
+}
+
+/// OpenDAL makes the folders that an `fs` operator is built for. So they are built when they are first needed: to
+/// read in an archive that is there, and to write.
+struct Folder {
+    path: PathBuf,
+    handle: tokio::runtime::Handle,
+    reader: OnceLock<blocking::Operator>,
+    writer: OnceLock<blocking::Operator>,
+    /// Folders below the root whose entries have changed since they were last settled.
+    unsettled: Mutex<BTreeSet<String>>,
 }
 
 impl std::fmt::Debug for Destination {
@@ -32,7 +48,7 @@ impl std::fmt::Debug for Destination {
 }
 
 impl Destination {
-    /// The destination at `url`: a path or `fs:///path` for a folder. It need not exist yet.
+    /// The destination at `url`: a path or `fs:///path` for a folder. It need not exist yet, and is not made.
     ///
     /// # Errors
     /// [`Error::BadUrl`] for a service that this build does not contain or an address that is none.
@@ -47,14 +63,17 @@ impl Destination {
             None if url.is_empty() => return Err(bad("it is empty")),
             None => url,
         };
-        let folder = std::path::absolute(folder).map_err(|error| bad(&error.to_string()))?;
-        let root = folder.to_str().ok_or_else(|| bad("the path is not UTF-8"))?;
-        let temporary = format!("{}/{TEMPORARY}", root.trim_end_matches('/'));
-        Self::with_operator(
-            || Operator::new(services::Fs::default().root(root).atomic_write_dir(&temporary)),
-            format!("fs://{root}"),
-            Some(folder.clone()),
-        )
+        let path = std::path::absolute(folder).map_err(|error| bad(&error.to_string()))?;
+        let url = format!("fs://{}", path.to_str().ok_or_else(|| bad("the path is not UTF-8"))?);
+        let runtime = runtime(&url)?;
+        let folder = Folder {
+            path,
+            handle: runtime.handle().clone(),
+            reader: OnceLock::new(),
+            writer: OnceLock::new(),
+            unsettled: Mutex::default(),
+        };
+        Ok(Self { url, service: Arc::new(Service::Folder(folder)), _runtime: Arc::new(runtime) })
     }
 
     /// A destination in this process's memory, for tests.
@@ -62,26 +81,48 @@ impl Destination {
     /// # Errors
     /// [`Error::BadUrl`] when no executor can be started.
     pub fn memory() -> Result<Self, Error> {
-        Self::with_operator(|| Operator::new(services::Memory::default()), "memory://".to_owned(), None)
+        let url = "memory://".to_owned();
+        let runtime = runtime(&url)?;
+        let operator = build(runtime.handle(), services::Memory::default());
+        let operator = operator.map_err(|error| failed("read", &url, &error))?;
+        Ok(Self { url, service: Arc::new(Service::Memory(operator)), _runtime: Arc::new(runtime) })
     }
 
-    fn with_operator(
-        build: impl FnOnce() -> opendal::Result<Operator>,
-        url: String,
-        folder: Option<std::path::PathBuf>,
-    ) -> Result<Self, Error> {
-        let bad = |why: String| Error::BadUrl { url: url.clone(), why };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .build()
-            .map_err(|error| bad(error.to_string()))?;
-        let operator = {
-            let _inside = runtime.enter();
-            let operator = build().map_err(|error| bad(error.to_string()))?;
-            let retry = RetryLayer::new().with_max_times(4).with_jitter();
-            blocking::Operator::new(operator.layer(retry)).map_err(|error| bad(error.to_string()))?
-        };
-        Ok(Self { operator, url, folder, _runtime: Arc::new(runtime) })
+    fn folder(&self) -> Option<&Folder> {
+        match &*self.service {
+            Service::Memory(_) => None,
+            Service::Folder(folder) => Some(folder),
+        }
+    }
+
+    /// The operator to read with; `None` where the folder is not there, so that there is nothing to read.
+    fn reader(&self) -> Result<Option<&blocking::Operator>, Error> {
+        match &*self.service {
+            Service::Memory(operator) => Ok(Some(operator)),
+            Service::Folder(folder) if folder.path.is_dir() => {
+                let fs = services::Fs::default().root(&folder.path.to_string_lossy());
+                once(&folder.reader, || build(&folder.handle, fs)).map(Some)
+            }
+            Service::Folder(_) => Ok(None),
+        }
+    }
+
+    fn reader_of(&self, path: &str) -> Result<&blocking::Operator, Error> {
+        self.reader()?.ok_or_else(|| from_system("read", path, &io::ErrorKind::NotFound.into()))
+    }
+
+    /// The operator to write with. A folder that vanished (a disk unplugged) must not be made anew by a write.
+    fn writer(&self, path: &str) -> Result<&blocking::Operator, Error> {
+        match &*self.service {
+            Service::Memory(operator) => Ok(operator),
+            Service::Folder(folder) if folder.path.is_dir() => {
+                let root = folder.path.to_string_lossy();
+                let temporary = folder.path.join(TEMPORARY);
+                let fs = services::Fs::default().root(&root).atomic_write_dir(&temporary.to_string_lossy());
+                once(&folder.writer, || build(&folder.handle, fs))
+            }
+            Service::Folder(_) => Err(gone(path)),
+        }
     }
 
     /// The address, without credentials.
@@ -89,32 +130,32 @@ impl Destination {
         &self.url
     }
 
-    /// Whether the place itself is there. A folder that vanished (a disk unplugged) must not be made anew by a
-    /// write; other services have no such thing as a missing place.
+    /// Whether the place itself is there; only a folder can be missing.
     pub(crate) fn is_there(&self) -> bool {
-        self.folder.as_deref().is_none_or(Path::is_dir)
+        self.folder().is_none_or(|folder| folder.path.is_dir())
     }
 
     /// Makes the place, for an archive that is to be new.
     pub(crate) fn prepare(&self) -> Result<(), Error> {
-        let Some(folder) = &self.folder else { return Ok(()) };
-        std::fs::create_dir_all(folder).map_err(|error| from_system("write", self.url(), &error))
+        let Some(folder) = self.folder() else { return Ok(()) };
+        std::fs::create_dir_all(&folder.path).map_err(|error| from_system("write", self.url(), &error))
     }
 
     /// The folder's own metadata, where the destination is one.
     pub(crate) fn folder_metadata(&self) -> Option<std::fs::Metadata> {
-        std::fs::metadata(self.folder.as_deref()?).ok()
+        std::fs::metadata(&self.folder()?.path).ok()
     }
 
     pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, Error> {
-        self.operator.read(path).map(|buffer| buffer.to_vec()).map_err(|error| failed("read", path, &error))
+        let read = self.reader_of(path)?.read(path);
+        read.map(|buffer| buffer.to_vec()).map_err(|error| failed("read", path, &error))
     }
 
     /// Bytes `at .. at + len` of an object; fewer than that is an error.
     pub(crate) fn read_range(&self, path: &str, at: u64, len: u64) -> Result<Vec<u8>, Error> {
         let options = opendal::options::ReadOptions { range: (at..at + len).into(), ..Default::default() };
         let bytes = self
-            .operator
+            .reader_of(path)?
             .read_options(path, options)
             .map(|buffer| buffer.to_vec())
             .map_err(|error| failed("read", path, &error))?;
@@ -123,12 +164,13 @@ impl Destination {
 
     /// Length of an object in bytes.
     pub(crate) fn len(&self, path: &str) -> Result<u64, Error> {
-        let metadata = self.operator.stat(path).map_err(|error| failed("read", path, &error))?;
+        let metadata = self.reader_of(path)?.stat(path).map_err(|error| failed("read", path, &error))?;
         Ok(metadata.content_length())
     }
 
     pub(crate) fn exists(&self, path: &str) -> Result<bool, Error> {
-        match self.operator.stat(path) {
+        let Some(reader) = self.reader()? else { return Ok(false) };
+        match reader.stat(path) {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(failed("read", path, &error)),
@@ -137,11 +179,9 @@ impl Destination {
 
     /// Stores an object whole: after an error or a crash it is either there in full or not at all.
     pub(crate) fn write(&self, path: &str, bytes: Vec<u8>) -> Result<(), Error> {
-        if !self.is_there() {
-            return Err(gone(path));
-        }
+        let operator = self.writer(path)?;
         let write = || -> opendal::Result<()> {
-            let mut writer = self.operator.writer(path)?;
+            let mut writer = operator.writer(path)?;
             let mut rest = opendal::Buffer::from(bytes);
             while !rest.is_empty() {
                 let piece = rest.slice(..rest.len().min(PIECE));
@@ -151,18 +191,36 @@ impl Destination {
             writer.close()?;
             Ok(())
         };
-        write().map_err(|error| failed("write", path, &error))
+        write().map_err(|error| failed("write", path, &error))?;
+        if let Some(folder) = self.folder() {
+            let parents = Path::new(path).ancestors().skip(1).filter_map(Path::to_str).map(str::to_owned);
+            folder.unsettled.lock().unwrap_or_else(PoisonError::into_inner).extend(parents);
+        }
+        Ok(())
+    }
+
+    /// Makes everything written so far survive a loss of power. (OpenDAL syncs files, but not the folders that name
+    /// them.) What refers to objects is written only after they have settled.
+    pub(crate) fn settle(&self) -> Result<(), Error> {
+        let Some(folder) = self.folder() else { return Ok(()) };
+        let unsettled = std::mem::take(&mut *folder.unsettled.lock().unwrap_or_else(PoisonError::into_inner));
+        for path in unsettled {
+            let sync = std::fs::File::open(folder.path.join(&path)).and_then(|folder| folder.sync_all());
+            sync.map_err(|error| from_system("write", &path, &error))?;
+        }
+        Ok(())
     }
 
     pub(crate) fn delete(&self, path: &str) -> Result<(), Error> {
-        self.operator.delete(path).map_err(|error| failed("delete", path, &error))
+        self.writer(path)?.delete(path).map_err(|error| failed("delete", path, &error))
     }
 
     /// The paths of all objects below `folder` (which ends in a slash), in no particular order; none when there is
     /// no such folder.
     pub(crate) fn list(&self, folder: &str) -> Result<Vec<String>, Error> {
         let options = opendal::options::ListOptions { recursive: true, ..Default::default() };
-        match self.operator.list_options(folder, options) {
+        let Some(reader) = self.reader()? else { return Ok(Vec::new()) };
+        match reader.list_options(folder, options) {
             Ok(entries) => {
                 let files = entries.into_iter().filter(|entry| entry.metadata().is_file());
                 Ok(files.map(|entry| entry.path().to_owned()).collect())
@@ -174,8 +232,8 @@ impl Destination {
 
     /// Removes what interrupted writes left behind more than `age` seconds ago.
     pub(crate) fn sweep_temporary(&self, age: u64) {
-        let Some(folder) = &self.folder else { return };
-        let Ok(entries) = walk(&folder.join(TEMPORARY)) else { return };
+        let Some(folder) = self.folder() else { return };
+        let Ok(entries) = walk(&folder.path.join(TEMPORARY)) else { return };
         for (path, modified) in entries {
             if modified.elapsed().is_ok_and(|elapsed| elapsed.as_secs() > age) {
                 // It is a leftover that nothing names; if it stays, it stays.
@@ -185,7 +243,30 @@ impl Destination {
     }
 }
 
-fn walk(folder: &Path) -> io::Result<Vec<(std::path::PathBuf, std::time::SystemTime)>> {
+fn runtime(url: &str) -> Result<tokio::runtime::Runtime, Error> {
+    let bad = |error: io::Error| Error::BadUrl { url: url.to_owned(), why: error.to_string() };
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().map_err(bad)
+}
+
+fn build(handle: &tokio::runtime::Handle, service: impl opendal::Builder) -> opendal::Result<blocking::Operator> {
+    let _inside = handle.enter();
+    let retry = RetryLayer::new().with_max_times(4).with_jitter();
+    blocking::Operator::new(Operator::new(service)?.layer(retry))
+}
+
+/// The operator in its cell, built if it is the first time.
+fn once(
+    cell: &OnceLock<blocking::Operator>,
+    build: impl FnOnce() -> opendal::Result<blocking::Operator>,
+) -> Result<&blocking::Operator, Error> {
+    if let Some(operator) = cell.get() {
+        return Ok(operator);
+    }
+    let operator = build().map_err(|error| failed("open", "the archive", &error))?;
+    Ok(cell.get_or_init(|| operator))
+}
+
+fn walk(folder: &Path) -> io::Result<Vec<(PathBuf, std::time::SystemTime)>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;

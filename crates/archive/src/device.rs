@@ -95,11 +95,27 @@ impl DeviceMemory {
         parse_head(&text).map(Some).ok_or_else(invalid)
     }
 
-    /// Remembers a newer head. It is on the disk, fsynced, when this returns.
-    pub(crate) fn remember(&self, head: &Head) -> Result<(), Error> {
+    /// Remembers a head if it is newer than the one before, or in any case if `allow_older`. It is on the disk,
+    /// fsynced, when this returns. Processes that remember at the same time take turns.
+    pub(crate) fn remember(&self, head: &Head, allow_older: bool) -> Result<(), Error> {
+        let path = self.folder.join("head");
+        let failed = |source| Error::Device { path: path.clone(), source };
+        let turn = File::create(self.folder.join("lock")).map_err(failed)?;
+        turn.lock().map_err(failed)?;
+        if !allow_older && self.head()?.is_some_and(|before| before.number >= head.number) {
+            return Ok(());
+        }
         let text = format!("{} {}\n", head.number, hex::encode(head.hash));
-        write_durably(&self.folder, "head", text.as_bytes())
-            .map_err(|source| Error::Device { path: self.folder.join("head"), source })
+        write_durably(&self.folder, "head", text.as_bytes()).map_err(failed)
+    }
+
+    /// Forgets what was remembered, for an archive that has lost all its snapshots with the user's consent.
+    pub(crate) fn forget(&self) -> Result<(), Error> {
+        let path = self.folder.join("head");
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Device { path, source }),
+            _ => Ok(()),
+        }
     }
 
     /// A folder for copies of live databases, on the device itself; emptied of what earlier runs left.
@@ -151,7 +167,8 @@ mod tests {
         let memory = DeviceMemory::at(folder.path().join("archive")).unwrap();
         assert_eq!(memory.head().unwrap(), None);
         let head = Head { number: 3, hash: [7; 32] };
-        memory.remember(&head).unwrap();
+        memory.remember(&head, false).unwrap();
+        memory.remember(&Head { number: 2, ..head }, false).unwrap();
         assert_eq!(memory.head().unwrap(), Some(head));
     }
 

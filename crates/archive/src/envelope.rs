@@ -187,11 +187,15 @@ pub(crate) fn seal_object(
     name: &ObjectName,
     content: &[u8],
 ) -> Result<Vec<u8>, Error> {
-    let cipher = ObjectCipher::generate(ring, kind, name)?;
+    Ok(seal_with(&ObjectCipher::generate(ring, kind, name)?, content))
+}
+
+/// The whole object under its cipher, which must have sealed nothing else.
+pub(crate) fn seal_with(cipher: &ObjectCipher, content: &[u8]) -> Vec<u8> {
     let mut object = cipher.prefix().to_vec();
     frame::append(&mut object, content, frame::Padding::Padme { after: crate::aead::TAG_LEN });
     cipher.seal(Part::Last(0), &mut object, PREFIX_LEN);
-    Ok(object)
+    object
 }
 
 /// Opens what [`seal_object`] made.
@@ -202,3 +206,7 @@ pub(crate) fn open_object(ring: &Keyring, kind: ObjectType, name: &ObjectName, b
     cipher.open(Part::Last(0), &mut sealed).map_err(|WrongTag| damaged(Damage::Tag))?;
     frame::parse(&sealed).map_err(damaged)
 }
+
+#[cfg(test)]
+#[path = "envelope_tests.rs"]
+mod tests;

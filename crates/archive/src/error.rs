@@ -182,9 +182,14 @@ impl Error {
         Self::Damaged { object: object.into(), why: why.into() }
     }
 
-    /// Whether it says that stored data are damaged or missing, as opposed to out of reach.
+    /// Whether one stored object cannot be used: damaged, missing, or of a later version; as opposed to out of reach.
     pub const fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Destination { kind: DestinationErrorKind::NotFound, .. })
+        matches!(
+            self,
+            Self::Damaged { .. }
+                | Self::FormatTooNew { .. }
+                | Self::Destination { kind: DestinationErrorKind::NotFound, .. }
+        )
     }
 }
 

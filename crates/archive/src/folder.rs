@@ -77,8 +77,12 @@ impl<'s> Entries<'s> {
 
     fn fill(&mut self, extent: Extent) -> Result<(), Error> {
         let broken = |why: Damage| Error::damaged("a folder's entries", why);
-        let Extent::Chunk { id, .. } = extent else { return Err(broken(Damage::Contradiction)) };
-        let nodes = decode_entries(&self.store.read(&id)?).map_err(|error| broken(error.into()))?;
+        let Extent::Chunk { id, len } = extent else { return Err(broken(Damage::Contradiction)) };
+        let chunk = self.store.read(&id)?;
+        if chunk.len() as u64 != len {
+            return Err(broken(Damage::Contradiction));
+        }
+        let nodes = decode_entries(&chunk).map_err(|error| broken(error.into()))?;
         if let (Some(last), Some(first)) = (&self.last, nodes.first())
             && *last >= first.name
         {
@@ -99,9 +103,9 @@ impl<'s> Entries<'s> {
             if let Some(front) = self.ready.front() {
                 return if front.name == name { self.ready.pop_front() } else { None };
             }
-            match self.extents.next()? {
-                Ok(extent) => drop(self.fill(extent)),
-                Err(_) => {}
+            if let Ok(extent) = self.extents.next()? {
+                // What cannot be read is backed up as if it were new.
+                let _ = self.fill(extent);
             }
         }
     }

@@ -12,6 +12,8 @@ use crate::error::{Damage, Error};
 pub(crate) const PATH: &str = "coffer.json";
 /// The format version that this program writes, and the newest it reads.
 const VERSION: u32 = 1;
+/// The only epoch of data keys that version 1 knows.
+const EPOCH: u32 = 1;
 /// A longer header is none, bytes.
 const MAX_LEN: usize = 64 << 10;
 
@@ -35,7 +37,7 @@ struct Json {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct JsonSlot {
+pub(crate) struct JsonSlot {
     id: String,
     epoch: u32,
     check: String,
@@ -48,15 +50,36 @@ struct JsonVersion {
     coffer: u32,
 }
 
+impl JsonSlot {
+    pub(crate) fn new(slot: &KeySlot) -> Self {
+        Self {
+            id: hex::encode(slot.id),
+            epoch: slot.epoch,
+            check: hex::encode(slot.check),
+            wrapped: hex::encode(slot.wrapped),
+        }
+    }
+
+    pub(crate) fn key_slot(&self) -> Option<KeySlot> {
+        let (id, check, wrapped) = (array(&self.id)?, array(&self.check)?, array(&self.wrapped)?);
+        Some(KeySlot { id, epoch: self.epoch, check, wrapped })
+    }
+}
+
 impl Header {
     /// The header of a new archive, and its first data key.
     pub(crate) fn generate(key: &BackupKey) -> Result<(Self, DataKey), Error> {
         let archive = ArchiveId::generate()?;
         let data_key = DataKey::generate()?;
-        let slots = vec![KeySlot::wrap(key, &archive, 1, &data_key)?];
+        let slots = vec![KeySlot::wrap(key, &archive, EPOCH, &data_key)?];
+        Ok((Self::new(archive, slots, &data_key), data_key))
+    }
+
+    /// The header with these slots, all around `data_key`, which commits to it.
+    pub(crate) fn new(archive: ArchiveId, slots: Vec<KeySlot>, data_key: &DataKey) -> Self {
         let mut header = Self { archive, slots, commitment: [0; 32] };
         header.commitment = data_key.derive(&archive).commit.commit(&header.message());
-        Ok((header, data_key))
+        header
     }
 
     /// What commitment and checksum cover: everything else.
@@ -82,16 +105,10 @@ impl Header {
 
     /// The file's bytes; a header has exactly one form.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let slots = self.slots.iter().map(|slot| JsonSlot {
-            id: hex::encode(slot.id),
-            epoch: slot.epoch,
-            check: hex::encode(slot.check),
-            wrapped: hex::encode(slot.wrapped),
-        });
         let json = Json {
             coffer: VERSION,
             archive: self.archive.to_string(),
-            slots: slots.collect(),
+            slots: self.slots.iter().map(JsonSlot::new).collect(),
             commitment: hex::encode(self.commitment),
             checksum: hex::encode(self.checksum()),
         };
@@ -124,15 +141,7 @@ impl Header {
     }
 
     fn from_json(json: &Json) -> Option<Self> {
-        let slot = |slot: &JsonSlot| {
-            Some(KeySlot {
-                id: array(&slot.id)?,
-                epoch: slot.epoch,
-                check: array(&slot.check)?,
-                wrapped: array(&slot.wrapped)?,
-            })
-        };
-        let slots = json.slots.iter().map(slot).collect::<Option<Vec<_>>>()?;
+        let slots = json.slots.iter().map(JsonSlot::key_slot).collect::<Option<Vec<_>>>()?;
         Some(Self { archive: ArchiveId::parse(&json.archive)?, slots, commitment: array(&json.commitment)? })
     }
 

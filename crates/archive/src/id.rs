@@ -7,19 +7,19 @@ use crate::error::Error;
 /// Keyed BLAKE3 of a chunk's plaintext, 32 bytes. Without the archive's `chunk-id` key it cannot be computed, so
 /// it proves nothing about known files.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ChunkId([u8; Self::LEN]);
+pub(crate) struct ChunkId([u8; Self::LEN]);
 
 impl ChunkId {
     /// Length in bytes.
-    pub const LEN: usize = 32;
+    pub(crate) const LEN: usize = 32;
 
     /// The id that these bytes spell.
-    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+    pub(crate) const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
         Self(bytes)
     }
 
     /// Its bytes.
-    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+    pub(crate) const fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
     }
 

@@ -1,5 +1,6 @@
 //! Which chunk lies where: the index objects, and the table made of them in memory.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -81,6 +82,8 @@ pub(crate) struct KnownPack {
     pub(crate) name: ObjectName,
     pub(crate) salt: [u8; 32],
     pub(crate) segments: Vec<KnownSegment>,
+    /// Whether the destination's listing has it too. A listing may be stale, so that it may be there all the same.
+    pub(crate) is_listed: bool,
 }
 
 /// A segment that chunks are read from.
@@ -99,12 +102,15 @@ pub(crate) struct KnownSegment {
 pub(crate) struct Index {
     pub(crate) packs: Vec<KnownPack>,
     chunks: IdMap<ChunkId, Location>,
+    /// Further places of chunks that stand in several packs: two runs at once, or a loss that was made good.
+    copies: IdMap<ChunkId, Vec<Location>>,
     names: IdSet<ObjectName>,
 }
 
 impl Index {
-    /// Takes in a pack; one that is known already changes nothing (two runs may both have listed it).
-    pub(crate) fn insert(&mut self, pack: &IndexedPack) {
+    /// Takes in a pack; one that is known already changes nothing (two runs may both have indexed it). Of several
+    /// places of a chunk, the one that was taken in first is read first.
+    pub(crate) fn insert(&mut self, pack: &IndexedPack, is_listed: bool) {
         if !self.names.insert(pack.name) {
             return;
         }
@@ -115,29 +121,39 @@ impl Index {
             let mut offset = 0;
             for (id, len) in &segment.chunks {
                 let location = Location { pack: number, segment: segment_number as u32, offset, len: *len };
-                self.chunks.entry(*id).or_insert(location);
+                match self.chunks.entry(*id) {
+                    Entry::Vacant(entry) => drop(entry.insert(location)),
+                    Entry::Occupied(_) => self.copies.entry(*id).or_default().push(location),
+                }
                 offset += len;
             }
             segments.push(KnownSegment { offset: at, sealed_len: segment.sealed_len, plain_len: offset });
             at += segment.sealed_len;
         }
-        self.packs.push(KnownPack { name: pack.name, salt: pack.salt, segments });
+        self.packs.push(KnownPack { name: pack.name, salt: pack.salt, segments, is_listed });
     }
 
-    pub(crate) fn get(&self, id: &ChunkId) -> Option<&Location> {
-        self.chunks.get(id)
+    /// Where a chunk lies: the place to read first, then any others.
+    pub(crate) fn locations(&self, id: &ChunkId) -> impl Iterator<Item = Location> {
+        let copies = self.copies.get(id).into_iter().flatten();
+        self.chunks.get(id).into_iter().chain(copies).copied()
     }
 
     pub(crate) fn contains(&self, id: &ChunkId) -> bool {
         self.chunks.contains_key(id)
     }
 
-    /// The chunks that are read from a pack.
-    pub(crate) fn chunks_of(&self, pack: u32) -> impl Iterator<Item = ChunkId> {
-        self.chunks.iter().filter(move |(_, location)| location.pack == pack).map(|(id, _)| *id)
+    /// The chunks that lie in one of these segments (pack, number) and nowhere else.
+    pub(crate) fn only_in(&self, segments: &HashSet<(u32, u32)>) -> IdSet<ChunkId> {
+        let is_in = |location: Location| segments.contains(&(location.pack, location.segment));
+        self.chunks.keys().filter(|id| self.locations(id).all(is_in)).copied().collect()
     }
 
     pub(crate) fn knows_pack(&self, name: &ObjectName) -> bool {
         self.names.contains(name)
     }
 }
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;

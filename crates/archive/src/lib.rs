@@ -20,12 +20,16 @@ mod backup_file;
 mod chunker;
 mod codec;
 mod content;
+mod databases;
+mod deep;
 mod destination;
 mod device;
 mod envelope;
 mod error;
 mod folder;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod header;
 mod id;
 mod index;
@@ -36,12 +40,16 @@ mod pipeline;
 mod report;
 mod restore;
 mod roots;
+#[cfg(test)]
+mod samples;
 mod snapshot;
 mod source;
 mod sqlite;
 mod store;
 mod target;
 mod tree;
+#[cfg(test)]
+mod vectors;
 mod verify;
 
 pub use archive::{Archive, OpenOptions};

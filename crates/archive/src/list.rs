@@ -80,19 +80,24 @@ pub(crate) fn walk(
     visit: &mut dyn FnMut(&Path, &Node),
     problems: &mut Vec<Problem>,
 ) -> Result<(), Error> {
-    for node in Entries::new(store, content) {
-        let node = match node {
-            Ok(node) => node,
-            Err(error) if error.is_damage() => {
-                problems.push(Problem { path: path.join("*"), what: error.to_string() });
+    let mut open = vec![(path.to_owned(), Entries::new(store, content))];
+    while let Some((folder, entries)) = open.last_mut() {
+        let node = match entries.next() {
+            Some(Ok(node)) => node,
+            Some(Err(error)) if error.is_damage() => {
+                problems.push(Problem { path: folder.join("*"), what: error.to_string() });
                 continue;
             }
-            Err(error) => return Err(error),
+            Some(Err(error)) => return Err(error),
+            None => {
+                open.pop();
+                continue;
+            }
         };
-        let path = path.join(node.name());
+        let path = folder.join(node.name());
         visit(&path, &node);
         if let (NodeKind::Directory { content }, true) = (&node.kind, recursive) {
-            walk(store, (&path, content), recursive, visit, problems)?;
+            open.push((path, Entries::new(store, content)));
         }
     }
     Ok(())

@@ -23,7 +23,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut e = Encoder::new();
         e.bytes(self.host.as_bytes());
         e.varint(self.pid.into());
@@ -73,7 +73,8 @@ pub(crate) fn withdraw_dead(destination: &Destination, locks: &[Lock], host: &st
     }
 }
 
-fn is_alive(pid: u32) -> bool {
+/// Whether a process of this id runs on this machine.
+pub(crate) fn is_alive(pid: u32) -> bool {
     let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return false };
     rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
 }
@@ -84,3 +85,7 @@ pub(crate) fn read(destination: &Destination, ring: &Keyring, name: &ObjectName)
     let content = open_object(ring, ObjectType::Lock, name, &destination.read(&path)?)?;
     Lock::decode(*name, &content).map_err(|error| Error::damaged(path, error))
 }
+
+#[cfg(test)]
+#[path = "lock_tests.rs"]
+mod tests;

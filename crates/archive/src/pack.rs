@@ -83,6 +83,9 @@ impl TocSegment {
         };
         let sealed_len = decoder.varint_u32()?;
         let count = decoder.count(ChunkId::LEN + 1)?;
+        if count == 0 {
+            return Err(CodecError::Invalid("a segment is empty"));
+        }
         let mut chunks = Vec::with_capacity(count);
         let mut plain_len = 0;
         for _ in 0..count {
@@ -131,10 +134,14 @@ pub(crate) struct FinishedPack {
 impl PackWriter {
     pub(crate) fn new(ring: &Keyring) -> Result<Self, Error> {
         let name = ObjectName::generate()?;
-        let cipher = ObjectCipher::generate(ring, ObjectType::Pack, &name)?;
+        Ok(Self::with_cipher(name, ObjectCipher::generate(ring, ObjectType::Pack, &name)?))
+    }
+
+    /// A pack under its cipher, which must have sealed nothing yet.
+    pub(crate) fn with_cipher(name: ObjectName, cipher: ObjectCipher) -> Self {
         let mut bytes = Vec::with_capacity(MAX_PACK);
         bytes.extend_from_slice(cipher.prefix());
-        Ok(Self { name, cipher, bytes, toc: Toc::default(), toc_room: 64 + TRAILER_LEN + TAG_LEN })
+        Self { name, cipher, bytes, toc: Toc::default(), toc_room: 64 + TRAILER_LEN + TAG_LEN }
     }
 
     /// Whether `segment` still fits.
@@ -230,3 +237,7 @@ pub(crate) fn open_segment(
     let (compression, stored) = sealed.split_first().ok_or(Damage::Truncated)?;
     frame::decompress(*compression, stored, plain_len as usize)
 }
+
+#[cfg(test)]
+#[path = "pack_tests.rs"]
+mod tests;

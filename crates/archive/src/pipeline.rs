@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::content::ListStore;
+use crate::deep::on_deep_stack;
 use crate::destination::Destination;
 use crate::envelope::{Keyring, ObjectType, seal_object};
 use crate::error::{DestinationErrorKind, Error};
@@ -59,8 +60,6 @@ pub(crate) struct Stored {
 /// Takes chunks; those that the archive does not hold yet go on their way.
 pub(crate) struct Sink<'a> {
     store: &'a ChunkStore<'a>,
-    /// Packs that the listing lacks: their chunks do not count as held.
-    missing: &'a IdSet<ObjectName>,
     fresh: IdSet<ChunkId>,
     open: [OpenSegment; 3],
     segments: SyncSender<OpenSegment>,
@@ -89,15 +88,7 @@ impl Sink<'_> {
 
     /// Whether the archive holds this chunk, or will once this run has ended.
     pub(crate) fn holds(&self, id: &ChunkId) -> bool {
-        let held = self.store.index.get(id).is_some_and(|location| {
-            self.missing.is_empty() || !self.missing.contains(&self.store.index.packs[location.pack as usize].name)
-        });
-        held || self.fresh.contains(id)
-    }
-
-    /// Whether every pack that the index names was listed.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.missing.is_empty()
+        self.fresh.contains(id) || self.store.holds(id)
     }
 
     fn flush(&mut self, class: Class) -> Result<(), Error> {
@@ -131,11 +122,10 @@ fn stopped() -> Error {
 
 /// Runs `work` with a sink, and returns when everything that it put is stored and indexed. `unindexed` are packs that
 /// an interrupted run left: they get their index now.
-pub(crate) fn run<T>(
+pub(crate) fn run<T: Send>(
     store: &ChunkStore<'_>,
-    missing: &IdSet<ObjectName>,
     unindexed: Vec<IndexedPack>,
-    work: impl FnOnce(&mut Sink<'_>) -> Result<T, Error>,
+    work: impl FnOnce(&mut Sink<'_>) -> Result<T, Error> + Send,
 ) -> Result<(T, Stored), Error> {
     let workers = thread::available_parallelism().map_or(2, usize::from);
     thread::scope(|scope| {
@@ -151,8 +141,8 @@ pub(crate) fn run<T>(
         let packer = scope.spawn(|| pack(store.ring, pack_from, to_store));
         let storer = scope.spawn(|| Storer::new(store.destination, store.ring, unindexed).run(store_from));
         let open = [Class::Text, Class::Media, Class::Tree].map(OpenSegment::new);
-        let mut sink = Sink { store, missing, fresh: IdSet::default(), open, segments: to_compress };
-        let worked = work(&mut sink).and_then(|done| {
+        let mut sink = Sink { store, fresh: IdSet::default(), open, segments: to_compress };
+        let worked = on_deep_stack(|| work(&mut sink)).and_then(|done| {
             [Class::Text, Class::Media, Class::Tree].into_iter().try_for_each(|class| sink.flush(class))?;
             Ok(done)
         });

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -12,13 +13,14 @@ use std::thread;
 use rustix::fs::FileType;
 
 use crate::content::{Content, Extent};
+use crate::deep::on_deep_stack;
 use crate::error::{Damage, Error};
 use crate::folder::Entries;
 use crate::id::ChunkId;
 use crate::report::{Problem, Progress, RestoreReport};
 use crate::roots::Selection;
 use crate::store::ChunkStore;
-use crate::target::{Refusal, TargetFolder, describe};
+use crate::target::{Refusal, Remarks, TargetFolder};
 use crate::tree::{Node, NodeKind};
 
 /// Files that wait to be written.
@@ -75,13 +77,12 @@ impl<'a> Restorer<'a> {
         Self { store, force, progress, report: Mutex::default(), fatal: Mutex::default() }
     }
 
-    /// Restores what is selected of a folder's content into `target`.
-    pub(crate) fn run(
-        self,
-        target: TargetFolder,
-        content: &Content,
-        selection: &Selection,
-    ) -> Result<RestoreReport, Error> {
+    /// Restores what is selected of a folder's content into the folder `target`.
+    pub(crate) fn run(self, target: &Path, content: &Content, selection: &Selection) -> Result<RestoreReport, Error> {
+        allow_many_open_folders();
+        let remarks = Arc::new(Remarks::default());
+        let unusable = |source| Error::Target { path: target.to_owned(), source };
+        let target = TargetFolder::root(target, Arc::clone(&remarks)).map_err(unusable)?;
         let (send, receive) = sync_channel(QUEUED_FILES);
         let receive = Mutex::new(receive);
         thread::scope(|scope| {
@@ -89,11 +90,15 @@ impl<'a> Restorer<'a> {
                 scope.spawn(|| self.work(&receive));
             }
             let mut walk = Walk { restorer: &self, jobs: send, linked: HashMap::new() };
-            walk.folder(&Arc::new(target), content, selection);
+            on_deep_stack(move || walk.folder(&Arc::new(target), content, selection));
         });
         match self.fatal.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
-            None => Ok(self.report.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            None => {
+                let mut report = self.report.into_inner().unwrap_or_else(PoisonError::into_inner);
+                report.problems.extend(remarks.take());
+                Ok(report)
+            }
         }
     }
 
@@ -163,7 +168,7 @@ impl<'a> Restorer<'a> {
             if is_file && stat.st_size as u64 == content.len() {
                 let mut there = folder.open_existing(node)?;
                 if self.holds(&mut there, content)? {
-                    describe(std::os::fd::AsFd::as_fd(&there), node)?;
+                    folder.describe(&folder.path_of(node), there.as_fd(), node)?;
                     return Ok(Done::AlreadyThere);
                 }
             }
@@ -171,7 +176,7 @@ impl<'a> Restorer<'a> {
                 return Err(Refusal::Conflict("it exists already with other content").into());
             }
         }
-        let mut unfinished = folder.begin(node)?;
+        let mut unfinished = folder.begin()?;
         self.write_content(&mut unfinished.file, content)?;
         unfinished.finish(node, self.force)?;
         Ok(Done::Written)
@@ -239,6 +244,14 @@ impl<'a> Restorer<'a> {
             && ChunkId::of(&self.store.ring.keys.chunk_id, &segment[range.clone()]) == *id;
         if is_right { Ok((segment, range)) } else { Err(Error::damaged(format!("chunk {id:?}"), Damage::ChunkId)) }
     }
+}
+
+/// Every folder that a file is still to be written to is held open; 1024 of them are soon reached.
+fn allow_many_open_folders() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    // Where it is refused, very many hard links in as many folders fail, each with its own message.
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, raised);
 }
 
 fn flush(file: &mut File, run: &mut Option<(Arc<Vec<u8>>, Range<usize>)>) -> std::io::Result<()> {

@@ -112,3 +112,7 @@ fn decode_text(decoder: &mut Decoder<'_>) -> Result<String, CodecError> {
 fn decode_path(decoder: &mut Decoder<'_>) -> Result<PathBuf, CodecError> {
     Ok(PathBuf::from(OsStr::from_bytes(decoder.bytes()?)))
 }
+
+#[cfg(test)]
+#[path = "snapshot_tests.rs"]
+mod tests;

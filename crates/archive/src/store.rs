@@ -1,6 +1,6 @@
 //! Reading chunks back: index, ranged read, open, decompress, and a bounded memory of what was opened last.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::destination::Destination;
@@ -21,8 +21,11 @@ pub(crate) struct ChunkStore<'a> {
     pub(crate) index: Index,
     cache: Mutex<Cache>,
     opened: Condvar,
+    /// Segments that turned out to be damaged or missing.
+    lost: Mutex<HashSet<SegmentNumber>>,
 }
 
+/// Pack and segment.
 type SegmentNumber = (u32, u32);
 
 #[derive(Default)]
@@ -39,40 +42,44 @@ enum Slot {
 }
 
 /// The index as loaded, and what was found on the way.
+#[derive(Default)]
 pub(crate) struct LoadedIndex {
     pub(crate) index: Index,
     /// Packs that no index object names: of an interrupted run, of one still running, or of a damaged index.
     pub(crate) unindexed: Vec<IndexedPack>,
-    /// Packs that an index names but the listing does not.
-    pub(crate) missing: Vec<ObjectName>,
     /// Index objects and packs that do not open.
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Loads every index object, and the tables of contents of packs that none of them names.
+/// Loads every index object, and the tables of contents of packs that none of them names. Packs that are listed come
+/// first, so that their copy of a chunk is the one that is read.
 pub(crate) fn load_index(destination: &Destination, ring: &Keyring) -> Result<LoadedIndex, Error> {
-    let mut loaded =
-        LoadedIndex { index: Index::default(), unindexed: Vec::new(), missing: Vec::new(), problems: Vec::new() };
+    let mut loaded = LoadedIndex::default();
+    let listed: index::IdSet<ObjectName> = list_objects(destination, ObjectType::Pack)?.into_iter().collect();
+    let mut unlisted = Vec::new();
     for name in list_objects(destination, ObjectType::Index)? {
         match read_index(destination, ring, &name) {
-            Ok(packs) => packs.iter().for_each(|pack| loaded.index.insert(pack)),
+            Ok(packs) => {
+                let (there, missing): (Vec<_>, Vec<_>) =
+                    packs.into_iter().partition(|pack| listed.contains(&pack.name));
+                there.iter().for_each(|pack| loaded.index.insert(pack, true));
+                unlisted.extend(missing);
+            }
             Err(error) => loaded.pass_over(ObjectType::Index.path(&name), error)?,
         }
     }
-    let listed: index::IdSet<ObjectName> = list_objects(destination, ObjectType::Pack)?.into_iter().collect();
-    let known = loaded.index.packs.iter().map(|pack| pack.name);
-    loaded.missing = known.filter(|name| !listed.contains(name)).collect();
     let mut unindexed: Vec<_> = listed.into_iter().filter(|name| !loaded.index.knows_pack(name)).collect();
     unindexed.sort();
     for name in unindexed {
         match read_toc(destination, ring, &name) {
             Ok(pack) => {
-                loaded.index.insert(&pack);
+                loaded.index.insert(&pack, true);
                 loaded.unindexed.push(pack);
             }
             Err(error) => loaded.pass_over(ObjectType::Pack.path(&name), error)?,
         }
     }
+    unlisted.iter().for_each(|pack| loaded.index.insert(pack, false));
     Ok(loaded)
 }
 
@@ -123,7 +130,7 @@ pub(crate) fn read_toc(destination: &Destination, ring: &Keyring, name: &ObjectN
 
 impl<'a> ChunkStore<'a> {
     pub(crate) fn new(destination: &'a Destination, ring: &'a Keyring, index: Index) -> Self {
-        Self { destination, ring, index, cache: Mutex::default(), opened: Condvar::new() }
+        Self { destination, ring, index, cache: Mutex::default(), opened: Condvar::new(), lost: Mutex::default() }
     }
 
     /// A chunk's content, copied.
@@ -133,12 +140,25 @@ impl<'a> ChunkStore<'a> {
         Ok(segment[at..at + location.len as usize].to_vec())
     }
 
-    /// The open segment that a chunk lies in, and where.
+    /// The open segment that a chunk lies in, and where. If one copy of it is damaged, another is tried.
     pub(crate) fn locate(&self, id: &ChunkId) -> Result<(Arc<Vec<u8>>, Location), Error> {
-        let missing = || Error::damaged(format!("chunk {id:?}"), Damage::ChunkMissing);
-        let location = *self.index.get(id).ok_or_else(missing)?;
-        let segment = self.segment((location.pack, location.segment))?;
-        Ok((segment, location))
+        let mut failure = Error::damaged(format!("chunk {id:?}"), Damage::ChunkMissing);
+        for location in self.index.locations(id) {
+            match self.segment((location.pack, location.segment)) {
+                Ok(segment) => return Ok((segment, location)),
+                Err(error) if error.is_damage() => failure = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failure)
+    }
+
+    /// Whether the archive has a copy of this chunk that is listed and, as far as is known, whole.
+    pub(crate) fn holds(&self, id: &ChunkId) -> bool {
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        self.index.locations(id).any(|location| {
+            self.index.packs[location.pack as usize].is_listed && !lost.contains(&(location.pack, location.segment))
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Cache> {
@@ -163,6 +183,9 @@ impl<'a> ChunkStore<'a> {
         drop(cache);
         let fetched = self.fetch(number);
         let mut cache = self.lock();
+        if fetched.as_ref().is_err_and(Error::is_damage) {
+            self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
+        }
         match &fetched {
             Ok(segment) => cache.keep(number, Arc::clone(segment)),
             Err(_) => drop(cache.segments.remove(&number)),

@@ -1,16 +1,18 @@
 //! Writing into the target of a restore without ever leaving it: every folder is held open, every entry is named
 //! relative to its folder, and no symbolic link is followed.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
+use crate::id::random_bytes;
+use crate::report::Problem;
 use crate::tree::{Node, NodeKind, Time};
 
 /// What tells that a file's name is not its final one yet.
@@ -22,6 +24,7 @@ pub(crate) struct TargetFolder {
     fd: OwnedFd,
     path: PathBuf,
     node: Option<Node>,
+    remarks: Arc<Remarks>,
     // Dropped after this folder's own metadata are set, for those writes touch the parent's.
     _parent: Option<Arc<TargetFolder>>,
 }
@@ -47,23 +50,53 @@ impl From<io::Error> for Refusal {
     }
 }
 
+/// What is worth telling although the entry itself is there.
+#[derive(Debug, Default)]
+pub(crate) struct Remarks {
+    found: Mutex<(Vec<Problem>, BTreeSet<Vec<u8>>)>,
+}
+
+impl Remarks {
+    fn problem(&self, path: &Path, refusal: &Refusal) {
+        let Refusal::System(error) = refusal else { return };
+        let what = format!("its owner, permissions or times cannot be set: {error}");
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).0.push(Problem { path: path.to_owned(), what });
+    }
+
+    /// An extended attribute that only root may set, or that this file system does not take: told once.
+    fn attribute(&self, path: &Path, name: &[u8], error: Errno) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.1.insert(name.to_vec()) {
+            let name = String::from_utf8_lossy(name);
+            let what = format!("its extended attribute {name} cannot be set here (nor may those of others): {error}");
+            found.0.push(Problem { path: path.to_owned(), what });
+        }
+    }
+
+    pub(crate) fn take(&self) -> Vec<Problem> {
+        std::mem::take(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner).0)
+    }
+}
+
 const FOLDER_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl TargetFolder {
     /// The folder to restore into, which is made if it is not there. A link named by the user is followed.
-    pub(crate) fn root(path: &Path) -> io::Result<Self> {
+    pub(crate) fn root(path: &Path, remarks: Arc<Remarks>) -> io::Result<Self> {
         std::fs::create_dir_all(path)?;
         let fd = fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { fd, path: path.to_owned(), node: None, _parent: None })
+        remove_unfinished(&fd)?;
+        Ok(Self { fd, path: path.to_owned(), node: None, remarks, _parent: None })
     }
 
     /// Enters the folder `node`, making it where it is not there.
     pub(crate) fn enter(self: &Arc<Self>, node: &Node, force: bool) -> Result<Self, Refusal> {
         let name = node.name();
-        match fs::mkdirat(&self.fd, name, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
+        let is_new = match fs::mkdirat(&self.fd, name, Mode::RWXU) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
             Err(error) => return Err(error.into()),
-        }
+        };
         let fd = match fs::openat(&self.fd, name, FOLDER_FLAGS, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::NOTDIR | Errno::LOOP) if force => {
@@ -76,7 +109,11 @@ impl TargetFolder {
             }
             Err(error) => return Err(error.into()),
         };
-        Ok(Self { fd, path: self.path.join(name), node: Some(node.clone()), _parent: Some(Arc::clone(self)) })
+        if !is_new {
+            remove_unfinished(&fd)?;
+        }
+        let (path, remarks) = (self.path.join(name), Arc::clone(&self.remarks));
+        Ok(Self { fd, path, node: Some(node.clone()), remarks, _parent: Some(Arc::clone(self)) })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -102,10 +139,9 @@ impl TargetFolder {
         Ok(File::from(fs::openat(&self.fd, node.name(), flags, Mode::empty())?))
     }
 
-    /// Begins a file under a name of its own. What an interrupted restore left of the same file goes away.
-    pub(crate) fn begin(&self, node: &Node) -> Result<UnfinishedFile<'_>, Refusal> {
-        let name = unfinished_name(node);
-        self.remove_unfinished(&name)?;
+    /// Begins a file under a name of its own.
+    pub(crate) fn begin(&self) -> Result<UnfinishedFile<'_>, Refusal> {
+        let name = unfinished_name()?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(fs::openat(&self.fd, &name, flags, Mode::RUSR | Mode::WUSR)?);
         Ok(UnfinishedFile { folder: self, file, name, finished: false })
@@ -123,18 +159,10 @@ impl TargetFolder {
         {
             return Ok(false);
         }
-        let name = unfinished_name(node);
-        self.remove_unfinished(&name)?;
+        let name = unfinished_name()?;
         fs::linkat(&folder.fd, first.name(), &self.fd, &name, AtFlags::empty())?;
         self.rename(&name, node, force)?;
         Ok(true)
-    }
-
-    fn remove_unfinished(&self, name: &str) -> Result<(), Refusal> {
-        match fs::unlinkat(&self.fd, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 
     fn rename(&self, from: &str, node: &Node, force: bool) -> Result<(), Refusal> {
@@ -157,8 +185,10 @@ impl TargetFolder {
     /// Makes a link, a pipe or a device.
     pub(crate) fn make_special(&self, node: &Node, force: bool) -> Result<(), Refusal> {
         if let Some(stat) = self.existing(node)? {
-            let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-            if is_folder || !(force || self.is_same_link(node)) {
+            if self.is_same(node, &stat) {
+                return self.describe_special(node);
+            }
+            if !force || FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 return Err(Refusal::Conflict("something else is there already"));
             }
             fs::unlinkat(&self.fd, node.name(), AtFlags::empty())?;
@@ -176,9 +206,18 @@ impl TargetFolder {
         self.describe_special(node)
     }
 
-    fn is_same_link(&self, node: &Node) -> bool {
-        let NodeKind::Symlink { target } = &node.kind else { return false };
-        fs::readlinkat(&self.fd, node.name(), Vec::new()).is_ok_and(|there| there.as_bytes() == target.as_slice())
+    /// Whether what is there is what the node says, but for its metadata.
+    fn is_same(&self, node: &Node, there: &Stat) -> bool {
+        let device = |major, minor| there.st_rdev == fs::makedev(major, minor);
+        match (&node.kind, FileType::from_raw_mode(there.st_mode)) {
+            (NodeKind::Symlink { target }, FileType::Symlink) => {
+                fs::readlinkat(&self.fd, node.name(), Vec::new()).is_ok_and(|there| there.as_bytes() == target)
+            }
+            (NodeKind::Fifo, FileType::Fifo) => true,
+            (NodeKind::CharDevice { major, minor }, FileType::CharacterDevice) => device(*major, *minor),
+            (NodeKind::BlockDevice { major, minor }, FileType::BlockDevice) => device(*major, *minor),
+            _ => false,
+        }
     }
 
     fn describe_special(&self, node: &Node) -> Result<(), Refusal> {
@@ -192,18 +231,41 @@ impl TargetFolder {
         // The folder's descriptor names it even if its path has been moved meanwhile.
         let path = Path::new("/proc/self/fd").join(self.fd.as_raw_fd().to_string()).join(node.name());
         for (name, value) in &node.xattrs {
-            xattr::set(&path, std::ffi::OsStr::from_bytes(name), value)?;
+            match fs::lsetxattr(&path, name.as_slice(), value, fs::XattrFlags::empty()) {
+                Ok(()) => {}
+                Err(error @ (Errno::PERM | Errno::NOTSUP)) => self.remarks.attribute(&self.path_of(node), name, error),
+                Err(error) => return Err(error.into()),
+            }
         }
         fs::utimensat(&self.fd, node.name(), &timestamps(node.modified), AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(())
+    }
+
+    /// Sets owner (as root), extended attributes, permissions and times of an open file or folder.
+    pub(crate) fn describe(&self, path: &Path, fd: BorrowedFd<'_>, node: &Node) -> Result<(), Refusal> {
+        if is_root() {
+            let (uid, gid) = owner(node);
+            fs::fchown(fd, uid, gid)?;
+        }
+        for (name, value) in &node.xattrs {
+            match fs::fsetxattr(fd, name.as_slice(), value, fs::XattrFlags::empty()) {
+                Ok(()) => {}
+                Err(error @ (Errno::PERM | Errno::NOTSUP)) => self.remarks.attribute(path, name, error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        fs::fchmod(fd, Mode::from_raw_mode(node.mode))?;
+        fs::futimens(fd, &timestamps(node.modified))?;
         Ok(())
     }
 }
 
 impl Drop for TargetFolder {
     fn drop(&mut self) {
-        if let Some(node) = &self.node {
-            // All entries are in place; a folder whose times cannot be set is no reason to call them lost.
-            let _ = describe(self.fd.as_fd(), node);
+        if let Some(node) = &self.node
+            && let Err(refusal) = self.describe(&self.path, self.fd.as_fd(), node)
+        {
+            self.remarks.problem(&self.path, &refusal);
         }
     }
 }
@@ -219,7 +281,7 @@ pub(crate) struct UnfinishedFile<'a> {
 impl UnfinishedFile<'_> {
     /// Sets the metadata and gives the file its name.
     pub(crate) fn finish(mut self, node: &Node, force: bool) -> Result<(), Refusal> {
-        describe(self.file.as_fd(), node)?;
+        self.folder.describe(&self.folder.path_of(node), self.file.as_fd(), node)?;
         self.finished = true;
         self.folder.rename(&self.name, node, force)
     }
@@ -233,27 +295,21 @@ impl Drop for UnfinishedFile<'_> {
     }
 }
 
-/// The same name each time, so that the next run finds what an interrupted one left.
-fn unfinished_name(node: &Node) -> String {
-    format!("{UNFINISHED}{}", &blake3::hash(&node.name).to_hex()[..16])
+/// A name that nothing in the snapshot or the target has.
+fn unfinished_name() -> Result<String, Refusal> {
+    let digits = random_bytes::<16>().map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(format!("{UNFINISHED}{}", hex::encode(digits)))
 }
 
-/// Sets owner (as root), extended attributes, permissions and times of an open file or folder.
-pub(crate) fn describe(fd: std::os::fd::BorrowedFd<'_>, node: &Node) -> Result<(), Refusal> {
-    if is_root() {
-        let (uid, gid) = owner(node);
-        fs::fchown(fd, uid, gid)?;
-    }
-    for (name, value) in &node.xattrs {
-        match fs::fsetxattr(fd, name.as_slice(), value, fs::XattrFlags::empty()) {
-            Ok(()) => {}
-            // Attributes that only root may set, or that this file system has not, are not worth the file.
-            Err(Errno::PERM | Errno::NOTSUP) => {}
-            Err(error) => return Err(error.into()),
+/// Removes the files that an interrupted restore left unfinished in a folder that was there already.
+fn remove_unfinished(folder: &OwnedFd) -> Result<(), Errno> {
+    for entry in fs::Dir::read_from(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_bytes().starts_with(UNFINISHED.as_bytes()) {
+            // What cannot be removed is not of our making, and does no harm.
+            let _ = fs::unlinkat(folder, entry.file_name(), AtFlags::empty());
         }
     }
-    fs::fchmod(fd, Mode::from_raw_mode(node.mode))?;
-    fs::futimens(fd, &timestamps(node.modified))?;
     Ok(())
 }
 

@@ -256,3 +256,7 @@ pub(crate) fn decode_entries(bytes: &[u8]) -> Result<Vec<Node>, CodecError> {
     }
     Ok(nodes)
 }
+
+#[cfg(test)]
+#[path = "tree_tests.rs"]
+mod tests;

@@ -10,13 +10,12 @@ use std::thread;
 
 use crate::codec::Encoder;
 use crate::content::{Content, Extent};
-use crate::destination::Destination;
 use crate::envelope::{Keyring, ObjectCipher, ObjectType, PREFIX_LEN};
 use crate::error::{Damage, Error};
 use crate::folder::Entries;
 use crate::id::ChunkId;
-use crate::index::{IdSet, IndexedPack};
-use crate::pack::{TRAILER_LEN, Toc, Trailer, open_segment};
+use crate::index::{IdSet, IndexedPack, KnownPack, KnownSegment};
+use crate::pack::{TRAILER_LEN, TocSegment, Trailer, open_segment};
 use crate::report::{Problem, Progress, VerifyReport};
 use crate::snapshot::Snapshot;
 use crate::store::{self, ChunkStore};
@@ -26,12 +25,13 @@ use crate::tree::{Node, NodeKind};
 #[derive(Default)]
 struct PackFindings {
     problems: Vec<Problem>,
-    /// Chunks that are not what they should be.
-    bad: IdSet<ChunkId>,
+    /// Segments that do not hold what they should: pack and number.
+    bad: HashSet<(u32, u32)>,
     bytes_read: u64,
 }
 
-/// Checks every pack: against its own table of contents, and that against the index; with `read_data`, in full.
+/// Checks every pack: its table of contents against the index; with `read_data`, every segment and every chunk.
+/// Returns the chunks of which no good copy was found.
 pub(crate) fn verify_packs(
     store: &ChunkStore<'_>,
     read_data: bool,
@@ -45,7 +45,7 @@ pub(crate) fn verify_packs(
     let findings = Mutex::new(PackFindings::default());
     let work = || -> Result<(), Error> {
         while let Some(number) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < packs.len()) {
-            let found = verify_pack(store, number, read_data)?;
+            let found = verify_pack(store, number as u32, read_data)?;
             progress.add(1, found.bytes_read);
             let mut all = findings.lock().unwrap_or_else(PoisonError::into_inner);
             all.problems.extend(found.problems);
@@ -66,25 +66,33 @@ pub(crate) fn verify_packs(
     report.packs = packs.len() as u64;
     report.bytes_read = found.bytes_read;
     report.problems.append(&mut found.problems);
-    Ok(found.bad)
+    if found.bad.is_empty() {
+        return Ok(IdSet::default());
+    }
+    Ok(store.index.only_in(&found.bad))
 }
 
-fn verify_pack(store: &ChunkStore<'_>, number: usize, read_data: bool) -> Result<PackFindings, Error> {
-    let pack = &store.index.packs[number];
+fn verify_pack(store: &ChunkStore<'_>, number: u32, read_data: bool) -> Result<PackFindings, Error> {
+    let pack = &store.index.packs[number as usize];
     let path = ObjectType::Pack.path(&pack.name);
     let mut found = PackFindings::default();
     let checked = if read_data {
-        read_whole(store.destination, store.ring, pack.name, &mut found)
+        store.destination.read(&path).and_then(|bytes| {
+            found.bytes_read = bytes.len() as u64;
+            check_bytes(store, number, &bytes, &mut found.bad)
+        })
     } else {
-        store::read_toc(store.destination, store.ring, &pack.name)
+        store::read_toc(store.destination, store.ring, &pack.name).and_then(|read| agree(store, number, &read))
     };
     match checked {
-        Ok(read) if agrees(store, number as u32, &read) => {}
-        Ok(_) => found.problems.push(Problem { path: path.into(), what: Damage::Contradiction.to_string() }),
+        Ok(()) if found.bad.is_empty() => {}
+        Ok(()) => {
+            let what = format!("{} of its {} segments are damaged", found.bad.len(), pack.segments.len());
+            found.problems.push(Problem { path: path.into(), what });
+        }
         Err(error) if error.is_damage() => {
-            if matches!(&error, Error::Destination { .. }) || !read_data {
-                // Nothing of it can be relied on. (Read in full, each segment has spoken for itself.)
-                found.bad.extend(store.index.chunks_of(number as u32));
+            if matches!(error, Error::Destination { .. }) {
+                found.bad.extend((0..pack.segments.len()).map(|segment| (number, segment as u32)));
             }
             found.problems.push(Problem { path: path.into(), what: error.to_string() });
         }
@@ -94,69 +102,58 @@ fn verify_pack(store: &ChunkStore<'_>, number: usize, read_data: bool) -> Result
 }
 
 /// Whether the index says the same of a pack as the pack's own table of contents.
-fn agrees(store: &ChunkStore<'_>, number: u32, read: &IndexedPack) -> bool {
+fn agree(store: &ChunkStore<'_>, number: u32, read: &IndexedPack) -> Result<(), Error> {
     let known = &store.index.packs[number as usize];
-    let same = |(known, read): (&crate::index::KnownSegment, &crate::pack::TocSegment)| {
+    let same = |(known, read): (&KnownSegment, &TocSegment)| {
         known.sealed_len == read.sealed_len && known.plain_len == read.plain_len()
     };
-    known.salt == read.salt
+    let agrees = known.salt == read.salt
         && known.segments.len() == read.toc.segments.len()
         && known.segments.iter().zip(&read.toc.segments).all(same)
-        && read.toc.segments.iter().flat_map(|segment| &segment.chunks).all(|(id, _)| store.index.contains(id))
+        && read.toc.segments.iter().flat_map(|segment| &segment.chunks).all(|(id, _)| store.index.contains(id));
+    if agrees { Ok(()) } else { Err(Error::damaged(ObjectType::Pack.path(&known.name), Damage::Contradiction)) }
 }
 
-/// Reads a pack in one go and opens everything in it. Segments that fail mark their chunks as bad.
-fn read_whole(
-    destination: &Destination,
-    ring: &Keyring,
-    name: crate::id::ObjectName,
-    found: &mut PackFindings,
-) -> Result<IndexedPack, Error> {
-    let path = ObjectType::Pack.path(&name);
-    let damaged = |why| Error::damaged(path.clone(), why);
-    let bytes = destination.read(&path)?;
-    found.bytes_read = bytes.len() as u64;
-    let cipher = ObjectCipher::from_prefix(ring, ObjectType::Pack, &name, &bytes)?;
+/// Opens every segment where the index says that it is, as a restore would; then looks whether the pack could also
+/// speak for itself, and whether every chunk has its id.
+fn check_bytes(store: &ChunkStore<'_>, number: u32, bytes: &[u8], bad: &mut HashSet<(u32, u32)>) -> Result<(), Error> {
+    let pack = &store.index.packs[number as usize];
+    let own = own_toc(store, pack, bytes);
+    let cipher = ObjectCipher::from_salt(store.ring, ObjectType::Pack, &pack.name, &pack.salt);
+    for (segment_number, segment) in pack.segments.iter().enumerate() {
+        let range = segment.offset as usize..(segment.offset + segment.sealed_len) as usize;
+        let plain = bytes
+            .get(range)
+            .ok_or(Damage::Truncated)
+            .and_then(|sealed| open_segment(&cipher, segment_number as u32, sealed.to_vec(), segment.plain_len));
+        let chunks = own.as_ref().ok().and_then(|own| own.toc.segments.get(segment_number));
+        let is_good = plain.is_ok_and(|plain| chunks.is_none_or(|chunks| have_their_ids(store.ring, &plain, chunks)));
+        if !is_good {
+            bad.insert((number, segment_number as u32));
+        }
+    }
+    agree(store, number, &own?)
+}
+
+fn own_toc(store: &ChunkStore<'_>, pack: &KnownPack, bytes: &[u8]) -> Result<IndexedPack, Error> {
+    let damaged = |why| Error::damaged(ObjectType::Pack.path(&pack.name), why);
+    let cipher = ObjectCipher::from_prefix(store.ring, ObjectType::Pack, &pack.name, bytes)?;
     let trailer_at = bytes.len().checked_sub(TRAILER_LEN).filter(|at| *at >= PREFIX_LEN);
     let trailer_at = trailer_at.ok_or_else(|| damaged(Damage::Truncated))?;
     let trailer = Trailer::open(&cipher, &bytes[trailer_at..], bytes.len() as u64).map_err(damaged)?;
-    let toc_at = trailer.toc_at as usize;
-    let toc: Toc = trailer.open_toc(&cipher, &bytes[toc_at..trailer_at]).map_err(damaged)?;
-    let mut at = PREFIX_LEN;
-    let mut worst = None;
-    for (number, segment) in toc.segments.iter().enumerate() {
-        let sealed = bytes[at..at + segment.sealed_len as usize].to_vec();
-        at += segment.sealed_len as usize;
-        match open_segment(&cipher, number as u32, sealed, segment.plain_len()) {
-            Ok(plain) => check_chunks(ring, &plain, &segment.chunks, found, &mut worst),
-            Err(why) => {
-                worst = Some(why);
-                found.bad.extend(segment.chunks.iter().map(|(id, _)| *id));
-            }
-        }
-    }
-    match worst {
-        None => Ok(IndexedPack { name, salt: cipher.salt(), toc }),
-        Some(why) => Err(damaged(why)),
-    }
+    let toc = trailer.open_toc(&cipher, &bytes[trailer.toc_at as usize..trailer_at]).map_err(damaged)?;
+    Ok(IndexedPack { name: pack.name, salt: cipher.salt(), toc })
 }
 
-fn check_chunks(
-    ring: &Keyring,
-    plain: &[u8],
-    chunks: &[(ChunkId, u32)],
-    found: &mut PackFindings,
-    worst: &mut Option<Damage>,
-) {
-    let mut at = 0;
-    for (id, len) in chunks {
-        let chunk = &plain[at..at + *len as usize];
-        at += *len as usize;
-        if ChunkId::of(&ring.keys.chunk_id, chunk) != *id {
-            *worst = Some(Damage::ChunkId);
-            found.bad.insert(*id);
+fn have_their_ids(ring: &Keyring, plain: &[u8], segment: &TocSegment) -> bool {
+    let mut rest = plain;
+    segment.chunks.iter().all(|(id, len)| match rest.split_at_checked(*len as usize) {
+        Some((chunk, behind)) => {
+            rest = behind;
+            ChunkId::of(&ring.keys.chunk_id, chunk) == *id
         }
-    }
+        None => false,
+    })
 }
 
 /// The walk over every snapshot's tree, each folder and each content once.
@@ -193,8 +190,10 @@ impl<'a> TreeCheck<'a> {
         for node in Entries::new(self.store, content) {
             match node {
                 Ok(node) => is_whole &= self.node(&path.join(node.name()), &node)?,
-                // Its chunk was found bad a moment ago.
-                Err(error) if error.is_damage() => is_whole = false,
+                Err(error) if error.is_damage() => {
+                    is_whole = false;
+                    self.report.problems.push(Problem { path: path.join("*"), what: format!("lost: {error}") });
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -1,0 +1,96 @@
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::samples::{NAME, any_snapshot};
+
+fn decoded(bytes: &[u8]) -> Result<Snapshot, CodecError> {
+    Snapshot::decode(NAME, [9; 32], bytes)
+}
+
+proptest! {
+    #[test]
+    fn snapshots_survive(snapshot in any_snapshot()) {
+        let decoded = Snapshot::decode(snapshot.name, snapshot.head.hash, &snapshot.encode()).unwrap();
+        // Paths count as equal when they lead to the same place; here their bytes must be.
+        prop_assert_eq!(decoded.encode(), snapshot.encode());
+        prop_assert_eq!(decoded, snapshot);
+    }
+
+    #[test]
+    fn a_changed_snapshot_is_refused_or_another_in_its_one_form(
+        snapshot in any_snapshot(), at: prop::sample::Index, byte: u8,
+    ) {
+        let mut bytes = snapshot.encode();
+        *at.get_mut(&mut bytes) = byte;
+        if let Ok(changed) = decoded(&bytes) {
+            prop_assert_eq!(changed.encode(), bytes);
+        }
+    }
+
+    #[test]
+    fn refuses_any_truncation(snapshot in any_snapshot()) {
+        let bytes = snapshot.encode();
+        for len in 0..bytes.len() {
+            prop_assert_eq!(decoded(&bytes[..len]).unwrap_err(), CodecError::Truncated);
+        }
+    }
+}
+
+fn snapshot(number: u64, previous: Option<u64>) -> Snapshot {
+    Snapshot {
+        name: NAME,
+        head: Head { number, hash: [9; 32] },
+        previous: previous.map(|number| Head { number, hash: [8; 32] }),
+        host: "laptop".to_owned(),
+        started: Time::default(),
+        finished: Time::default(),
+        base: "/home/ann".into(),
+        sources: vec!["chats".into()],
+        totals: Totals::default(),
+        problems: 0,
+        root: Content::default(),
+    }
+}
+
+#[test]
+fn refuses_sequence_numbers_that_do_not_rise() {
+    assert!(decoded(&snapshot(2, Some(1)).encode()).is_ok());
+    // Others may have made snapshots meanwhile.
+    assert!(decoded(&snapshot(9, Some(1)).encode()).is_ok());
+    for (number, previous) in [(0, None), (1, Some(1)), (1, Some(2)), (0, Some(u64::MAX))] {
+        let refused = decoded(&snapshot(number, previous).encode()).unwrap_err();
+        assert_eq!(refused, CodecError::Invalid("the sequence numbers do not rise"), "{number} after {previous:?}");
+    }
+}
+
+#[test]
+fn refuses_a_marker_that_is_neither_0_nor_1() {
+    let mut bytes = snapshot(1, None).encode();
+    bytes[1] = 2;
+    assert_eq!(decoded(&bytes).unwrap_err(), CodecError::Invalid("a marker is neither 0 nor 1"));
+}
+
+#[test]
+fn refuses_a_device_name_that_is_not_utf8() {
+    let mut bytes = snapshot(1, None).encode();
+    bytes[3] = 0xff;
+    assert_eq!(decoded(&bytes).unwrap_err(), CodecError::Invalid("a text is not UTF-8"));
+}
+
+#[test]
+fn refuses_bytes_after_the_end() {
+    let mut bytes = snapshot(1, None).encode();
+    bytes.push(0);
+    assert_eq!(decoded(&bytes).unwrap_err(), CodecError::Trailing);
+}
+
+#[test]
+fn refuses_more_sources_than_the_rest_can_hold() {
+    let mut bytes = snapshot(1, None).encode();
+    let at = bytes.windows(6).position(|window| window == b"\x05chats").unwrap() - 1;
+    assert_eq!(bytes[at], 1);
+    bytes.splice(at..=at, [0xff, 0xff, 0xff, 0xff, 0x7f]);
+    assert_eq!(decoded(&bytes).unwrap_err(), CodecError::Truncated);
+}

@@ -1,0 +1,103 @@
+//! Changes that hide: within a second, with the times set back, by a rename. None goes unnoticed.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::fs::{self, File};
+use std::time::{Duration, SystemTime};
+
+use support::{Fixture, same_tree};
+
+fn restores_right(fixture: &Fixture) {
+    fixture.backup();
+    fixture.clear_restored();
+    assert_eq!(fixture.restore("latest").problems, []);
+    same_tree(&fixture.source, &fixture.restored());
+}
+
+#[test]
+fn a_change_of_the_same_size_right_after_the_backup_is_noticed() {
+    let fixture = Fixture::new();
+    let path = fixture.source.join("file");
+    for round in 0..30 {
+        fs::write(&path, format!("content {round:04}")).unwrap();
+        restores_right(&fixture);
+    }
+}
+
+/// Written again in place before the clock has moved on: times and size may all be the same.
+#[test]
+fn a_change_within_one_tick_of_the_clock_is_noticed() {
+    let fixture = Fixture::new();
+    let path = fixture.source.join("file");
+    for round in 0..30 {
+        fs::write(&path, format!("one {round:04}")).unwrap();
+        fixture.backup();
+        fs::write(&path, format!("two {round:04}")).unwrap();
+        restores_right(&fixture);
+    }
+}
+
+#[test]
+fn a_change_with_the_time_set_back_is_noticed() {
+    let fixture = Fixture::new();
+    let path = fixture.source.join("file");
+    let then = SystemTime::now() - Duration::from_secs(86_400);
+    for content in ["first", "other", "third"] {
+        fs::write(&path, content).unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(then).unwrap();
+        support::let_the_clock_tick();
+        restores_right(&fixture);
+        assert_eq!(fs::read_to_string(fixture.restored().join("file")).unwrap(), content);
+    }
+}
+
+#[test]
+fn a_file_replaced_by_a_rename_with_the_same_size_and_time_is_noticed() {
+    let fixture = Fixture::new();
+    let path = fixture.source.join("file");
+    let then = SystemTime::now() - Duration::from_secs(86_400);
+    for content in ["first", "other", "third"] {
+        let new = fixture.folder.path().join("new");
+        fs::write(&new, content).unwrap();
+        File::options().write(true).open(&new).unwrap().set_modified(then).unwrap();
+        fs::rename(&new, &path).unwrap();
+        support::let_the_clock_tick();
+        restores_right(&fixture);
+    }
+}
+
+#[test]
+fn a_change_of_metadata_alone_is_noticed_and_costs_little() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let fixture = Fixture::new();
+    let path = fixture.source.join("file");
+    fs::write(&path, support::noise(2_000_000, 1)).unwrap();
+    restores_right(&fixture);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+    restores_right(&fixture);
+    xattr::set(&path, "user.note", b"new").unwrap();
+    let report = fixture.backup();
+    assert!(report.bytes_stored < 3_000, "{} bytes", report.bytes_stored);
+    restores_right(&fixture);
+}
+
+#[test]
+fn every_change_of_kind_is_noticed() {
+    let fixture = Fixture::new();
+    let path = fixture.source.join("it");
+    fs::write(&path, "a file").unwrap();
+    restores_right(&fixture);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("inner"), "a folder").unwrap();
+    restores_right(&fixture);
+    fs::remove_dir_all(&path).unwrap();
+    std::os::unix::fs::symlink("nowhere", &path).unwrap();
+    restores_right(&fixture);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "a file again").unwrap();
+    restores_right(&fixture);
+    fs::remove_file(&path).unwrap();
+    restores_right(&fixture);
+}

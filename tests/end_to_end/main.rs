@@ -1,0 +1,18 @@
+//! The whole program from outside: the real `coffer` on real exports, killed at any moment, with a destination that
+//! fails, beside another run, under the eyes of its storage provider, and read by a second program.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::print_stderr, reason = "says why a test is skipped, and with which seed it ran")]
+
+mod binary;
+mod concurrency;
+mod destination;
+mod device;
+mod exports;
+mod interop;
+mod kill;
+mod material;
+mod mounts;
+mod noise;
+mod secrecy;
+mod tree;

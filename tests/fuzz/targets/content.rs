@@ -1,0 +1,7 @@
+//! What a file or folder consists of.
+#![no_main]
+
+use coffer_archive::fuzzing;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| fuzzing::content(bytes));

@@ -1,0 +1,7 @@
+//! A chunk of a folder's entries.
+#![no_main]
+
+use coffer_archive::fuzzing;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| fuzzing::entries(bytes));
