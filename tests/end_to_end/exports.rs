@@ -156,7 +156,7 @@ fn odd_files_come_back() {
     File::open(at("empty file")).unwrap().set_times(FileTimes::new().set_modified(moment)).unwrap();
     fs::write(at("nobody may read this"), b"but root").unwrap();
     if rustix::process::geteuid().is_root() {
-        fs::set_permissions(at("nobody may read this"), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(at("nobody may read this"), Permissions::from_mode(0o000)).unwrap();
         std::os::unix::fs::lchown(at("tool"), Some(1234), Some(4321)).unwrap();
         std::os::unix::fs::lchown(at("dangling link"), Some(1234), Some(4321)).unwrap();
     }

@@ -201,7 +201,7 @@ fn forms_of_key(digits: &str) -> Vec<(String, Vec<u8>)> {
         let list: Vec<String> = part.iter().map(u8::to_string).collect();
         forms.push(("half of the key as numbers".to_owned(), list.join(", ").into_bytes()));
     }
-    forms.push(("the key in base64".to_owned(), STANDARD.encode(&raw)[..40].as_bytes().to_vec()));
+    forms.push(("the key in base64".to_owned(), STANDARD.encode(&raw).as_bytes()[..40].to_vec()));
     forms
 }
 

@@ -8,7 +8,6 @@ use sha2::{Digest as _, Sha256};
 
 use crate::backup::{BackupOptions, Findings, Walk};
 use crate::chunker::Chunker;
-use crate::deep::on_deep_stack;
 use crate::destination::Destination;
 use crate::device::{DeviceMemory, Head, Receipt};
 use crate::envelope::{Keyring, ObjectType, open_object, seal_object};
@@ -369,7 +368,7 @@ impl Archive {
         self.verify_chain(&mut report);
         self.verify_locks(&mut report)?;
         let mut trees = verify::TreeCheck::new(&store, bad, &mut report);
-        on_deep_stack(|| self.snapshots.iter().try_for_each(|snapshot| trees.snapshot(snapshot)))?;
+        self.snapshots.iter().try_for_each(|snapshot| trees.snapshot(snapshot))?;
         Ok(report)
     }
 
@@ -428,7 +427,7 @@ fn read_header(destination: &Destination) -> Result<Vec<u8>, Error> {
     if !destination.is_there() {
         return Err(missing());
     }
-    destination.read(header::PATH).map_err(|error| match error {
+    destination.read(header::PATH, header::MAX_LEN).map_err(|error| match error {
         Error::Destination { kind: DestinationErrorKind::NotFound, .. } => missing(),
         other => other,
     })
@@ -436,7 +435,7 @@ fn read_header(destination: &Destination) -> Result<Vec<u8>, Error> {
 
 fn read_snapshot(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<Snapshot, Error> {
     let path = ObjectType::Snapshot.path(name);
-    let object = destination.read(&path)?;
+    let object = destination.read(&path, ObjectType::Snapshot.max_len())?;
     let content = open_object(ring, ObjectType::Snapshot, name, &object)?;
     Snapshot::decode(*name, Sha256::digest(&object).into(), &content).map_err(|error| Error::damaged(path, error))
 }

@@ -115,6 +115,7 @@ impl Walk<'_, '_> {
                 Selection::Whole => &Selection::Whole,
             };
             let before = before.as_mut().and_then(|entries| entries.advance_to(name.as_bytes()));
+            let problems = self.findings.problems.len();
             let Some(found) = self.entry(&path, name, below, (before, databases.is_accompanied(name)))? else {
                 continue;
             };
@@ -124,6 +125,7 @@ impl Walk<'_, '_> {
                     self.findings.problem(&path, "its database changed after it was read: they may not fit together");
                 }
                 Verdict::LeaveOut => {
+                    self.findings.problems.truncate(problems);
                     self.findings.note(&path, "left out: it was written to after its database was read");
                     continue;
                 }
@@ -134,21 +136,14 @@ impl Walk<'_, '_> {
         writer.finish(self.sink)
     }
 
-    /// The names in a folder, sorted by their bytes.
     fn names(&mut self, path: &Path) -> Vec<OsString> {
-        let listed = fs::read_dir(path).and_then(|entries| {
-            entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()
-        });
-        match listed {
-            Ok(mut names) => {
-                names.sort_by(|one, other| one.as_bytes().cmp(other.as_bytes()));
-                names
+        source::names(path).unwrap_or_else(|error| {
+            match error.kind() {
+                io::ErrorKind::NotFound => self.findings.note(path, "it vanished while the backup ran"),
+                _ => self.findings.problem(path, format!("cannot be listed: {error}")),
             }
-            Err(error) => {
-                self.findings.problem(path, format!("cannot be listed: {error}"));
-                Vec::new()
-            }
-        }
+            Vec::new()
+        })
     }
 
     fn entry(

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use opendal::layers::RetryLayer;
 use opendal::{ErrorKind, Operator, blocking, services};
 
-use crate::error::{DestinationErrorKind, Error};
+use crate::error::{Damage, DestinationErrorKind, Error};
 
 /// Pieces that a writer is fed, bytes: larger ones cost the kernel five times as much (measured, facts.md).
 const PIECE: usize = 1 << 20;
@@ -27,7 +27,7 @@ pub struct Destination {
 
 enum Service {
     Memory(blocking::Operator),
-    Folder(Folder),
+    Folder(Box<Folder>),
 }
 
 /// OpenDAL makes the folders that an `fs` operator is built for. So they are built when they are first needed: to
@@ -73,7 +73,7 @@ impl Destination {
             writer: OnceLock::new(),
             unsettled: Mutex::default(),
         };
-        Ok(Self { url, service: Arc::new(Service::Folder(folder)), _runtime: Arc::new(runtime) })
+        Ok(Self { url, service: Arc::new(Service::Folder(Box::new(folder))), _runtime: Arc::new(runtime) })
     }
 
     /// A destination in this process's memory, for tests.
@@ -146,9 +146,16 @@ impl Destination {
         std::fs::metadata(&self.folder()?.path).ok()
     }
 
-    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, Error> {
-        let read = self.reader_of(path)?.read(path);
-        read.map(|buffer| buffer.to_vec()).map_err(|error| failed("read", path, &error))
+    /// A whole object, of at most `limit` bytes: nothing longer is fetched, for nothing of it is authentic yet.
+    pub(crate) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        let len = self.len(path)?;
+        if len > limit {
+            return Err(Error::damaged(path, Damage::TooLarge));
+        }
+        if len == 0 {
+            return Ok(Vec::new());
+        }
+        self.read_range(path, 0, len)
     }
 
     /// Bytes `at .. at + len` of an object; fewer than that is an error.
@@ -280,7 +287,7 @@ fn walk(folder: &Path) -> io::Result<Vec<(PathBuf, std::time::SystemTime)>> {
 }
 
 fn cut_short(path: &str) -> Error {
-    Error::damaged(path, crate::error::Damage::Truncated)
+    Error::damaged(path, Damage::Truncated)
 }
 
 fn gone(path: &str) -> Error {

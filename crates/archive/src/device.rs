@@ -46,7 +46,7 @@ impl Receipt {
         let digits: String = digits.chars().filter(|c| *c != '-').collect();
         let mut prefix = [0; Self::PREFIX_LEN];
         hex::decode_to_slice(digits, &mut prefix).ok()?;
-        Some(Self { number: number.parse().ok()?, prefix })
+        Some(Self { number: parse_number(number)?, prefix })
     }
 
     /// Whether it is the receipt of that head.
@@ -128,7 +128,13 @@ fn parse_head(text: &str) -> Option<Head> {
     let (number, hash) = text.trim_end().split_once(' ')?;
     let mut bytes = [0; 32];
     hex::decode_to_slice(hash, &mut bytes).ok()?;
-    Some(Head { number: number.parse().ok()?, hash: bytes })
+    Some(Head { number: parse_number(number)?, hash: bytes })
+}
+
+/// A sequence number in its one form: digits, from 1.
+fn parse_number(text: &str) -> Option<u64> {
+    let number = text.parse().ok()?;
+    (number > 0 && text == format!("{number}")).then_some(number)
 }
 
 /// Replaces a file so that a crash leaves either the old content or the new.

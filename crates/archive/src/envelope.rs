@@ -50,6 +50,15 @@ impl ObjectType {
         }
     }
 
+    /// The most bytes that an object of this kind has.
+    pub(crate) const fn max_len(self) -> u64 {
+        match self {
+            Self::Pack | Self::Snapshot => 16 << 20,
+            Self::Index => 256 << 20,
+            Self::Lock => 64 << 10,
+        }
+    }
+
     /// Where an object of this kind and name lies, below the archive's root.
     pub(crate) fn path(self, name: &ObjectName) -> String {
         let folder = self.folder();

@@ -145,6 +145,9 @@ pub enum Damage {
     /// It ends too early.
     #[error("it is cut short")]
     Truncated,
+    /// It is longer than any object of its kind.
+    #[error("it is longer than any such object")]
+    TooLarge,
     /// Its clear prefix is not Coffer's, or of another kind of object.
     #[error("its beginning is not that of such an object")]
     NotOfThisKind,

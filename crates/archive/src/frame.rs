@@ -60,7 +60,11 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<u8>, Damage> {
 pub(crate) fn decompress(compression: u8, stored: &[u8], len: usize) -> Result<Vec<u8>, Damage> {
     let content = match compression {
         RAW => stored.to_vec(),
-        ZSTD => zstd::bulk::decompress(stored, len).map_err(|_| Damage::Compression)?,
+        // One frame and nothing behind it: more would be a second form of the same content.
+        ZSTD if zstd::zstd_safe::find_frame_compressed_size(stored) == Ok(stored.len()) => {
+            zstd::bulk::decompress(stored, len).map_err(|_| Damage::Compression)?
+        }
+        ZSTD => return Err(Damage::Compression),
         _ => return Err(CodecError::Invalid("the compression is unknown").into()),
     };
     if content.len() == len { Ok(content) } else { Err(Damage::Compression) }

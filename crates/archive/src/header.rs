@@ -15,7 +15,7 @@ const VERSION: u32 = 1;
 /// The only epoch of data keys that version 1 knows.
 const EPOCH: u32 = 1;
 /// A longer header is none, bytes.
-const MAX_LEN: usize = 64 << 10;
+pub(crate) const MAX_LEN: u64 = 64 << 10;
 
 /// The header as parsed. It proves nothing until [`Header::unlock`] has found its commitment to fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl Header {
     /// `FormatTooNew`, or `Damaged`: not JSON, another form than [`Header::encode`] gives, or a wrong checksum.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let damaged = |why| Error::damaged(PATH, why);
-        if bytes.len() > MAX_LEN {
+        if bytes.len() as u64 > MAX_LEN {
             return Err(damaged(Damage::NotOfThisKind));
         }
         let version: JsonVersion = serde_json::from_slice(bytes).map_err(|_| damaged(Damage::NotOfThisKind))?;

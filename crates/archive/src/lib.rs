@@ -39,6 +39,9 @@ mod pack;
 mod pipeline;
 mod report;
 mod restore;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod restore_tests;
 mod roots;
 #[cfg(test)]
 mod samples;

@@ -82,7 +82,8 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 /// Reads one lock.
 pub(crate) fn read(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<Lock, Error> {
     let path = ObjectType::Lock.path(name);
-    let content = open_object(ring, ObjectType::Lock, name, &destination.read(&path)?)?;
+    let object = destination.read(&path, ObjectType::Lock.max_len())?;
+    let content = open_object(ring, ObjectType::Lock, name, &object)?;
     Lock::decode(*name, &content).map_err(|error| Error::damaged(path, error))
 }
 

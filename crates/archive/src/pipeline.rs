@@ -195,7 +195,12 @@ fn pack(ring: &Keyring, from: Receiver<Segment>, to: SyncSender<FinishedPack>) -
         }
         match slot {
             Some(pack) => pack.append(segment),
-            None => slot.insert(PackWriter::new(ring)?).append(segment),
+            None => {
+                let pack = slot.insert(PackWriter::new(ring)?);
+                // Deduplication sees to it: a segment has fewer than 400 000 distinct chunks, however small.
+                debug_assert!(pack.fits(&segment), "a segment does not fit an empty pack");
+                pack.append(segment);
+            }
         }
     }
     for last in open.into_iter().flatten() {

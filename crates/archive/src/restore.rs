@@ -317,7 +317,16 @@ impl Walk<'_, '_> {
         let key = (filesystem, node.inode);
         if let Some(first) = self.linked.get(&key) {
             let linked = target.link_or_find(&node, first, self.restorer.force);
-            let result = linked.map(|made| if made { Done::Written } else { Done::AlreadyThere }).map_err(Lost::from);
+            let result = match linked {
+                Ok(true) => Ok(Done::Written),
+                Ok(false) => Ok(Done::AlreadyThere),
+                // No hard links here, or not as many: the content comes first.
+                Err(Refusal::System(_)) => {
+                    self.restorer.restore_file(target, &node);
+                    return;
+                }
+                Err(conflict) => Err(conflict.into()),
+            };
             self.restorer.record(target, &node, result);
             self.restorer.progress.add(1, node.size());
         } else if self.restorer.restore_file(target, &node) {

@@ -82,7 +82,7 @@ struct Crafted {
 }
 
 impl Crafted {
-    fn new(craft: impl FnOnce(&mut Sink<'_>) -> Content) -> Self {
+    fn new(craft: impl FnOnce(&mut Sink<'_>) -> Content + Send) -> Self {
         let (destination, ring) = (Destination::memory().unwrap(), ring());
         let empty = ChunkStore::new(&destination, &ring, Index::default());
         let (root, _) = pipeline::run(&empty, Vec::new(), |sink| Ok(craft(sink))).unwrap();
@@ -264,15 +264,24 @@ fn a_chunk_that_is_longer_or_shorter_than_its_file_says_is_damage() {
 }
 
 /// No path is so deep; but a crafted tree may be, and must not overflow the stack.
-#[test]
-fn a_tree_of_ten_thousand_levels_is_no_way_to_crash() {
-    let crafted = Crafted::new(|sink| {
+/// A tree of so many levels, one folder in the other.
+fn levels(count: usize) -> Crafted {
+    Crafted::new(move |sink| {
         let mut below = Content::default();
-        for _ in 0..10_000 {
+        for _ in 0..count {
             let node = directory(b"d", below);
             below = folder(&[&[node]], sink);
         }
         below
-    });
-    crafted.verify();
+    })
+}
+
+#[test]
+fn a_tree_of_ten_thousand_levels_is_no_way_to_crash() {
+    assert_eq!(levels(10_000).verify().problems, []);
+}
+
+#[test]
+fn a_tree_deeper_than_any_path_comes_back() {
+    assert_eq!(restore_into_a_cage(&levels(2_500), false).problems, []);
 }

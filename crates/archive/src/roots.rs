@@ -88,7 +88,7 @@ fn common(one: &Path, other: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test")]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 mod tests {
     use super::*;
 

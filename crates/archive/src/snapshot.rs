@@ -87,7 +87,8 @@ impl Snapshot {
             1 => Some(Head { number: d.varint()?, hash: d.array()? }),
             _ => return Err(CodecError::Invalid("a marker is neither 0 nor 1")),
         };
-        if number == 0 || previous.is_some_and(|previous| previous.number >= number) {
+        let rises = |previous: Head| (1..number).contains(&previous.number);
+        if number == 0 || !previous.is_none_or(rises) {
             return Err(CodecError::Invalid("the sequence numbers do not rise"));
         }
         let host = decode_text(&mut d)?;

@@ -1,8 +1,9 @@
 //! Reading the file system: metadata, extended attributes, holes.
 
+use std::ffi::OsString;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -14,6 +15,21 @@ use crate::tree::Time;
 
 /// Bytes read at a time.
 const BUFFER: usize = 1 << 20;
+
+/// The names in a folder, sorted by their bytes. A symbolic link is refused, for it was a folder a moment ago.
+pub(crate) fn names(folder: &Path) -> io::Result<Vec<OsString>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = rustix::fs::open(folder, flags, rustix::fs::Mode::empty())?;
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::new(open)? {
+        let name = entry?.file_name().to_bytes().to_vec();
+        if name != b"." && name != b".." {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names.into_iter().map(OsString::from_vec).collect())
+}
 
 /// Opens a file for reading; a symbolic link is refused, for it was a file a moment ago.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
@@ -76,7 +92,12 @@ pub(crate) fn regions(file: &File, size: u64, blocks: u64) -> io::Result<Vec<Reg
         if start == size {
             break;
         }
-        let end = rustix::fs::seek(file, Seek::Hole(start))?.min(size);
+        let end = match rustix::fs::seek(file, Seek::Hole(start)) {
+            Ok(end) => end.min(size),
+            // It has shrunk meanwhile; reading will find that out.
+            Err(rustix::io::Errno::NXIO) => size,
+            Err(error) => return Err(error.into()),
+        };
         found.push(Region::Data { start, end });
         at = end;
     }

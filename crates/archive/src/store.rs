@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::destination::Destination;
-use crate::envelope::{Keyring, ObjectCipher, ObjectType, PREFIX_LEN};
+use crate::envelope::{Keyring, ObjectCipher, ObjectType, PREFIX_LEN, open_object};
 use crate::error::{Damage, Error};
 use crate::id::{ChunkId, ObjectName};
 use crate::index::{self, Index, IndexedPack, Location};
@@ -107,7 +107,8 @@ pub(crate) fn list_objects(destination: &Destination, kind: ObjectType) -> Resul
 
 fn read_index(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<Vec<IndexedPack>, Error> {
     let path = ObjectType::Index.path(name);
-    let content = crate::envelope::open_object(ring, ObjectType::Index, name, &destination.read(&path)?)?;
+    let object = destination.read(&path, ObjectType::Index.max_len())?;
+    let content = open_object(ring, ObjectType::Index, name, &object)?;
     index::decode(&content).map_err(|error| Error::damaged(path, error))
 }
 

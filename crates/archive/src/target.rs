@@ -26,7 +26,7 @@ pub(crate) struct TargetFolder {
     node: Option<Node>,
     remarks: Arc<Remarks>,
     // Dropped after this folder's own metadata are set, for those writes touch the parent's.
-    _parent: Option<Arc<TargetFolder>>,
+    parent: Option<Arc<TargetFolder>>,
 }
 
 /// Why an entry was not written.
@@ -86,7 +86,7 @@ impl TargetFolder {
         std::fs::create_dir_all(path)?;
         let fd = fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         remove_unfinished(&fd)?;
-        Ok(Self { fd, path: path.to_owned(), node: None, remarks, _parent: None })
+        Ok(Self { fd, path: path.to_owned(), node: None, remarks, parent: None })
     }
 
     /// Enters the folder `node`, making it where it is not there.
@@ -113,7 +113,7 @@ impl TargetFolder {
             remove_unfinished(&fd)?;
         }
         let (path, remarks) = (self.path.join(name), Arc::clone(&self.remarks));
-        Ok(Self { fd, path, node: Some(node.clone()), remarks, _parent: Some(Arc::clone(self)) })
+        Ok(Self { fd, path, node: Some(node.clone()), remarks, parent: Some(Arc::clone(self)) })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -266,6 +266,11 @@ impl Drop for TargetFolder {
             && let Err(refusal) = self.describe(&self.path, self.fd.as_fd(), node)
         {
             self.remarks.problem(&self.path, &refusal);
+        }
+        // The parents one after the other, not one inside the other: there may be thousands.
+        let mut parent = self.parent.take();
+        while let Some(mut folder) = parent.and_then(Arc::into_inner) {
+            parent = folder.parent.take();
         }
     }
 }

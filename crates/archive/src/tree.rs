@@ -231,6 +231,9 @@ fn decode_attributes(d: &mut Decoder<'_>) -> Result<(Option<u64>, Xattrs), Codec
 
 fn decode_xattrs(d: &mut Decoder<'_>) -> Result<Xattrs, CodecError> {
     let count = d.count(2)?;
+    if count == 0 {
+        return Err(CodecError::Invalid("an attribute of an entry is empty"));
+    }
     let mut xattrs: Xattrs = Vec::with_capacity(count);
     for _ in 0..count {
         let name = d.bytes()?;

@@ -10,6 +10,7 @@ use std::thread;
 
 use crate::codec::Encoder;
 use crate::content::{Content, Extent};
+use crate::deep::on_deep_stack;
 use crate::envelope::{Keyring, ObjectCipher, ObjectType, PREFIX_LEN};
 use crate::error::{Damage, Error};
 use crate::folder::Entries;
@@ -77,7 +78,7 @@ fn verify_pack(store: &ChunkStore<'_>, number: u32, read_data: bool) -> Result<P
     let path = ObjectType::Pack.path(&pack.name);
     let mut found = PackFindings::default();
     let checked = if read_data {
-        store.destination.read(&path).and_then(|bytes| {
+        store.destination.read(&path, ObjectType::Pack.max_len()).and_then(|bytes| {
             found.bytes_read = bytes.len() as u64;
             check_bytes(store, number, &bytes, &mut found.bad)
         })
@@ -174,7 +175,7 @@ impl<'a> TreeCheck<'a> {
     /// Checks that everything in a snapshot can be restored, and names what cannot.
     pub(crate) fn snapshot(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
         let path = PathBuf::from(format!("snapshot {}", snapshot.head.number));
-        self.folder(&path, &snapshot.root)?;
+        on_deep_stack(|| self.folder(&path, &snapshot.root))?;
         self.report.snapshots += 1;
         self.report.chunks = self.needed.len() as u64;
         Ok(())
@@ -224,10 +225,13 @@ impl<'a> TreeCheck<'a> {
         for extent in &mut extents {
             match extent {
                 Ok(Extent::Hole { .. }) => {}
-                Ok(Extent::Chunk { id, .. }) => {
+                Ok(Extent::Chunk { id, len }) => {
                     needed.insert(id);
-                    if !store.index.contains(&id) {
+                    let known = store.index.locations(&id).next();
+                    if known.is_none() {
                         wrong = Some(Damage::ChunkMissing.to_string());
+                    } else if known.is_some_and(|known| u64::from(known.len) != len) {
+                        wrong = Some(Damage::ChunkId.to_string());
                     } else if bad.contains(&id) {
                         wrong = Some("a pack that holds a part of it is damaged".to_owned());
                     }
