@@ -203,7 +203,7 @@ fn finished_files(target: &Path) -> u64 {
 }
 
 fn many_small_files(folder: &Path, noise: &mut Noise) {
-    for number in 0..1200 {
+    for number in 0..500 {
         let below = folder.join(format!("stickers/{}", number % 30));
         fs::create_dir_all(&below).unwrap();
         fs::write(below.join(format!("{number}.webp")), noise.bytes(3000)).unwrap();

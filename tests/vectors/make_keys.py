@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
-PURPOSES = ["chunk-id", "chunker", "pack", "index", "snapshot", "lock", "local", "commit"]
+PURPOSES = ["chunk-id", "chunker", "pack", "index", "snapshot", "lock", "commit"]
 
 COUNTING = bytes(range(32))
 HIGH = bytes(range(0xE0, 0x100))
@@ -129,7 +129,7 @@ def vectors():
         ],
         "sealing_key": [
             sealing_key(f"an object sealed under the {purpose} key", HIGH, ARCHIVE, purpose, salt, object_type)
-            for object_type, purpose in enumerate(["pack", "index", "snapshot", "lock", "local"], start=1)
+            for object_type, purpose in enumerate(["pack", "index", "snapshot", "lock"], start=1)
         ]
         + [
             sealing_key("the highest type", HIGH, ARCHIVE, "pack", salt, 255),

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use coffer_keys::{ArchiveId, BackupKey, RecoveryKey, Typo};
 use sha2::{Digest as _, Sha256};
@@ -26,8 +27,10 @@ use crate::store::{self, ChunkStore, LoadedIndex};
 use crate::tree::{Node, NodeKind, Time};
 use crate::verify;
 
-/// Files of interrupted writes are removed once they are older than this, seconds.
-const LEFTOVER_AGE: u64 = 24 * 3600;
+/// Files of interrupted writes are removed once they are so old: while nobody else seems to write, …
+const QUIET_AGE: Duration = Duration::from_secs(60);
+/// … and while somebody may.
+const BUSY_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// How to open an archive.
 #[derive(Debug, Default)]
@@ -208,8 +211,8 @@ impl Archive {
     pub fn backup(&mut self, options: &BackupOptions, progress: &Progress) -> Result<BackupReport, Error> {
         let roots = Roots::resolve(&options.sources)?;
         let started = Time::now();
-        self.destination.sweep_temporary(LEFTOVER_AGE);
-        lock::withdraw_dead(&self.destination, &self.locks()?, &options.host);
+        let running = lock::withdraw_dead(&self.destination, self.locks()?, &options.host);
+        self.destination.sweep_temporary(if running.is_empty() { QUIET_AGE } else { BUSY_AGE });
         let lock = lock::announce(&self.destination, &self.ring, &options.host, "backup")?;
         let made = self.make_snapshot(&roots, options, started, progress);
         // Whatever went wrong comes first; a lock that stays is withdrawn by the next run.
@@ -427,17 +430,18 @@ fn read_header(destination: &Destination) -> Result<Vec<u8>, Error> {
     if !destination.is_there() {
         return Err(missing());
     }
-    destination.read(header::PATH, header::MAX_LEN).map_err(|error| match error {
-        Error::Destination { kind: DestinationErrorKind::NotFound, .. } => missing(),
-        other => other,
-    })
+    match destination.read(header::PATH, header::MAX_LEN) {
+        Ok(bytes) => Ok(bytes.to_vec()),
+        Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) => Err(missing()),
+        Err(error) => Err(error),
+    }
 }
 
 fn read_snapshot(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<Snapshot, Error> {
     let path = ObjectType::Snapshot.path(name);
     let object = destination.read(&path, ObjectType::Snapshot.max_len())?;
     let content = open_object(ring, ObjectType::Snapshot, name, &object)?;
-    Snapshot::decode(*name, Sha256::digest(&object).into(), &content).map_err(|error| Error::damaged(path, error))
+    Snapshot::decode(*name, Sha256::digest(&*object).into(), &content).map_err(|error| Error::damaged(path, error))
 }
 
 fn gone(url: &str) -> Error {

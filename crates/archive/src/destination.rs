@@ -1,20 +1,15 @@
 //! Where the archive lies: any service of Apache OpenDAL behind one URL.
 
-use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use opendal::layers::RetryLayer;
 use opendal::{ErrorKind, Operator, blocking, services};
 
 use crate::error::{Damage, DestinationErrorKind, Error};
-
-/// Pieces that a writer is fed, bytes: larger ones cost the kernel five times as much (measured, facts.md).
-const PIECE: usize = 1 << 20;
-/// Where the `fs` service puts files that are not complete yet, below the root.
-const TEMPORARY: &str = "tmp";
+use crate::local_folder::LocalFolder;
 
 /// A storage provider, and a place with it.
 #[derive(Clone)]
@@ -30,15 +25,11 @@ enum Service {
     Folder(Box<Folder>),
 }
 
-/// OpenDAL makes the folders that an `fs` operator is built for. So they are built when they are first needed: to
-/// read in an archive that is there, and to write.
+/// OpenDAL makes the folder that an `fs` operator is built for. So it is built when there is something to read.
 struct Folder {
-    path: PathBuf,
+    local: LocalFolder,
     handle: tokio::runtime::Handle,
     reader: OnceLock<blocking::Operator>,
-    writer: OnceLock<blocking::Operator>,
-    /// Folders below the root whose entries have changed since they were last settled.
-    unsettled: Mutex<BTreeSet<String>>,
 }
 
 impl std::fmt::Debug for Destination {
@@ -66,13 +57,8 @@ impl Destination {
         let path = std::path::absolute(folder).map_err(|error| bad(&error.to_string()))?;
         let url = format!("fs://{}", path.to_str().ok_or_else(|| bad("the path is not UTF-8"))?);
         let runtime = runtime(&url)?;
-        let folder = Folder {
-            path,
-            handle: runtime.handle().clone(),
-            reader: OnceLock::new(),
-            writer: OnceLock::new(),
-            unsettled: Mutex::default(),
-        };
+        let (local, handle) = (LocalFolder::new(path), runtime.handle().clone());
+        let folder = Folder { local, handle, reader: OnceLock::new() };
         Ok(Self { url, service: Arc::new(Service::Folder(Box::new(folder))), _runtime: Arc::new(runtime) })
     }
 
@@ -88,10 +74,10 @@ impl Destination {
         Ok(Self { url, service: Arc::new(Service::Memory(operator)), _runtime: Arc::new(runtime) })
     }
 
-    fn folder(&self) -> Option<&Folder> {
+    fn folder(&self) -> Option<&LocalFolder> {
         match &*self.service {
             Service::Memory(_) => None,
-            Service::Folder(folder) => Some(folder),
+            Service::Folder(folder) => Some(&folder.local),
         }
     }
 
@@ -99,30 +85,16 @@ impl Destination {
     fn reader(&self) -> Result<Option<&blocking::Operator>, Error> {
         match &*self.service {
             Service::Memory(operator) => Ok(Some(operator)),
-            Service::Folder(folder) if folder.path.is_dir() => {
-                let fs = services::Fs::default().root(&folder.path.to_string_lossy());
-                once(&folder.reader, || build(&folder.handle, fs)).map(Some)
-            }
-            Service::Folder(_) => Ok(None),
+            Service::Folder(folder) => match folder.local.root() {
+                Ok(_) => folder.reader().map(Some),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(from_system("open", &self.url, &error)),
+            },
         }
     }
 
     fn reader_of(&self, path: &str) -> Result<&blocking::Operator, Error> {
         self.reader()?.ok_or_else(|| from_system("read", path, &io::ErrorKind::NotFound.into()))
-    }
-
-    /// The operator to write with. A folder that vanished (a disk unplugged) must not be made anew by a write.
-    fn writer(&self, path: &str) -> Result<&blocking::Operator, Error> {
-        match &*self.service {
-            Service::Memory(operator) => Ok(operator),
-            Service::Folder(folder) if folder.path.is_dir() => {
-                let root = folder.path.to_string_lossy();
-                let temporary = folder.path.join(TEMPORARY);
-                let fs = services::Fs::default().root(&root).atomic_write_dir(&temporary.to_string_lossy());
-                once(&folder.writer, || build(&folder.handle, fs))
-            }
-            Service::Folder(_) => Err(gone(path)),
-        }
     }
 
     /// The address, without credentials.
@@ -132,7 +104,7 @@ impl Destination {
 
     /// Whether the place itself is there; only a folder can be missing.
     pub(crate) fn is_there(&self) -> bool {
-        self.folder().is_none_or(|folder| folder.path.is_dir())
+        self.folder().is_none_or(|folder| folder.root().is_ok())
     }
 
     /// Makes the place, for an archive that is to be new.
@@ -143,30 +115,31 @@ impl Destination {
 
     /// The folder's own metadata, where the destination is one.
     pub(crate) fn folder_metadata(&self) -> Option<std::fs::Metadata> {
-        std::fs::metadata(&self.folder()?.path).ok()
+        self.folder()?.root().ok()?.metadata().ok()
     }
 
     /// A whole object, of at most `limit` bytes: nothing longer is fetched, for nothing of it is authentic yet.
-    pub(crate) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, Error> {
+    pub(crate) fn read(&self, path: &str, limit: u64) -> Result<impl Deref<Target = [u8]> + use<>, Error> {
         let len = self.len(path)?;
         if len > limit {
             return Err(Error::damaged(path, Damage::TooLarge));
         }
-        if len == 0 {
-            return Ok(Vec::new());
-        }
-        self.read_range(path, 0, len)
+        Ok(self.fetch(path, 0, len)?.to_bytes())
     }
 
     /// Bytes `at .. at + len` of an object; fewer than that is an error.
     pub(crate) fn read_range(&self, path: &str, at: u64, len: u64) -> Result<Vec<u8>, Error> {
+        Ok(self.fetch(path, at, len)?.to_vec())
+    }
+
+    fn fetch(&self, path: &str, at: u64, len: u64) -> Result<opendal::Buffer, Error> {
+        if len == 0 {
+            return Ok(opendal::Buffer::new());
+        }
         let options = opendal::options::ReadOptions { range: (at..at + len).into(), ..Default::default() };
-        let bytes = self
-            .reader_of(path)?
-            .read_options(path, options)
-            .map(|buffer| buffer.to_vec())
-            .map_err(|error| failed("read", path, &error))?;
-        if bytes.len() as u64 == len { Ok(bytes) } else { Err(cut_short(path)) }
+        let fetched = self.reader_of(path)?.read_options(path, options);
+        let fetched = fetched.map_err(|error| failed("read", path, &error))?;
+        if fetched.len() as u64 == len { Ok(fetched) } else { Err(cut_short(path)) }
     }
 
     /// Length of an object in bytes.
@@ -186,40 +159,25 @@ impl Destination {
 
     /// Stores an object whole: after an error or a crash it is either there in full or not at all.
     pub(crate) fn write(&self, path: &str, bytes: Vec<u8>) -> Result<(), Error> {
-        let operator = self.writer(path)?;
-        let write = || -> opendal::Result<()> {
-            let mut writer = operator.writer(path)?;
-            let mut rest = opendal::Buffer::from(bytes);
-            while !rest.is_empty() {
-                let piece = rest.slice(..rest.len().min(PIECE));
-                rest = rest.slice(piece.len()..);
-                writer.write(piece)?;
+        match &*self.service {
+            Service::Memory(operator) => {
+                operator.write(path, bytes).map(drop).map_err(|error| failed("write", path, &error))
             }
-            writer.close()?;
-            Ok(())
-        };
-        write().map_err(|error| failed("write", path, &error))?;
-        if let Some(folder) = self.folder() {
-            let parents = Path::new(path).ancestors().skip(1).filter_map(Path::to_str).map(str::to_owned);
-            folder.unsettled.lock().unwrap_or_else(PoisonError::into_inner).extend(parents);
+            Service::Folder(folder) => folder.local.write(path, &bytes).map_err(|error| writing(path, &error)),
         }
-        Ok(())
     }
 
-    /// Makes everything written so far survive a loss of power. (OpenDAL syncs files, but not the folders that name
-    /// them.) What refers to objects is written only after they have settled.
+    /// Makes everything written so far survive a loss of power. What refers to objects is written only after that.
     pub(crate) fn settle(&self) -> Result<(), Error> {
         let Some(folder) = self.folder() else { return Ok(()) };
-        let unsettled = std::mem::take(&mut *folder.unsettled.lock().unwrap_or_else(PoisonError::into_inner));
-        for path in unsettled {
-            let sync = std::fs::File::open(folder.path.join(&path)).and_then(|folder| folder.sync_all());
-            sync.map_err(|error| from_system("write", &path, &error))?;
-        }
-        Ok(())
+        folder.settle().map_err(|error| writing(self.url(), &error))
     }
 
     pub(crate) fn delete(&self, path: &str) -> Result<(), Error> {
-        self.writer(path)?.delete(path).map_err(|error| failed("delete", path, &error))
+        match &*self.service {
+            Service::Memory(operator) => operator.delete(path).map_err(|error| failed("delete", path, &error)),
+            Service::Folder(folder) => folder.local.delete(path).map_err(|error| writing(path, &error)),
+        }
     }
 
     /// The paths of all objects below `folder` (which ends in a slash), in no particular order; none when there is
@@ -237,16 +195,22 @@ impl Destination {
         }
     }
 
-    /// Removes what interrupted writes left behind more than `age` seconds ago.
-    pub(crate) fn sweep_temporary(&self, age: u64) {
-        let Some(folder) = self.folder() else { return };
-        let Ok(entries) = walk(&folder.path.join(TEMPORARY)) else { return };
-        for (path, modified) in entries {
-            if modified.elapsed().is_ok_and(|elapsed| elapsed.as_secs() > age) {
-                // It is a leftover that nothing names; if it stays, it stays.
-                let _ = std::fs::remove_file(path);
-            }
+    /// Removes what interrupted writes left behind longer than `age` ago.
+    pub(crate) fn sweep_temporary(&self, age: Duration) {
+        if let Some(folder) = self.folder() {
+            folder.sweep(age);
         }
+    }
+}
+
+impl Folder {
+    fn reader(&self) -> Result<&blocking::Operator, Error> {
+        if let Some(operator) = self.reader.get() {
+            return Ok(operator);
+        }
+        let fs = services::Fs::default().root(&self.local.path.to_string_lossy());
+        let operator = build(&self.handle, fs).map_err(|error| failed("open", "the archive", &error))?;
+        Ok(self.reader.get_or_init(|| operator))
     }
 }
 
@@ -257,37 +221,16 @@ fn runtime(url: &str) -> Result<tokio::runtime::Runtime, Error> {
 
 fn build(handle: &tokio::runtime::Handle, service: impl opendal::Builder) -> opendal::Result<blocking::Operator> {
     let _inside = handle.enter();
-    let retry = RetryLayer::new().with_max_times(4).with_jitter();
-    blocking::Operator::new(Operator::new(service)?.layer(retry))
-}
-
-/// The operator in its cell, built if it is the first time.
-fn once(
-    cell: &OnceLock<blocking::Operator>,
-    build: impl FnOnce() -> opendal::Result<blocking::Operator>,
-) -> Result<&blocking::Operator, Error> {
-    if let Some(operator) = cell.get() {
-        return Ok(operator);
-    }
-    let operator = build().map_err(|error| failed("open", "the archive", &error))?;
-    Ok(cell.get_or_init(|| operator))
-}
-
-fn walk(folder: &Path) -> io::Result<Vec<(PathBuf, std::time::SystemTime)>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            found.extend(walk(&entry.path())?);
-        } else {
-            found.push((entry.path(), entry.metadata()?.modified()?));
-        }
-    }
-    Ok(found)
+    blocking::Operator::new(Operator::new(service)?)
 }
 
 fn cut_short(path: &str) -> Error {
     Error::damaged(path, Damage::Truncated)
+}
+
+/// A write makes what folders it needs: only the place itself can be missing.
+fn writing(path: &str, error: &io::Error) -> Error {
+    if error.kind() == io::ErrorKind::NotFound { gone(path) } else { from_system("write", path, error) }
 }
 
 fn gone(path: &str) -> Error {

@@ -34,6 +34,7 @@ mod header;
 mod id;
 mod index;
 mod list;
+mod local_folder;
 mod lock;
 mod pack;
 mod pipeline;

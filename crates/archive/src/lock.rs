@@ -65,12 +65,14 @@ pub(crate) fn withdraw(destination: &Destination, name: &ObjectName) -> Result<(
     destination.delete(&ObjectType::Lock.path(name))
 }
 
-/// Withdraws locks of this device whose processes have ended: runs that were killed.
-pub(crate) fn withdraw_dead(destination: &Destination, locks: &[Lock], host: &str) {
-    for lock in locks.iter().filter(|lock| lock.host == host && !is_alive(lock.pid)) {
+/// Withdraws locks of this device whose processes have ended (runs that were killed), and returns the others.
+pub(crate) fn withdraw_dead(destination: &Destination, locks: Vec<Lock>, host: &str) -> Vec<Lock> {
+    let (dead, others): (Vec<_>, _) = locks.into_iter().partition(|lock| lock.host == host && !is_alive(lock.pid));
+    for lock in dead {
         // One that stays does no harm to backups.
         let _ = withdraw(destination, &lock.name);
     }
+    others
 }
 
 /// Whether a process of this id runs on this machine.

@@ -23,8 +23,6 @@ pub struct ArchiveKeys {
     pub snapshot: ObjectKey,
     /// Seals the notes of who is working on the archive.
     pub lock: ObjectKey,
-    /// Seals what a device keeps on its own disk: never uploaded.
-    pub local: ObjectKey,
     /// Commits to what stands in the clear, such as the archive's header.
     pub commit: CommitKey,
 }
@@ -39,14 +37,13 @@ impl ArchiveKeys {
             index: ObjectKey::new(derive_purpose(labels::INDEX)),
             snapshot: ObjectKey::new(derive_purpose(labels::SNAPSHOT)),
             lock: ObjectKey::new(derive_purpose(labels::LOCK)),
-            local: ObjectKey::new(derive_purpose(labels::LOCAL)),
             commit: CommitKey(derive_purpose(labels::COMMIT)),
         }
     }
 
     /// Each key beside its purpose's name, for comparison with the vectors.
     #[cfg(test)]
-    pub(crate) fn expose_all(&self) -> [(&'static str, &[u8; 32]); 8] {
+    pub(crate) fn expose_all(&self) -> [(&'static str, &[u8; 32]); 7] {
         [
             ("chunk-id", self.chunk_id.expose_bytes()),
             ("chunker", self.chunker.0.expose_bytes()),
@@ -54,7 +51,6 @@ impl ArchiveKeys {
             ("index", self.index.expose_bytes()),
             ("snapshot", self.snapshot.expose_bytes()),
             ("lock", self.lock.expose_bytes()),
-            ("local", self.local.expose_bytes()),
             ("commit", self.commit.0.expose_bytes()),
         ]
     }
@@ -124,7 +120,7 @@ mod tests {
         assert_eq!(
             format!("{:?}", keys()),
             "ArchiveKeys { chunk_id: ChunkIdKey(..), chunker: ChunkerKey(..), pack: ObjectKey(..), \
-             index: ObjectKey(..), snapshot: ObjectKey(..), lock: ObjectKey(..), local: ObjectKey(..), \
+             index: ObjectKey(..), snapshot: ObjectKey(..), lock: ObjectKey(..), \
              commit: CommitKey(..) }"
         );
     }

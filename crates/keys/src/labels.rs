@@ -28,16 +28,10 @@ pub const CHUNKER: &str = "coffer/v1/chunker";
 /// From the chunker key: the 256 words that decide where content is cut.
 pub const GEAR: &str = "coffer/v1/gear";
 
-/// From the data key: the root of the keys that seal what a device keeps on its own disk (cache, journal).
-pub const LOCAL: &str = "coffer/v1/local";
-
-/// From the data key: reserved for the sealed head that the vault keeps against rollback. Nothing is derived with it yet.
-pub const HEAD: &str = "coffer/v1/head";
-
 /// From the data key: the HMAC key of commitments to what stands in the clear.
 pub const COMMIT: &str = "coffer/v1/commit";
 
-/// From a pack, index, snapshot, lock or local key: the key and the commitment of one object. The object's salt, its
+/// From a pack, index, snapshot or lock key: the key and the commitment of one object. The object's salt, its
 /// type and the archive id follow the label.
 pub const OBJECT: &str = "coffer/v1/object";
 
@@ -54,7 +48,7 @@ mod tests {
 
     #[test]
     fn every_label_is_found_by_these_tests() {
-        assert_eq!(labels().len(), 12);
+        assert_eq!(labels().len(), 10);
     }
 
     #[test]

@@ -23,8 +23,7 @@
 //!      ├──► pack       ObjectKey ┐
 //!      ├──► index      ObjectKey │
 //!      ├──► snapshot   ObjectKey │  HKDF-Expand("coffer/v1/object" ‖ the object's salt ‖ its type ‖ archive id)
-//!      ├──► lock       ObjectKey ├─────► SealingKey: the AES-256-GCM key of one object, and its commitment
-//!      └──► local      ObjectKey ┘
+//!      └──► lock       ObjectKey ┴─────► SealingKey: the AES-256-GCM key of one object, and its commitment
 //! ```
 //!
 //! HKDF is RFC 5869 with SHA-256 throughout. No key serves two uses, and every derivation has its own label in

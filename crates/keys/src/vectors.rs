@@ -97,7 +97,6 @@ fn object_key<'a>(keys: &'a ArchiveKeys, purpose: &str) -> &'a ObjectKey {
         "index" => &keys.index,
         "snapshot" => &keys.snapshot,
         "lock" => &keys.lock,
-        "local" => &keys.local,
         _ => panic!("no object key for {purpose}"),
     }
 }
