@@ -430,18 +430,17 @@ fn read_header(destination: &Destination) -> Result<Vec<u8>, Error> {
     if !destination.is_there() {
         return Err(missing());
     }
-    match destination.read(header::PATH, header::MAX_LEN) {
-        Ok(bytes) => Ok(bytes.to_vec()),
-        Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) => Err(missing()),
-        Err(error) => Err(error),
-    }
+    destination.read(header::PATH, header::MAX_LEN).map_err(|error| match error {
+        Error::Destination { kind: DestinationErrorKind::NotFound, .. } => missing(),
+        other => other,
+    })
 }
 
 fn read_snapshot(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<Snapshot, Error> {
     let path = ObjectType::Snapshot.path(name);
     let object = destination.read(&path, ObjectType::Snapshot.max_len())?;
     let content = open_object(ring, ObjectType::Snapshot, name, &object)?;
-    Snapshot::decode(*name, Sha256::digest(&*object).into(), &content).map_err(|error| Error::damaged(path, error))
+    Snapshot::decode(*name, Sha256::digest(&object).into(), &content).map_err(|error| Error::damaged(path, error))
 }
 
 fn gone(url: &str) -> Error {

@@ -2,7 +2,6 @@
 
 use std::error::Error as _;
 use std::io;
-use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -118,13 +117,19 @@ impl Destination {
         self.folder()?.root().ok()?.metadata().ok()
     }
 
-    /// A whole object, of at most `limit` bytes: nothing longer is fetched, for nothing of it is authentic yet.
-    pub(crate) fn read(&self, path: &str, limit: u64) -> Result<impl Deref<Target = [u8]> + use<>, Error> {
+    /// A whole object, of at most `limit` bytes: nothing longer is fetched, for nothing of it is authentic yet. It may
+    /// lie in memory in several pieces; [`Destination::read`] joins them.
+    pub(crate) fn fetch_whole(&self, path: &str, limit: u64) -> Result<opendal::Buffer, Error> {
         let len = self.len(path)?;
         if len > limit {
             return Err(Error::damaged(path, Damage::TooLarge));
         }
-        Ok(self.fetch(path, 0, len)?.to_bytes())
+        self.fetch(path, 0, len)
+    }
+
+    /// As [`Destination::fetch_whole`], in one piece.
+    pub(crate) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        Ok(self.fetch_whole(path, limit)?.to_vec())
     }
 
     /// Bytes `at .. at + len` of an object; fewer than that is an error.

@@ -78,7 +78,7 @@ fn verify_pack(store: &ChunkStore<'_>, number: u32, read_data: bool) -> Result<P
     let path = ObjectType::Pack.path(&pack.name);
     let mut found = PackFindings::default();
     let checked = if read_data {
-        store.destination.read(&path, ObjectType::Pack.max_len()).and_then(|bytes| {
+        store.destination.fetch_whole(&path, ObjectType::Pack.max_len()).and_then(|bytes| {
             found.bytes_read = bytes.len() as u64;
             check_bytes(store, number, &bytes, &mut found.bad)
         })
@@ -117,16 +117,19 @@ fn agree(store: &ChunkStore<'_>, number: u32, read: &IndexedPack) -> Result<(), 
 
 /// Opens every segment where the index says that it is, as a restore would; then looks whether the pack could also
 /// speak for itself, and whether every chunk has its id.
-fn check_bytes(store: &ChunkStore<'_>, number: u32, bytes: &[u8], bad: &mut HashSet<(u32, u32)>) -> Result<(), Error> {
+fn check_bytes(
+    store: &ChunkStore<'_>,
+    number: u32,
+    bytes: &opendal::Buffer,
+    bad: &mut HashSet<(u32, u32)>,
+) -> Result<(), Error> {
     let pack = &store.index.packs[number as usize];
     let own = own_toc(store, pack, bytes);
     let cipher = ObjectCipher::from_salt(store.ring, ObjectType::Pack, &pack.name, &pack.salt);
     for (segment_number, segment) in pack.segments.iter().enumerate() {
         let range = segment.offset as usize..(segment.offset + segment.sealed_len) as usize;
-        let plain = bytes
-            .get(range)
-            .ok_or(Damage::Truncated)
-            .and_then(|sealed| open_segment(&cipher, segment_number as u32, sealed.to_vec(), segment.plain_len));
+        let sealed = if range.end <= bytes.len() { Ok(bytes.slice(range).to_vec()) } else { Err(Damage::Truncated) };
+        let plain = sealed.and_then(|sealed| open_segment(&cipher, segment_number as u32, sealed, segment.plain_len));
         let chunks = own.as_ref().ok().and_then(|own| own.toc.segments.get(segment_number));
         let is_good = plain.is_ok_and(|plain| chunks.is_none_or(|chunks| have_their_ids(store.ring, &plain, chunks)));
         if !is_good {
@@ -136,13 +139,14 @@ fn check_bytes(store: &ChunkStore<'_>, number: u32, bytes: &[u8], bad: &mut Hash
     agree(store, number, &own?)
 }
 
-fn own_toc(store: &ChunkStore<'_>, pack: &KnownPack, bytes: &[u8]) -> Result<IndexedPack, Error> {
+fn own_toc(store: &ChunkStore<'_>, pack: &KnownPack, bytes: &opendal::Buffer) -> Result<IndexedPack, Error> {
     let damaged = |why| Error::damaged(ObjectType::Pack.path(&pack.name), why);
-    let cipher = ObjectCipher::from_prefix(store.ring, ObjectType::Pack, &pack.name, bytes)?;
+    let prefix = bytes.slice(..bytes.len().min(PREFIX_LEN)).to_vec();
+    let cipher = ObjectCipher::from_prefix(store.ring, ObjectType::Pack, &pack.name, &prefix)?;
     let trailer_at = bytes.len().checked_sub(TRAILER_LEN).filter(|at| *at >= PREFIX_LEN);
     let trailer_at = trailer_at.ok_or_else(|| damaged(Damage::Truncated))?;
-    let trailer = Trailer::open(&cipher, &bytes[trailer_at..], bytes.len() as u64).map_err(damaged)?;
-    let toc = trailer.open_toc(&cipher, &bytes[trailer.toc_at as usize..trailer_at]).map_err(damaged)?;
+    let trailer = Trailer::open(&cipher, &bytes.slice(trailer_at..).to_vec(), bytes.len() as u64).map_err(damaged)?;
+    let toc = trailer.open_toc(&cipher, &bytes.slice(trailer.toc_at as usize..trailer_at).to_vec()).map_err(damaged)?;
     Ok(IndexedPack { name: pack.name, salt: cipher.salt(), toc })
 }
 
