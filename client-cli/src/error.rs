@@ -6,6 +6,7 @@ mod hint;
 use std::io;
 use std::path::PathBuf;
 
+use coffer_archive::{Error as ArchiveError, Receipt};
 use coffer_keys::{ArchiveId, RecoveryKeyError, Typo};
 
 use crate::exit::Exit;
@@ -13,7 +14,7 @@ use crate::exit::Exit;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
-    Archive(#[from] coffer_archive::Error),
+    Archive(#[from] ArchiveError),
     #[error("this recovery key does not open the archive")]
     WrongRecoveryKey { typo: Option<Typo> },
     #[error("{origin} is not a recovery key: {why}")]
@@ -36,6 +37,20 @@ pub(crate) enum Error {
     AlreadySetUp { url: String, home: PathBuf },
     #[error("another archive lies at {url}: {found} instead of {expected}")]
     OtherArchive { url: String, found: ArchiveId, expected: ArchiveId },
+    #[error("there is no archive at {url}")]
+    ArchiveGone { url: String },
+    #[error("the archive's address is empty")]
+    NoAddress,
+    #[error("{address} cannot be used as a destination: {why}")]
+    NotAFolder { address: String, why: &'static str },
+    #[error("the archive holds no snapshot with the receipt {receipt}; its newest is {newest}")]
+    ReceiptUnknown { receipt: Receipt, newest: Receipt },
+    #[error("no snapshot of the archive is whole: {first}")]
+    NoSnapshotWhole { first: ArchiveError },
+    #[error("{} is not a folder", path.display())]
+    TargetNotAFolder { path: PathBuf },
+    #[error("{} lies in the archive itself", path.display())]
+    TargetInArchive { path: PathBuf },
     #[error("cannot use {}: {why}", path.display())]
     ConfigBroken { path: PathBuf, why: String },
     #[error("{} has version {found}; this program reads up to version {supported}", path.display())]
@@ -49,6 +64,14 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// The same error on a device that has an archive: if that one is not found, making another is no remedy.
+    pub(crate) fn of_known_archive(self) -> Self {
+        match self {
+            Self::Archive(ArchiveError::NoArchive { url }) => Self::ArchiveGone { url },
+            other => other,
+        }
+    }
+
     /// The name of this error for programs. Like the exit code, it stays what it is.
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
@@ -64,6 +87,12 @@ impl Error {
             Self::NoArchiveConfigured { .. } => "not-set-up",
             Self::AlreadySetUp { .. } => "already-set-up",
             Self::OtherArchive { .. } => "other-archive",
+            Self::ArchiveGone { .. } => "no-archive",
+            Self::NoAddress | Self::NotAFolder { .. } => "bad-url",
+            Self::ReceiptUnknown { .. } => "rolled-back",
+            Self::NoSnapshotWhole { .. } => "damaged",
+            Self::TargetNotAFolder { .. } => "target",
+            Self::TargetInArchive { .. } => "target-in-archive",
             Self::ConfigBroken { .. } => "configuration",
             Self::ConfigTooNew { .. } => "configuration-too-new",
             Self::NoHome => "no-home",
@@ -80,7 +109,10 @@ impl Error {
             | Self::NoKey { .. }
             | Self::KeyMissing { .. }
             | Self::KeyBroken { .. } => Exit::WrongKey,
-            Self::NoArchiveConfigured { .. } | Self::OtherArchive { .. } => Exit::NoArchive,
+            Self::NoArchiveConfigured { .. } | Self::OtherArchive { .. } | Self::ArchiveGone { .. } => Exit::NoArchive,
+            Self::NoAddress | Self::NotAFolder { .. } | Self::TargetInArchive { .. } => Exit::Usage,
+            Self::ReceiptUnknown { .. } => Exit::RolledBack,
+            Self::NoSnapshotWhole { .. } => Exit::Damaged,
             Self::AlreadySetUp { .. } => Exit::ArchiveExists,
             Self::ConfigTooNew { .. } => Exit::TooNew,
             // `coffer ls | head` is no failure.
@@ -90,6 +122,7 @@ impl Error {
             | Self::PlatformStore { .. }
             | Self::ConfigBroken { .. }
             | Self::NoHome
+            | Self::TargetNotAFolder { .. }
             | Self::File { .. }
             | Self::Output(_) => Exit::Failed,
         }

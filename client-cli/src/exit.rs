@@ -31,13 +31,20 @@ const TABLE: &[(Exit, &str)] = &[
     (Exit::Damaged, "the archive is damaged"),
     (Exit::RolledBack, "the archive is older than what is known of it"),
     (Exit::NoArchive, "there is no archive, or not the expected one"),
-    (Exit::ArchiveExists, "there is an archive already"),
-    (Exit::Unavailable, "the destination is unavailable: try again"),
-    (Exit::Full, "the destination is full"),
-    (Exit::Refused, "the destination refused: read-only, or not permitted"),
+    (Exit::ArchiveExists, "there is an archive already, or something else"),
+    (Exit::Unavailable, "the archive's storage is unavailable: try again"),
+    (Exit::Full, "the archive's storage is full"),
+    (Exit::Refused, "the archive's storage refused: read-only, or not permitted"),
     (Exit::TooNew, "a later version of coffer wrote this"),
     (Exit::NotFound, "there is no such snapshot or path"),
 ];
+
+/// What is not this program's to choose.
+const INTERRUPTED: &str = "
+ 130  interrupted by Ctrl-C; the same command goes on where it stopped
+ 143  ended by another program; the same command goes on where it stopped
+
+Errors in the command line itself (2) are plain text, even with --json.";
 
 impl Exit {
     pub(crate) const fn code(self) -> u8 {
@@ -58,6 +65,7 @@ pub(crate) fn help() -> String {
         // Writing to a string cannot fail.
         let _ = write!(help, "\n  {:>2}  {meaning}", exit.code());
     }
+    help.push_str(INTERRUPTED);
     help
 }
 

@@ -3,6 +3,7 @@
 //! Each command is one file in `commands`, with its arguments and its `run`. What a command says goes through
 //! `output`, how it fails is in `error`, and what the shell learns of it in `exit`.
 
+mod address;
 mod cli;
 mod commands;
 mod config;

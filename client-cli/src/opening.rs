@@ -1,8 +1,11 @@
 //! From the command line and the configuration to an open archive.
 
-use coffer_archive::{Archive, Destination, Error as ArchiveError};
+use std::path::Path;
+
+use coffer_archive::{Archive, Destination, Error as ArchiveError, OpenOptions, Receipt, Snapshot};
 use coffer_keys::{ArchiveId, BackupKey, RecoveryKey};
 
+use crate::address;
 use crate::config::Config;
 use crate::context::Context;
 use crate::error::Error;
@@ -23,25 +26,37 @@ pub(crate) fn device(context: &Context) -> Result<Option<(Config, ArchiveId)>, E
 
 /// The archive that the options name, or else the device's own, opened.
 pub(crate) fn open(context: &Context) -> Result<Archive, Error> {
-    let device = device(context)?;
+    let device = device_if_needed(context)?;
     let found = find(context, device.as_ref())?;
     match device.filter(|(_, id)| *id == found.id) {
         Some((config, _)) if context.options.recovery_key_file.is_none() => {
             let key = config.key_store.load(&context.home)?;
-            Ok(Archive::open(found.destination, &key, context.open_options(found.id)?)?)
+            open_with(context, &found, &key)
         }
         _ => Ok(open_with_recovery_key(context, &found)?.0),
     }
 }
 
+/// Who names both the archive and the key needs no configuration: one that cannot be used must not be in the way.
+fn device_if_needed(context: &Context) -> Result<Option<(Config, ArchiveId)>, Error> {
+    let is_needed = context.options.archive.is_none() || context.options.recovery_key_file.is_none();
+    match device(context) {
+        Err(error @ (Error::ConfigBroken { .. } | Error::ConfigTooNew { .. })) if !is_needed => {
+            context.output.warning(&format!("{error}; going on without it"));
+            Ok(None)
+        }
+        other => other,
+    }
+}
+
 fn find(context: &Context, device: Option<&(Config, ArchiveId)>) -> Result<Found, Error> {
     if let Some(url) = &context.options.archive {
-        return identify(url);
+        return identify(url).map_err(|error| if device.is_some() { error.of_known_archive() } else { error });
     }
     let Some((config, expected)) = device else {
         return Err(Error::NoArchiveConfigured { home: context.home.folder().to_owned() });
     };
-    let found = identify(&config.archive_url)?;
+    let found = identify(&config.archive_url).map_err(Error::of_known_archive)?;
     // Its key would be refused by another archive's header anyway; this says more clearly what happened.
     if found.id != *expected {
         return Err(Error::OtherArchive { url: config.archive_url.clone(), found: found.id, expected: *expected });
@@ -50,9 +65,49 @@ fn find(context: &Context, device: Option<&(Config, ArchiveId)>) -> Result<Found
 }
 
 pub(crate) fn identify(url: &str) -> Result<Found, Error> {
-    let destination = Destination::from_url(url)?;
+    let destination = address::destination(url)?;
     let id = Archive::identify(&destination)?;
     Ok(Found { destination, id })
+}
+
+/// Opens an archive, and says what a person must know of it whatever the command.
+pub(crate) fn open_with(context: &Context, found: &Found, key: &BackupKey) -> Result<Archive, Error> {
+    let open = |options| Archive::open(found.destination.clone(), key, options);
+    let strictly = OpenOptions { allow_rollback: false, ..context.open_options(found.id)? };
+    let archive = if context.options.allow_rollback {
+        // What would be refused is what is accepted.
+        if let Err(ArchiveError::Rollback { remembered, newest }) = open(strictly) {
+            context.output.warning(&accepted(remembered, newest));
+        }
+        open(context.open_options(found.id)?)
+    } else {
+        open(strictly)
+    };
+    let archive = archive.map_err(|error| told_apart(error, context.options.receipt))?;
+    context.output.damaged_snapshots(&archive);
+    Ok(archive)
+}
+
+fn accepted(remembered: Receipt, newest: Option<Receipt>) -> String {
+    let newest = newest.map_or_else(|| "it holds none".to_owned(), |newest| format!("its newest is {newest}"));
+    format!("accepted an archive that lacks snapshot {remembered}; {newest}")
+}
+
+/// What the archive's error does not say by itself.
+fn told_apart(error: ArchiveError, receipt: Option<Receipt>) -> Error {
+    match error {
+        // An archive that is as new as the receipt, but lacks it, is not an older copy.
+        ArchiveError::Rollback { remembered, newest: Some(newest) }
+            if receipt == Some(remembered) && newest.number >= remembered.number =>
+        {
+            Error::ReceiptUnknown { receipt: remembered, newest }
+        }
+        // As long as one snapshot is whole, the archive opens.
+        ArchiveError::Damaged { object, why } if object.starts_with("snapshots") => {
+            Error::NoSnapshotWhole { first: ArchiveError::Damaged { object, why } }
+        }
+        other => other.into(),
+    }
 }
 
 /// Opens an archive with the recovery key from the file that was named, or from the person at the terminal.
@@ -60,13 +115,14 @@ pub(crate) fn open_with_recovery_key(context: &Context, found: &Found) -> Result
     if let Some(file) = &context.options.recovery_key_file {
         return open_typed(context, found, &recovery_key::from_file(file)?);
     }
+    let no_key = || Error::NoKey { url: found.destination.url().to_owned() };
     if !recovery_key::can_ask() {
-        return Err(Error::NoKey { url: found.destination.url().to_owned() });
+        return Err(no_key());
     }
     let mut tries = recovery_key::TRIES;
     loop {
         tries -= 1;
-        let typed = recovery_key::ask(&context.output);
+        let typed = recovery_key::ask(&context.output).and_then(|typed| typed.ok_or_else(no_key));
         match typed.and_then(|typed| open_typed(context, found, &typed)) {
             Err(error @ (Error::NotARecoveryKey { .. } | Error::WrongRecoveryKey { .. })) if tries > 0 => {
                 context.output.error(&error);
@@ -78,12 +134,12 @@ pub(crate) fn open_with_recovery_key(context: &Context, found: &Found) -> Result
 
 fn open_typed(context: &Context, found: &Found, typed: &RecoveryKey) -> Result<(Archive, BackupKey), Error> {
     let key = typed.backup_key();
-    match Archive::open(found.destination.clone(), &key, context.open_options(found.id)?) {
+    match open_with(context, found, &key) {
         Ok(archive) => Ok((archive, key)),
-        Err(ArchiveError::WrongKey) => {
+        Err(Error::Archive(ArchiveError::WrongKey)) => {
             Err(Error::WrongRecoveryKey { typo: Archive::locate_typo(&found.destination, typed)? })
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 
@@ -93,4 +149,9 @@ pub(crate) fn device_key(context: &Context) -> Result<(Config, BackupKey), Error
     let (config, _) = device(context)?.ok_or_else(not_set_up)?;
     let key = config.key_store.load(&context.home)?;
     Ok((config, key))
+}
+
+/// Whether a path names all of a snapshot: the folder that its sources lie in, or one above it.
+pub(crate) fn is_top(snapshot: &Snapshot, path: &Path) -> bool {
+    path.is_absolute() && snapshot.base.starts_with(path)
 }

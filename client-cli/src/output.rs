@@ -10,7 +10,7 @@ mod status;
 mod text;
 mod time;
 
-pub(crate) use archived::{LockRecord, ProblemRecord, SnapshotRecord, Snapshots};
+pub(crate) use archived::{LockRecord, ProblemRecord, SnapshotRecord, Snapshots, shown_sources};
 pub(crate) use done::{BackedUp, Restored, SetUp, Verified};
 pub(crate) use listing::Listing;
 pub(crate) use secret::ShownKey;
@@ -20,7 +20,7 @@ use std::fmt::{self, Display};
 use std::io::{self, Write as _};
 
 use clap::builder::styling::{AnsiColor, Style};
-use coffer_archive::Problem;
+use coffer_archive::{Archive, Problem};
 use serde::Serialize;
 
 use self::error::ErrorRecord;
@@ -30,6 +30,9 @@ use crate::error::Error;
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const NOTE: Style = AnsiColor::Cyan.on_default().bold();
+
+/// How many of the damaged snapshots are named.
+const NAMED: usize = 3;
 
 /// What may be said, and in which form.
 #[derive(Debug, Clone, Copy)]
@@ -112,6 +115,25 @@ impl Output {
         }
     }
 
+    /// Says once which snapshots are damaged, and how to do without them.
+    pub(crate) fn damaged_snapshots(self, archive: &Archive) {
+        let damaged = archive.damaged_snapshots();
+        if damaged.is_empty() {
+            return;
+        }
+        let mut named: Vec<String> =
+            damaged.iter().take(NAMED).map(|snapshot| snapshot.path.display().to_string()).collect();
+        if damaged.len() > NAMED {
+            named.push(format!("{} more", damaged.len() - NAMED));
+        }
+        let count =
+            if damaged.len() == 1 { "1 snapshot is".to_owned() } else { format!("{} snapshots are", damaged.len()) };
+        let instead = archive.snapshots().last().map_or_else(String::new, |whole| {
+            format!("; name an older one (`coffer restore {} --to …`)", whole.head.number)
+        });
+        self.warning(&format!("{count} damaged: {}{instead}", named.join(", ")));
+    }
+
     /// See [`note`](Self::note).
     pub(crate) fn notes(self, notes: &[Problem]) {
         for note in notes {
@@ -135,7 +157,10 @@ impl Output {
 }
 
 fn described(problem: &Problem) -> String {
-    format!("{}: {}", problem.path.display(), problem.what)
+    let path = problem.path.display().to_string();
+    // What is said of a stored object begins with its name.
+    let says_it = problem.what.strip_prefix(&path).is_some_and(|rest| rest.starts_with(' '));
+    if says_it { problem.what.clone() } else { format!("{path}: {}", problem.what) }
 }
 
 fn labelled(style: Style, label: &str, text: &str) {

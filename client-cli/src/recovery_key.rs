@@ -32,17 +32,22 @@ pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks for the key once. It may come in several lines, as it stands on paper; an empty line ends it.
+/// Asks for the key once. It may come in several lines, as it stands on paper; an empty line ends it. None when the
+/// input ends instead (Ctrl-D): who is asked has no key to give.
 ///
 /// The digits are seen as they are typed, unlike a password: nobody types 64 of them right without seeing them, and
 /// whoever looks over the shoulder sees the paper too.
-pub(crate) fn ask(output: &Output) -> Result<RecoveryKey, Error> {
+pub(crate) fn ask(output: &Output) -> Result<Option<RecoveryKey>, Error> {
     let unreadable = |source| Error::File { action: "read", path: "the terminal".into(), source };
     let mut terminal = standard_input().map_err(unreadable)?;
     let mut typed = Zeroizing::new(String::with_capacity(4096));
     output.prompt("Recovery key (16 groups of 4 digits): ");
     loop {
         let line = secret_text::read_line(&mut terminal).map_err(unreadable)?;
+        if line.is_empty() {
+            output.prompt("\n");
+            return Ok(None);
+        }
         let is_last = line.trim().is_empty() || typed.len() + line.len() > typed.capacity();
         if !is_last {
             typed.push_str(&line);
@@ -50,7 +55,7 @@ pub(crate) fn ask(output: &Output) -> Result<RecoveryKey, Error> {
         match RecoveryKey::parse(&typed) {
             Err(RecoveryKeyError::TooShort { .. }) if !is_last => output.prompt("… "),
             Err(why) => return Err(Error::NotARecoveryKey { origin: "what was typed".to_owned(), why }),
-            Ok(key) => return Ok(key),
+            Ok(key) => return Ok(Some(key)),
         }
     }
 }

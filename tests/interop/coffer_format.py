@@ -308,10 +308,10 @@ class Pack:
 
 
 def parse_snapshot(name, data, cursor):
-    number, marker = cursor.varint(), cursor.u8()
-    require(marker <= 1, "the marker is neither 0 nor 1")
-    previous = (cursor.varint(), cursor.take(32)) if marker else (0, None)
-    require(previous[0] < number, "the sequence numbers do not rise")
+    number = cursor.varint()
+    previous = cursor.many(lambda: (cursor.varint(), cursor.take(32)))
+    require(number and all(0 < n < number for n, _ in previous), "the sequence numbers do not rise")
+    require(all(a < b for a, b in zip(previous, previous[1:])), "the predecessors are not in order")
     cursor.text(), cursor.time(), cursor.time()
     base, _ = cursor.blob(), cursor.many(cursor.blob)
     require(base.startswith(b"/"), "the base is not an absolute path")

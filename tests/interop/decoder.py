@@ -298,8 +298,8 @@ def check(archive, report, _arguments):
     for snapshot in archive.snapshots:
         try:
             check_snapshot(archive, report, snapshot, good)
-            number, hash = snapshot.previous
-            require(numbers.get(hash, number) == number, "its predecessor has another number")
+            for number, hash in snapshot.previous:
+                require(numbers.get(hash, number) == number, "its predecessor has another number")
         except Refused as why:
             report.lost(f"snapshot {snapshot.number}", why)
     locks = list(archive.objects("locks", parse_lock))

@@ -150,14 +150,13 @@ def toc(segments):
     return out
 
 
-def pack_object(segments, padded):
+def pack_object(segments):
     cipher = Cipher("pack")
     out = cipher.prefix
     for number, segment in enumerate(segments):
         out += cipher.seal(number, 0, bytes([segment["compression"]]) + segment["stored"])
     framed = frame(toc(segments))
-    if padded:
-        framed = framed.ljust(padme(len(out) + len(framed) + 16 + 32) - 16 - 32 - len(out), b"\0")
+    framed = framed.ljust(padme(len(out) + len(framed) + 16 + 32) - 16 - 32 - len(out), b"\0")
     sealed = cipher.seal(len(segments), 1, framed)
     trailer = struct.pack("<QII", len(out), len(sealed), len(segments))
     return out + sealed + cipher.seal(0, 2, trailer)
@@ -216,7 +215,7 @@ def segment(kind, chunks, stored=None):
     }
 
 
-def pack(comment, segments, padded=False, compressed=False):
+def pack(comment, segments):
     shown = [
         {
             "kind": segment["kind"],
@@ -226,9 +225,9 @@ def pack(comment, segments, padded=False, compressed=False):
         }
         for segment in segments
     ]
-    return {"comment": comment, "padded": padded} | sealing() | {
+    return {"comment": comment} | sealing() | {
         "segments": shown,
-        "bytes": pack_object(segments, padded).hex(),
+        "bytes": pack_object(segments).hex(),
     }
 
 
@@ -389,7 +388,6 @@ def packs():
         "comment": "Packs byte for byte, computed by make_archive.py. Bytes are in hexadecimal.",
         "pack": [
             pack("chunks of 40, 130 and 1 bytes, then a tree of 200", raw),
-            pack("the same, padded as the last pack of a run", raw, padded=True),
         ],
         "compressed": [
             pack("one segment in a zstd frame, which other versions of zstd may write otherwise", [

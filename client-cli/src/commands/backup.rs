@@ -1,8 +1,10 @@
 //! `coffer backup`: a new snapshot of files and folders.
 
-use std::path::PathBuf;
+use std::fs::{self, FileType};
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
 
-use coffer_archive::BackupOptions;
+use coffer_archive::{BackupOptions, BackupReport, Problem};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -21,7 +23,7 @@ the same command is run again.";
 
 /// Back up files and folders
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = "coffer backup [OPTIONS] <PATH>...")]
 pub(crate) struct Args {
     /// What to back up
     #[arg(required = true, value_name = "PATH")]
@@ -36,22 +38,65 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let mut archive = opening::open(context)?;
     let is_protected = is_protected(context, &archive)?;
     let options = BackupOptions { sources: args.paths.clone(), host: args.host.clone().unwrap_or_else(host_name) };
-    let report = progress::shown(&context.output, "backing up", |progress| archive.backup(&options, progress))?;
+    let mut report = progress::shown(&context.output, "backing up", |progress| archive.backup(&options, progress))?;
     context.output.notes(&report.notes);
     context.output.problems(&report.problems);
+    let is_all_left_out = warn_of_nothing(args, context, &mut report);
     context.output.summary(&BackedUp::of(&report, is_protected))?;
     if !is_protected {
         context.output.warning("the key is on this device only: if the device is lost, so is the backup");
         context.output.hint("run `coffer protect recovery-key` and write the 64 digits down");
     }
-    Ok(if report.problems.is_empty() { Exit::Done } else { Exit::Incomplete })
+    Ok(if report.problems.is_empty() && !is_all_left_out { Exit::Done } else { Exit::Incomplete })
+}
+
+/// Warns of sources without content and of a snapshot without files: who made it may believe in it. Returns whether
+/// there was something to store, and none of it was.
+fn warn_of_nothing(args: &Args, context: &Context, report: &mut BackupReport) -> bool {
+    let mut is_left_out = report.notes.iter().any(|note| note.what.starts_with(LEFT_OUT));
+    for path in &args.paths {
+        if let Some(kind) = without_content(path) {
+            let what = format!("it is a {kind}: what can be read from it is not backed up");
+            let note = Problem { path: path.clone(), what };
+            context.output.problems(std::slice::from_ref(&note));
+            // For those who read the result as JSON.
+            report.notes.push(note);
+            is_left_out = true;
+        }
+    }
+    if report.snapshot.totals.files > 0 {
+        return false;
+    }
+    let why = if is_left_out { ": everything was left out" } else { "" };
+    context.output.warning(&format!("the snapshot holds no file{why}"));
+    is_left_out
+}
+
+/// How the archive's notes begin on what it did not store.
+const LEFT_OUT: &str = "left out";
+
+/// What a source is, if it is nothing that has content of its own.
+fn without_content(path: &Path) -> Option<&'static str> {
+    // The sources themselves may be links, and are followed.
+    let kind: FileType = fs::metadata(path).ok()?.file_type();
+    if kind.is_fifo() {
+        Some("named pipe")
+    } else if kind.is_socket() {
+        Some("socket")
+    } else if kind.is_block_device() || kind.is_char_device() {
+        Some("device")
+    } else {
+        None
+    }
 }
 
 /// Whether the key would survive the loss of this device. A key that came from elsewhere does.
 fn is_protected(context: &Context, archive: &coffer_archive::Archive) -> Result<bool, Error> {
+    if context.options.recovery_key_file.is_some() {
+        return Ok(true);
+    }
     let device = opening::device(context)?.filter(|(_, id)| *id == archive.id());
-    let own_key = device.filter(|_| context.options.recovery_key_file.is_none());
-    Ok(own_key.is_none_or(|(config, _)| config.is_protected()))
+    Ok(device.is_none_or(|(config, _)| config.is_protected()))
 }
 
 fn host_name() -> String {

@@ -16,7 +16,7 @@ Examples:
 
 /// Print a completion script for a shell
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = "coffer completions [OPTIONS] <SHELL>")]
 pub(crate) struct Args {
     /// The shell
     shell: Shell,

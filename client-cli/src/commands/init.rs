@@ -1,8 +1,9 @@
 //! `coffer init`: makes an archive, or takes part in one.
 
-use coffer_archive::{Archive, Destination, Error as ArchiveError};
+use coffer_archive::{Archive, Error as ArchiveError, OpenOptions};
 use coffer_keys::{ArchiveId, BackupKey, RandomnessError};
 
+use crate::address;
 use crate::config::{Config, Protection};
 use crate::context::Context;
 use crate::error::Error;
@@ -14,11 +15,13 @@ use crate::output::SetUp;
 const EXAMPLES: &str = "\
 Examples:
   coffer init /mnt/disk/backups          make an archive in a folder
-  coffer init --join /mnt/disk/backups   take part in one; asks for the 64 digits";
+  coffer init --join /mnt/disk/backups   take part in one; asks for the 64 digits
+
+On a device that takes part already, --join puts a lost key back, or tells it that the archive has moved.";
 
 /// Make an archive and its key, or take part in an archive that is there
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = "coffer init [OPTIONS] <URL>")]
 pub(crate) struct Args {
     /// Where the archive is to lie: a folder, as a path or as fs:///path
     url: String,
@@ -34,21 +37,24 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
-    let unfinished = Config::read(&context.home)?;
-    match &unfinished {
-        Some(config) if config.archive_id().is_some() => {
-            let (url, home) = (config.archive_url.clone(), context.home.folder().to_owned());
-            return Err(Error::AlreadySetUp { url, home });
-        }
-        Some(_) => {}
+    address::check(&args.url)?;
+    let unfinished = match Config::read(&context.home)? {
+        Some(config) => match config.archive_id() {
+            Some(id) => return repair(args, context, config, id),
+            None => Some(config),
+        },
         // Nothing says what this key is for, so it must not be overwritten.
         None if context.home.key_file().exists() => {
             return Err(Error::KeyLeftBehind { path: context.home.key_file() });
         }
-        None => {}
-    }
+        None => None,
+    };
     let (config, snapshots) =
         if args.join { join(args, context)? } else { make(args, context, unfinished).map(|config| (config, 0))? };
+    report(args, context, &config, snapshots)
+}
+
+fn report(args: &Args, context: &Context, config: &Config, snapshots: usize) -> Result<Exit, Error> {
     context.output.summary(&SetUp {
         archive_url: config.archive_url.clone(),
         archive_id: config.archive_id().map(|id| id.to_string()).unwrap_or_default(),
@@ -63,7 +69,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
 }
 
 fn make(args: &Args, context: &Context, unfinished: Option<Config>) -> Result<Config, Error> {
-    let destination = Destination::from_url(&args.url)?;
+    let destination = address::destination(&args.url)?;
     match Archive::identify(&destination) {
         Err(ArchiveError::NoArchive { .. }) => {}
         Err(error) => return Err(error.into()),
@@ -85,9 +91,66 @@ fn finish_interrupted(context: &Context, found: Found, unfinished: Option<Config
     let Ok(key) = config.key_store.load(&context.home) else {
         return Err(exists);
     };
-    match Archive::open(found.destination, &key, context.open_options(found.id)?) {
+    match opening::open_with(context, &found, &key) {
         Ok(_) => finish(context, config, found.id),
-        Err(ArchiveError::WrongKey) => Err(exists),
+        Err(Error::Archive(ArchiveError::WrongKey)) => Err(exists),
+        Err(error) => Err(error),
+    }
+}
+
+/// The device takes part in an archive. If it is the one to join, and the device lost its key or knows another address
+/// of it, that is put right. What the device remembers of it stays, and is held against what lies there.
+fn repair(args: &Args, context: &Context, mut config: Config, id: ArchiveId) -> Result<Exit, Error> {
+    let already = Error::AlreadySetUp { url: config.archive_url.clone(), home: context.home.folder().to_owned() };
+    if !args.join {
+        return Err(already);
+    }
+    let found = opening::identify(&args.url).map_err(Error::of_known_archive)?;
+    if found.id != id {
+        return Err(already);
+    }
+    let has_key = holds_key(context, &found, &config.key_store)?;
+    if has_key && config.archive_url == found.destination.url() {
+        return Err(already);
+    }
+    let (archive, key) = opening::open_with_recovery_key(context, &found)?;
+    if !has_key {
+        let place = KeyPlace::choose(args.key_store)?;
+        // Nothing says what another archive's key is doing there, so it must not be overwritten.
+        if place == KeyPlace::File && !is_free(context, &found)? {
+            return Err(Error::KeyLeftBehind { path: context.home.key_file() });
+        }
+        place.keep(&key, &context.home)?;
+        config.key_store = place;
+    }
+    archive.url().clone_into(&mut config.archive_url);
+    config.protect(Protection::RecoveryKey);
+    config.write(&context.home)?;
+    report(args, context, &config, archive.snapshots().len())
+}
+
+/// Whether the archive's key is kept there.
+fn holds_key(context: &Context, found: &Found, place: &KeyPlace) -> Result<bool, Error> {
+    match place.load(&context.home) {
+        Ok(key) => opens(found, &key),
+        Err(Error::KeyMissing { .. } | Error::KeyBroken { .. } | Error::PlatformStore { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the key file may be written: it is not there, holds no key, or holds this archive's.
+fn is_free(context: &Context, found: &Found) -> Result<bool, Error> {
+    match KeyPlace::File.load(&context.home) {
+        Ok(key) => opens(found, &key),
+        Err(Error::KeyMissing { .. } | Error::KeyBroken { .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn opens(found: &Found, key: &BackupKey) -> Result<bool, Error> {
+    match Archive::open(found.destination.clone(), key, OpenOptions::default()) {
+        Ok(_) => Ok(true),
+        Err(ArchiveError::WrongKey) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

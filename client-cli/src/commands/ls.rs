@@ -39,7 +39,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let snapshot = archive.snapshot(&args.snapshot)?;
     let mut listing = Listing::new(context.output, args.long, snapshot.head.number);
     let mut add = |path: &std::path::Path, node: &coffer_archive::Node| listing.add(path, node);
-    let problems = archive.list(snapshot, args.path.as_deref(), args.recursive, &mut add)?;
+    let path = args.path.as_deref().filter(|path| !opening::is_top(snapshot, path));
+    let problems = archive.list(snapshot, path, args.recursive, &mut add)?;
     listing.finish(&problems)?;
     context.output.problems(&problems);
     Ok(if problems.is_empty() { Exit::Done } else { Exit::Damaged })

@@ -16,7 +16,7 @@ Examples:
 
 /// Write the manual pages into a folder
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = "coffer man [OPTIONS] <DIR>")]
 pub(crate) struct Args {
     /// The folder; it is made if it is not there
     dir: PathBuf,

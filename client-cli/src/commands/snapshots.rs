@@ -26,7 +26,6 @@ pub(crate) fn run(_: &Args, context: &Context) -> Result<Exit, Error> {
         snapshots: archive.snapshots().iter().map(SnapshotRecord::of).collect(),
         damaged: ProblemRecord::all(damaged),
     })?;
-    context.output.problems(damaged);
     if archive.snapshots().is_empty() && damaged.is_empty() {
         context.output.note("the archive holds no snapshot yet");
     }

@@ -10,6 +10,8 @@ pub(super) const fn kind(error: &Error) -> &'static str {
         Error::Damaged { .. } => "damaged",
         Error::NoArchive { .. } => "no-archive",
         Error::ArchiveExists { .. } => "archive-exists",
+        Error::NotEmpty { .. } => "not-empty",
+        Error::HeaderMissing { .. } => "header-missing",
         Error::FormatTooNew { .. } => "format-too-new",
         Error::Rollback { .. } => "rolled-back",
         Error::Destination { kind, .. } => match kind {
@@ -35,9 +37,9 @@ pub(super) const fn kind(error: &Error) -> &'static str {
 pub(super) const fn exit(error: &Error) -> Exit {
     match error {
         Error::WrongKey => Exit::WrongKey,
-        Error::Damaged { .. } => Exit::Damaged,
+        Error::Damaged { .. } | Error::HeaderMissing { .. } => Exit::Damaged,
         Error::NoArchive { .. } => Exit::NoArchive,
-        Error::ArchiveExists { .. } => Exit::ArchiveExists,
+        Error::ArchiveExists { .. } | Error::NotEmpty { .. } => Exit::ArchiveExists,
         Error::FormatTooNew { .. } => Exit::TooNew,
         Error::Rollback { .. } => Exit::RolledBack,
         Error::Destination { kind, .. } => match kind {
@@ -75,6 +77,8 @@ mod tests {
             (Error::Rollback { remembered, newest: None }, "rolled-back", 12),
             (Error::NoArchive { url: url() }, "no-archive", 13),
             (Error::ArchiveExists { url: url() }, "archive-exists", 14),
+            (Error::NotEmpty { url: url() }, "not-empty", 14),
+            (Error::HeaderMissing { url: url() }, "header-missing", 11),
             (destination(Kind::Unavailable), "destination-unavailable", 15),
             (destination(Kind::Full), "destination-full", 16),
             (destination(Kind::Refused), "destination-refused", 17),

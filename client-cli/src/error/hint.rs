@@ -21,7 +21,9 @@ pub(super) fn of(error: &Error) -> Option<String> {
             "name a file that holds the 64 digits, with --recovery-key-file FILE, or run this in a terminal".to_owned()
         }
         Error::KeyMissing { .. } | Error::KeyBroken { .. } => {
-            "open the archive with the 64 digits instead: --recovery-key-file FILE".to_owned()
+            "open the archive with the 64 digits instead: --recovery-key-file FILE; `coffer init --join URL` puts the key \
+             back in its place"
+                .to_owned()
         }
         Error::KeyReadableByOthers { path, .. } => {
             format!("chmod 600 {}; and if others may have read it, make a new archive", path.display())
@@ -41,20 +43,52 @@ pub(super) fn of(error: &Error) -> Option<String> {
                 .to_owned()
         }
         Error::AlreadySetUp { home, .. } => {
-            format!("another archive needs another home: `coffer --home DIR init URL`; this one is {}", home.display())
+            format!(
+                "another archive needs another home: `coffer --home DIR init URL`; this one is {}. If its archive moved, \
+                 `coffer init --join URL` tells it",
+                home.display()
+            )
         }
         Error::OtherArchive { .. } => {
-            "is the right disk mounted there? If the archive moved, name its new place with --archive URL".to_owned()
+            "is the right disk mounted there? If the archive moved, `coffer init --join URL` and its 64 digits tell this \
+             device its new place, and --archive URL names it once"
+                .to_owned()
         }
-        Error::ConfigBroken { .. } => "put back what it was; nothing in it is secret".to_owned(),
+        Error::ArchiveGone { .. } => {
+            "is the disk mounted, and the address right? If the archive moved, name its new place with --archive URL"
+                .to_owned()
+        }
+        Error::NoAddress => AN_ADDRESS.to_owned(),
+        Error::NotAFolder { address, .. } => {
+            format!("{AN_ADDRESS}; if a folder of that very name is meant, write ./{address}")
+        }
+        Error::ReceiptUnknown { .. } => {
+            "the receipt is mistyped, or of another history: compare it with what was written down".to_owned()
+        }
+        Error::NoSnapshotWhole { .. } => {
+            "is there another copy of the archive? `coffer verify --allow-rollback` names everything that is damaged"
+                .to_owned()
+        }
+        Error::TargetNotAFolder { .. } => "name a folder, or one that is yet to be made".to_owned(),
+        Error::TargetInArchive { .. } => "restore into a folder outside of it: --to DIR".to_owned(),
+        Error::ConfigBroken { .. } => {
+            "put back what it was; nothing in it is secret. --archive URL with --recovery-key-file FILE opens an archive \
+             without it"
+                .to_owned()
+        }
         Error::ConfigTooNew { .. } => NEWER_PROGRAM.to_owned(),
         Error::NoHome => "name a folder with --home DIR or COFFER_HOME".to_owned(),
+        Error::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            "check its permissions and owner (was coffer run with sudo?)".to_owned()
+        }
         Error::File { source, .. } => return of_system(source),
         Error::Output(_) => return None,
     })
 }
 
 const NEWER_PROGRAM: &str = "install a newer version of coffer";
+
+const AN_ADDRESS: &str = "an archive's address is a folder: /mnt/disk/backups or fs:///mnt/disk/backups";
 
 fn of_typo(typo: Typo) -> String {
     let (Typo::MistypedDigit { group } | Typo::SwappedDigits { group }) = typo;
@@ -72,6 +106,9 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
         ArchiveError::WrongKey => {
             "the key on this device is not this archive's; try the 64 digits, with --recovery-key-file FILE"
         }
+        ArchiveError::Damaged { object, .. } if object.starts_with("snapshots") => {
+            "`coffer snapshots` lists those that are whole: name one, as in `coffer restore 3 --to DIR`"
+        }
         ArchiveError::Damaged { .. } => {
             "`coffer verify --read-data` names everything that is damaged; what is whole can still be restored"
         }
@@ -81,24 +118,37 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
         ArchiveError::ArchiveExists { .. } => {
             "to back up this device into it too, use `coffer init --join URL` and its 64 digits"
         }
+        ArchiveError::NotEmpty { .. } => "name an empty folder, or one that is yet to be made",
+        ArchiveError::HeaderMissing { .. } => {
+            "put back your copy of coffer.json: it is small, public and never changes"
+        }
         ArchiveError::FormatTooNew { .. } => NEWER_PROGRAM,
+        ArchiveError::Rollback { remembered, newest: Some(newest) } if newest.number >= remembered.number => {
+            "another history of the archive was put in its place; if you know why, --allow-rollback accepts it"
+        }
         ArchiveError::Rollback { .. } => {
             "an older copy of the archive was put in its place; if you know why, --allow-rollback accepts it"
         }
         ArchiveError::Destination { kind, .. } => return of_destination(*kind),
-        ArchiveError::BadUrl { .. } => "an archive's address is a folder: /mnt/disk/backups or fs:///mnt/disk/backups",
+        ArchiveError::BadUrl { .. } => AN_ADDRESS,
         ArchiveError::Source { source, .. } | ArchiveError::Target { source, .. } => return of_system(source),
         ArchiveError::NoSnapshot => "make one with `coffer backup PATH`",
         ArchiveError::NoSuchSnapshot(_) => {
-            "`coffer snapshots` lists them; a path comes after the snapshot, as in `coffer ls latest PATH`"
+            "`coffer snapshots` lists them; a path is given to `coffer ls latest PATH` or `coffer restore --path PATH`"
         }
         ArchiveError::NotInSnapshot { .. } => "`coffer ls -r` lists what it holds",
-        ArchiveError::Device { .. } => {
-            "its file `head` protects against an older copy of the archive; if it is beyond repair, remove it"
-        }
+        ArchiveError::Device { source, .. } => return Some(of_device(source).to_owned()),
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+fn of_device(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "it belongs to another user (was coffer run with sudo?)",
+        io::ErrorKind::NotFound => "the home folder vanished: is the disk that it lies on mounted?",
+        _ => "its file `head` protects against an older copy of the archive; if it is beyond repair, remove it",
+    }
 }
 
 fn of_destination(kind: DestinationErrorKind) -> Option<String> {
@@ -126,7 +176,29 @@ fn of_system(error: &io::Error) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Typo, of_typo};
+    use std::io;
+
+    use coffer_archive::Error as ArchiveError;
+
+    use super::{Typo, of_archive, of_typo};
+
+    #[test]
+    fn tells_the_causes_of_an_unusable_device_state_apart() {
+        for (kind, said) in [
+            (io::ErrorKind::PermissionDenied, "another user"),
+            (io::ErrorKind::NotFound, "vanished"),
+            (io::ErrorKind::InvalidData, "its file `head`"),
+        ] {
+            let hint = of_archive(&ArchiveError::Device { path: "head".into(), source: kind.into() });
+            assert!(hint.is_some_and(|hint| hint.contains(said)), "{kind}");
+        }
+    }
+
+    #[test]
+    fn an_archive_without_its_header_is_not_to_be_made_anew() {
+        let hint = of_archive(&ArchiveError::HeaderMissing { url: "fs:///backups".to_owned() });
+        assert!(hint.is_some_and(|hint| hint.contains("your copy of coffer.json") && !hint.contains("init")));
+    }
 
     #[test]
     fn says_where_on_the_paper_to_look() {

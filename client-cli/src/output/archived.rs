@@ -1,7 +1,7 @@
 //! What lies in an archive: snapshots, problems, locks.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use coffer_archive::{Lock, Problem, Snapshot};
 use indicatif::DecimalBytes;
@@ -38,8 +38,6 @@ struct ForPeople {
 
 impl SnapshotRecord {
     pub(crate) fn of(snapshot: &Snapshot) -> Self {
-        let shown = |source| CleanPath(&joined(&snapshot.base, source)).to_string();
-        let sources: Vec<String> = snapshot.sources.iter().map(|source| shown(source.as_path())).collect();
         Self {
             number: snapshot.head.number,
             name: snapshot.name.to_string(),
@@ -54,7 +52,7 @@ impl SnapshotRecord {
             others: snapshot.totals.others,
             bytes: snapshot.totals.bytes,
             problems: snapshot.problems,
-            for_people: ForPeople { time: time::local(snapshot.started), sources: sources.join(", ") },
+            for_people: ForPeople { time: time::local(snapshot.started), sources: shown_sources(snapshot) },
         }
     }
 
@@ -75,8 +73,14 @@ impl SnapshotRecord {
     }
 }
 
+/// What a snapshot was made of, under the names that it had.
+pub(crate) fn shown_sources(snapshot: &Snapshot) -> String {
+    let shown = |source: &PathBuf| CleanPath(&joined(&snapshot.base, source)).to_string();
+    snapshot.sources.iter().map(shown).collect::<Vec<_>>().join(", ")
+}
+
 /// An empty source is the base itself, and must not end in a slash for that.
-fn joined(base: &Path, source: &Path) -> std::path::PathBuf {
+fn joined(base: &Path, source: &Path) -> PathBuf {
     if source.as_os_str().is_empty() || source == Path::new(".") { base.to_owned() } else { base.join(source) }
 }
 

@@ -52,7 +52,7 @@ fn refuses_to_back_up_before_there_is_an_archive() {
 fn says_that_the_archive_is_gone() {
     let device = Device::with_archive();
     fs::remove_dir_all(device.archive()).unwrap();
-    device.coffer(["backup", "chats"]).fails(13).warns("check the address");
+    device.coffer(["backup", "chats"]).fails(13).warns("the address right?");
 }
 
 #[test]
@@ -72,4 +72,45 @@ fn a_name_gives_the_terminal_no_commands() {
     device.back_up();
     let run = device.coffer(["ls", "-r"]).succeeds();
     assert!(run.stdout.contains("\\u{1b}[2Jphoto.jpg") && !run.stdout.contains('\u{1b}'), "{}", run.stdout);
+}
+
+#[test]
+fn a_gone_archive_is_not_to_be_made_anew() {
+    let device = Device::with_archive();
+    fs::rename(device.archive(), device.path("unmounted")).unwrap();
+    let run = device.coffer(["backup", "chats"]).fails(13).warns("is the disk mounted");
+    assert!(!run.stderr.contains("coffer init"), "{}", run.stderr);
+}
+
+#[test]
+fn warns_of_a_snapshot_without_files() {
+    let device = Device::with_archive();
+    fs::create_dir(device.path("empty")).unwrap();
+    device.coffer(["backup", "empty"]).succeeds().warns("the snapshot holds no file");
+}
+
+#[test]
+fn a_backup_of_nothing_but_what_is_left_out_is_incomplete() {
+    let device = Device::with_archive();
+    let _socket = std::os::unix::net::UnixListener::bind(device.path("socket")).unwrap();
+    device.coffer(["backup", "socket"]).fails(3).warns("is a socket").warns("everything was left out");
+    device.coffer(["backup", "archive"]).fails(3).warns("everything was left out");
+    device.coffer(["backup", "/dev/null"]).fails(3).warns("/dev/null: it is a device");
+    let notes = device.coffer(["--json", "backup", "/dev/null"]).fails(3).json()["notes"].take();
+    assert_eq!(notes[0]["path"], "/dev/null", "{notes}");
+    device.coffer(["backup", "socket", "chats"]).succeeds().warns("is a socket");
+}
+
+#[test]
+fn the_usage_names_no_option_that_the_surroundings_set() {
+    let device = Device::new();
+    for (command, usage) in [
+        ("init", "init [OPTIONS] <URL>"),
+        ("backup", "backup [OPTIONS] <PATH>..."),
+        ("restore", "restore [OPTIONS] --to <DIR> [SNAPSHOT]"),
+        ("man", "man [OPTIONS] <DIR>"),
+        ("completions", "completions [OPTIONS] <SHELL>"),
+    ] {
+        device.coffer([command]).fails(2).warns(&format!("Usage: coffer {usage}\n"));
+    }
 }

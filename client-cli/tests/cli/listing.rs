@@ -63,3 +63,14 @@ fn a_reader_that_stops_reading_is_no_error() {
     let output = device.command(["ls", "-r"]).stdout(writer).output().unwrap();
     assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
 }
+
+#[test]
+fn the_root_lists_the_top() {
+    let device = Device::with_backup();
+    for top in [std::path::Path::new("/"), &device.path("")] {
+        assert_eq!(
+            device.coffer([std::ffi::OsStr::new("ls"), "1".as_ref(), top.as_ref()]).succeeds().stdout,
+            "chats/\n"
+        );
+    }
+}

@@ -90,3 +90,13 @@ fn joins_an_archive_with_digits_that_are_typed() {
     assert_eq!(code, 0, "{shown}");
     device.coffer(["--home", "other", "snapshots"]).succeeds();
 }
+
+#[test]
+fn the_end_of_the_input_ends_the_question() {
+    let device = Device::with_backup();
+    for typed in ["\x04", "0123 4567\n\x04"] {
+        let (code, shown) = type_in(&device, &with_another_device(&device), typed);
+        assert_eq!((code, shown.matches("Recovery key (").count()), (10, 1), "{shown}");
+        assert!(shown.contains("holds no key"), "{shown}");
+    }
+}

@@ -73,3 +73,51 @@ fn refuses_a_target_that_is_a_file() {
     device.write("back", b"");
     device.coffer(["restore", "--to", "back"]).fails(1).warns("back");
 }
+
+#[test]
+fn the_root_restores_everything() {
+    let device = Device::with_backup();
+    let run = device.coffer(["restore", "--to", "back", "--path", "/"]).succeeds();
+    assert!(run.stdout.contains("restored 2 files"), "{}", run.stdout);
+}
+
+#[test]
+fn names_what_is_no_folder() {
+    let device = Device::with_backup();
+    device.write("back", b"");
+    for target in ["back", "back/below"] {
+        device.coffer(["restore", "--to", target]).fails(1).warns("/back is not a folder");
+    }
+}
+
+#[test]
+fn refuses_to_restore_into_the_archive() {
+    let device = Device::with_backup();
+    std::os::unix::fs::symlink(device.archive(), device.path("link")).unwrap();
+    for target in ["archive", "archive/back/deep", "link/back", "chats/../archive", "new/../archive"] {
+        device.coffer(["restore", "--to", target]).fails(2).warns("in the archive itself");
+    }
+    assert!(!device.path("archive/back").exists() && !device.path("new").exists());
+    device.coffer(["restore", "--to", "archive-restored"]).succeeds();
+}
+
+#[test]
+fn says_that_there_are_snapshots_of_other_sources() {
+    let device = Device::with_backup();
+    device.write("notes/a.txt", b"a");
+    assert_eq!(device.coffer(["restore", "--to", "first"]).succeeds().stderr, "");
+    device.coffer(["backup", "notes"]).succeeds();
+    let run = device.coffer(["restore", "--to", "back"]).succeeds();
+    run.warns("note: snapshots of other sources exist: 1 (/").warns("/chats); this restores only /").warns("/notes\n");
+    assert_eq!(device.coffer(["-q", "restore", "--to", "quiet"]).succeeds().stderr, "");
+}
+
+#[test]
+fn says_where_to_look_for_a_snapshot_that_is_not_there() {
+    let device = Device::with_backup();
+    device
+        .coffer(["restore", "99", "--to", "back"])
+        .fails(19)
+        .warns("there is no snapshot 99")
+        .warns("coffer snapshots");
+}

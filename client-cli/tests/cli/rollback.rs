@@ -54,3 +54,22 @@ fn status_says_what_the_device_remembers() {
     let run = device.coffer(["status"]).fails(12);
     assert!(run.stdout.contains("last seen:    2-"), "{}", run.stdout);
 }
+
+#[test]
+fn says_what_was_accepted() {
+    let device = rolled_back();
+    let run = device.coffer(["snapshots", "--allow-rollback"]).succeeds();
+    run.warns("warning: accepted an archive that lacks snapshot 2-").warns("its newest is 1-");
+    // Where nothing is lacking, nothing is accepted.
+    device.coffer(["backup", "chats", "--allow-rollback"]).succeeds().warns("accepted");
+    assert_eq!(device.coffer(["snapshots", "--allow-rollback"]).succeeds().stderr, "");
+}
+
+#[test]
+fn a_receipt_of_another_history_is_told_from_an_older_copy() {
+    let device = Device::with_backup();
+    let run = device.coffer(["snapshots", "--receipt", "1-0000-0000-0000"]).fails(12);
+    assert!(!run.stderr.contains("older copy"), "{}", run.stderr);
+    run.warns("mistyped, or of another history");
+    device.coffer(["snapshots", "--receipt", "2-0000-0000-0000"]).fails(12).warns("an older copy");
+}

@@ -157,3 +157,101 @@ fn refuses_another_archive_in_the_place_of_its_own() {
     device.coffer(["snapshots"]).fails(13).warns("another archive lies at");
     device.coffer(["--archive", "moved", "snapshots"]).succeeds();
 }
+
+#[test]
+fn refuses_what_looks_remote_or_was_not_expanded() {
+    let device = Device::new();
+    for address in ["host:backups", "anna@host:/srv", "~/backups"] {
+        device.coffer(["init", address]).fails(2).warns(&format!("write ./{address}"));
+        device.coffer(["--archive", address, "snapshots"]).fails(2);
+    }
+    assert!(!device.home().exists() && !device.path("host:backups").exists() && !device.path("~").exists());
+    device.coffer(["init", "./host:backups"]).succeeds();
+}
+
+#[test]
+fn refuses_an_empty_address() {
+    let device = Device::new();
+    device.coffer(["init", ""]).fails(2).warns("the archive's address is empty");
+}
+
+#[test]
+fn refuses_a_folder_that_holds_something_else() {
+    let device = Device::new();
+    device.coffer(["init", "chats"]).fails(14).warns("not empty").warns("name an empty folder");
+    // What was begun is no obstacle.
+    device.coffer(["init", device.archive()]).succeeds();
+}
+
+#[test]
+fn an_archive_without_its_header_is_not_made_anew() {
+    let device = Device::with_backup();
+    fs::remove_file(device.path("archive/coffer.json")).unwrap();
+    let run = device.coffer(["snapshots"]).fails(11).warns("your copy of coffer.json");
+    assert!(!run.stderr.contains("coffer init"), "{}", run.stderr);
+    device.coffer(["--home", "other", "init", device.archive()]).fails(11);
+    assert!(!device.path("archive/coffer.json").exists());
+}
+
+/// Joins the archive at `url` on the device itself.
+fn join(device: &Device, url: &str, digits: &str) -> crate::device::Run {
+    device.coffer_with_input(["--recovery-key-file", "-", "init", "--join", url], digits)
+}
+
+#[test]
+fn joining_again_puts_a_lost_key_back() {
+    let device = Device::with_backup();
+    let (digits, head) = (device.digits(), device.coffer(["status", "--json"]).json());
+    fs::remove_file(device.key_file()).unwrap();
+    device.coffer(["snapshots"]).fails(10).warns("coffer init --join URL");
+    join(&device, device.archive(), &"ab".repeat(32)).fails(10);
+    join(&device, device.archive(), &digits).succeeds();
+    assert_eq!((device.digits(), mode(&device.key_file())), (digits.clone(), 0o600));
+    let status = device.coffer(["status", "--json"]).succeeds().json();
+    assert_eq!(status["device"]["remembered_receipt"], head["device"]["remembered_receipt"]);
+    join(&device, device.archive(), &digits).fails(14);
+}
+
+#[test]
+fn joining_again_tells_the_device_that_the_archive_moved() {
+    let device = Device::with_backup();
+    let digits = device.digits();
+    fs::rename(device.archive(), device.path("moved")).unwrap();
+    join(&device, "moved", &digits).succeeds();
+    device.coffer(["snapshots"]).succeeds();
+    assert_eq!(device.digits(), digits);
+}
+
+#[test]
+fn joining_again_keeps_the_memory() {
+    let device = Device::with_backup();
+    let digits = device.digits();
+    crate::device::copy_folder(&device.path("archive"), &device.path("older"));
+    device.back_up();
+    join(&device, "older", &digits).fails(12);
+}
+
+#[test]
+fn joining_again_takes_over_neither_another_archive_nor_its_key() {
+    let device = Device::with_backup();
+    let digits = device.digits();
+    let other = Device::with_backup();
+    join(&device, other.archive(), &other.digits()).fails(14);
+    fs::copy(other.key_file(), device.key_file()).unwrap();
+    join(&device, device.archive(), &digits).fails(1).warns("holds a key");
+    assert_eq!(device.read("home/key"), other.read("home/key"));
+}
+
+#[test]
+fn a_garbled_configuration_is_not_in_the_way_of_the_digits() {
+    let device = Device::with_backup();
+    let digits = device.digits();
+    device.write("home/config.json", b"{");
+    device.coffer(["snapshots"]).fails(1).warns("--archive URL with --recovery-key-file FILE");
+    let commands: [&[&str]; 4] = [&["restore", "--to", "back"], &["snapshots"], &["ls"], &["verify"]];
+    for command in commands {
+        let options = ["--archive", device.archive(), "--recovery-key-file", "-"];
+        let run = device.coffer_with_input(options.iter().chain(command), &digits).succeeds();
+        run.warns("going on without it");
+    }
+}

@@ -1,5 +1,6 @@
 //! An archive: where it lies, its keys, its snapshots; and what can be done with it.
 
+use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::backup::{BackupOptions, Findings, Walk};
 use crate::chunker::Chunker;
+use crate::deep::allow_many_open_folders;
 use crate::destination::Destination;
 use crate::device::{DeviceMemory, Head, Receipt};
 use crate::envelope::{Keyring, ObjectType, open_object, seal_object};
@@ -39,7 +41,7 @@ pub struct OpenOptions {
     pub memory: Option<DeviceMemory>,
     /// A receipt that the user wrote down.
     pub expected: Option<Receipt>,
-    /// Whether an archive that lacks what is remembered is opened all the same, and the memory corrected.
+    /// Whether an archive that lacks what is remembered is opened all the same. A backup then corrects the memory.
     pub allow_rollback: bool,
 }
 
@@ -50,6 +52,8 @@ pub struct Archive {
     header: Vec<u8>,
     ring: Keyring,
     memory: Option<DeviceMemory>,
+    /// Whether the next backup replaces what is remembered.
+    allow_rollback: bool,
     snapshots: Vec<Snapshot>,
     damaged: Vec<Problem>,
 }
@@ -58,12 +62,19 @@ impl Archive {
     /// Makes a new archive, sealed under `key`.
     ///
     /// # Errors
-    /// `ArchiveExists` when there is one at the destination already; `Destination` when it cannot be written.
+    /// `ArchiveExists` when there is one at the destination already, `HeaderMissing` when there was one, `NotEmpty` for
+    /// a folder that holds something else; `Destination` when it cannot be written.
     pub fn init(destination: Destination, key: &BackupKey) -> Result<ArchiveId, Error> {
         if destination.exists(header::PATH)? {
             return Err(Error::ArchiveExists { url: destination.url().to_owned() });
         }
+        if is_header_missing(&destination)? {
+            return Err(Error::HeaderMissing { url: destination.url().to_owned() });
+        }
         destination.prepare()?;
+        if !destination.is_empty()? {
+            return Err(Error::NotEmpty { url: destination.url().to_owned() });
+        }
         let (header, _) = Header::generate(key)?;
         destination.write(header::PATH, header.encode())?;
         destination.settle()?;
@@ -90,19 +101,20 @@ impl Archive {
     /// Opens an archive and loads its list of snapshots.
     ///
     /// # Errors
-    /// `WrongKey`; `Rollback` when it lacks the newest snapshot that the device or the receipt remembers; `Damaged`
-    /// when the header is, or when a snapshot is and the remembered one may be it; `NoArchive`, `FormatTooNew`,
-    /// `Destination`, `Device`.
+    /// `WrongKey`; `Rollback` when it lacks the newest snapshot that the device or the receipt remembers, and none is
+    /// damaged that may be it; `Damaged` when the header is; `NoArchive`, `HeaderMissing`, `FormatTooNew`, `Destination`,
+    /// `Device`.
     pub fn open(destination: Destination, key: &BackupKey, options: OpenOptions) -> Result<Self, Error> {
         let header = read_header(&destination)?;
         let ring = Header::parse(&header)?.unlock(key)?;
         let OpenOptions { memory, expected, allow_rollback } = options;
-        let mut archive = Self { destination, header, ring, memory, snapshots: Vec::new(), damaged: Vec::new() };
+        let mut archive =
+            Self { destination, header, ring, memory, allow_rollback, snapshots: Vec::new(), damaged: Vec::new() };
         archive.load_snapshots()?;
         if !allow_rollback {
             archive.refuse_rollback(expected)?;
         }
-        archive.remember_newest(allow_rollback)?;
+        archive.remember(false)?;
         Ok(archive)
     }
 
@@ -122,28 +134,35 @@ impl Archive {
     }
 
     fn refuse_rollback(&self, expected: Option<Receipt>) -> Result<(), Error> {
-        let remembered = match &self.memory {
-            Some(memory) => memory.head()?,
-            None => None,
-        };
-        let newest = self.snapshots.last().map(|snapshot| snapshot.head.receipt());
-        let lacks_head = remembered.filter(|head| !self.snapshots.iter().any(|snapshot| snapshot.head == *head));
-        let lacks_receipt =
-            expected.filter(|receipt| !self.snapshots.iter().any(|snapshot| receipt.matches(&snapshot.head)));
+        let remembered = self.memory.as_ref().map_or(Ok(Vec::new()), DeviceMemory::heads)?;
+        let present = self.heads();
+        let lacks_head = remembered.into_iter().filter(|head| !present.contains(head)).max();
+        let lacks_receipt = expected.filter(|receipt| !present.iter().any(|head| receipt.matches(head)));
+        let newest = present.last().map(Head::receipt);
         let Some(remembered) = lacks_head.map(|head| head.receipt()).or(lacks_receipt) else { return Ok(()) };
-        match self.damaged.first() {
-            // It may be this very one: damage is the likelier, and the more useful, answer.
-            Some(damaged) => Err(Error::damaged(damaged.path.to_string_lossy(), Damage::Tag)),
-            None => Err(Error::Rollback { remembered, newest }),
+        // One that is there and damaged may be this very one: it is named as such wherever it matters.
+        match (self.damaged.is_empty(), self.snapshots.is_empty()) {
+            (true, _) => Err(Error::Rollback { remembered, newest }),
+            (false, true) => Err(self.why_damaged()),
+            (false, false) => Ok(()),
         }
     }
 
-    /// Remembers the newest snapshot; an older one than before, or none, only if that is allowed.
-    fn remember_newest(&self, allow_older: bool) -> Result<(), Error> {
-        let Some(memory) = &self.memory else { return Ok(()) };
-        match self.snapshots.last() {
-            Some(newest) => memory.remember(&newest.head, allow_older),
-            None if allow_older => memory.forget(),
+    /// All snapshots' heads, oldest first.
+    fn heads(&self) -> Vec<Head> {
+        self.snapshots.iter().map(|snapshot| snapshot.head).collect()
+    }
+
+    /// The snapshots that none follows, sorted: usually the newest alone.
+    fn tips(&self) -> Vec<Head> {
+        let followed: HashSet<_> = self.snapshots.iter().flat_map(|snapshot| &snapshot.previous).collect();
+        self.heads().into_iter().filter(|head| !followed.contains(head)).collect()
+    }
+
+    /// Remembers the newest snapshots; what was remembered is forgotten only where that is `replaced`.
+    fn remember(&self, replaced: bool) -> Result<(), Error> {
+        match &self.memory {
+            Some(memory) => memory.remember(&self.tips(), &self.heads(), replaced),
             None => Ok(()),
         }
     }
@@ -175,8 +194,8 @@ impl Archive {
     /// snapshot object is: it may be the latest.
     pub fn snapshot(&self, which: &str) -> Result<&Snapshot, Error> {
         if which == "latest" {
-            if let Some(damaged) = self.damaged.first().filter(|_| self.latest_is_in_doubt()) {
-                return Err(Error::damaged(damaged.path.to_string_lossy(), Damage::Tag));
+            if self.latest_is_in_doubt() {
+                return Err(self.why_damaged());
             }
             return self.snapshots.last().ok_or(Error::NoSnapshot);
         }
@@ -192,6 +211,13 @@ impl Archive {
             [] => Err(Error::NoSuchSnapshot(format!("there is no snapshot {which}"))),
             _ => Err(Error::NoSuchSnapshot(format!("{} snapshots are called {which}: give the name", found.len()))),
         }
+    }
+
+    /// What is wrong with the first snapshot that cannot be opened.
+    fn why_damaged(&self) -> Error {
+        let name = self.damaged.first().and_then(|damaged| ObjectName::parse(damaged.path.file_name()?.to_str()?));
+        let error = name.and_then(|name| read_snapshot(&self.destination, &self.ring, &name).err());
+        error.unwrap_or_else(|| Error::damaged(ObjectType::Snapshot.folder(), Damage::Contradiction))
     }
 
     /// Whether a snapshot that cannot be opened may be the latest: unless as many are missing among the numbers below
@@ -215,10 +241,12 @@ impl Archive {
         self.destination.sweep_temporary(if running.is_empty() { QUIET_AGE } else { BUSY_AGE });
         let lock = lock::announce(&self.destination, &self.ring, &options.host, "backup")?;
         let made = self.make_snapshot(&roots, options, started, progress);
-        // Whatever went wrong comes first; a lock that stays is withdrawn by the next run.
+        // A lock that stays does no harm; the next run withdraws it.
         let withdrawn = lock::withdraw(&self.destination, &lock);
-        let report = made?;
-        withdrawn?;
+        let mut report = made?;
+        if let Err(error) = withdrawn {
+            report.notes.push(Problem { path: ObjectType::Lock.path(&lock).into(), what: error.to_string() });
+        }
         Ok(report)
     }
 
@@ -231,11 +259,17 @@ impl Archive {
     ) -> Result<BackupReport, Error> {
         let LoadedIndex { index, unindexed, problems } = store::load_index(&self.destination, &self.ring)?;
         let same = |snapshot: &&Snapshot| snapshot.base == roots.base && snapshot.sources == roots.sources;
-        let previous = self.snapshots.iter().rev().find(same);
+        let of_this_host = |snapshot: &&Snapshot| same(snapshot) && snapshot.host == options.host;
+        let newest_first = || self.snapshots.iter().rev();
+        let previous = newest_first().find(of_this_host).or_else(|| newest_first().find(same));
         if let Some(previous) = previous {
             progress.expect(previous.totals.files, previous.totals.bytes);
         }
         let store = ChunkStore::new(&self.destination, &self.ring, index);
+        if let Some(memory) = &self.memory {
+            store.note_damage(&memory.damage());
+        }
+        allow_many_open_folders();
         let chunker = Chunker::new(self.ring.keys.chunker.derive_gear());
         let scratch = self.scratch();
         sqlite::sweep(&scratch);
@@ -248,7 +282,10 @@ impl Archive {
                 previous_started: previous.map(|snapshot| snapshot.started),
                 own_folder: self.destination.folder_metadata().map(|metadata| (metadata.dev(), metadata.ino())),
                 scratch,
-                findings: Findings::default(),
+                findings: Findings {
+                    folder: roots.base.parent().unwrap_or(&roots.base).to_owned(),
+                    ..Findings::default()
+                },
                 filesystems: Vec::new(),
                 buffer: Vec::new(),
             };
@@ -258,8 +295,8 @@ impl Archive {
         findings.notes.extend(problems);
         let (snapshot, len) = self.commit(roots, options, started, (root, &findings))?;
         self.snapshots.push(snapshot.clone());
-        self.remember_newest(false)?;
-        Ok(findings.into_report(snapshot, stored.bytes + len))
+        self.remember(self.allow_rollback)?;
+        Ok(findings.into_report(snapshot, stored + len))
     }
 
     /// Writes the snapshot object: the moment at which the backup exists. Returns its length too.
@@ -275,18 +312,21 @@ impl Archive {
         if read_header(&self.destination)? != self.header {
             return Err(gone(self.destination.url()));
         }
-        let previous = self.snapshots.last().map(|snapshot| snapshot.head);
+        let previous = self.tips();
+        // The newest may be damaged, and its number be known from the memory alone.
+        let remembered = self.memory.as_ref().map_or(Ok(None), DeviceMemory::head)?;
+        let newest = previous.iter().chain(&remembered).map(|head| head.number).max();
         let name = ObjectName::generate()?;
         let mut snapshot = Snapshot {
             name,
-            head: Head { number: previous.map_or(1, |head| head.number + 1), hash: [0; 32] },
+            head: Head { number: newest.unwrap_or(0) + 1, hash: [0; 32] },
             previous,
             host: options.host.clone(),
             started,
             finished: Time::now(),
             base: roots.base.clone(),
             sources: roots.sources.clone(),
-            totals: findings.totals,
+            totals: findings.tally.totals,
             problems: findings.problems.len() as u64,
             root,
         };
@@ -299,7 +339,7 @@ impl Archive {
     }
 
     fn scratch(&self) -> std::path::PathBuf {
-        let elsewhere = || std::env::temp_dir().join(format!("coffer-{}", std::process::id()));
+        let elsewhere = || std::env::temp_dir().join(format!("coffer-{}-{}", std::process::id(), self.id()));
         self.memory.as_ref().map_or_else(elsewhere, DeviceMemory::scratch)
     }
 
@@ -367,10 +407,14 @@ impl Archive {
             report.notes.push(Problem { path, what: "no index names it: the next backup will".to_owned() });
         }
         let store = ChunkStore::new(&self.destination, &self.ring, index);
-        let bad = verify::verify_packs(&store, read_data, progress, &mut report)?;
+        let damaged = verify::verify_packs(&store, read_data, progress, &mut report)?;
+        if let (Some(memory), true) = (&self.memory, read_data) {
+            let names = damaged.iter().map(|(pack, segment)| (store.index.packs[*pack as usize].name, *segment));
+            memory.note_damage(&names.collect::<Vec<_>>())?;
+        }
         self.verify_chain(&mut report);
         self.verify_locks(&mut report)?;
-        let mut trees = verify::TreeCheck::new(&store, bad, &mut report);
+        let mut trees = verify::TreeCheck::new(&store, store.index.only_in(&damaged), &mut report);
         self.snapshots.iter().try_for_each(|snapshot| trees.snapshot(snapshot))?;
         Ok(report)
     }
@@ -378,7 +422,7 @@ impl Archive {
     fn verify_chain(&self, report: &mut VerifyReport) {
         for snapshot in &self.snapshots {
             let is_there = |head: &Head| self.snapshots.iter().any(|other| other.head == *head);
-            if let Some(previous) = snapshot.previous.filter(|head| !is_there(head)) {
+            for previous in snapshot.previous.iter().filter(|head| !is_there(head)) {
                 let path = ObjectType::Snapshot.path(&snapshot.name).into();
                 let what = format!("{}: {}", Damage::PreviousMissing, previous.receipt());
                 report.problems.push(Problem { path, what });
@@ -430,10 +474,19 @@ fn read_header(destination: &Destination) -> Result<Vec<u8>, Error> {
     if !destination.is_there() {
         return Err(missing());
     }
-    destination.read(header::PATH, header::MAX_LEN).map_err(|error| match error {
-        Error::Destination { kind: DestinationErrorKind::NotFound, .. } => missing(),
-        other => other,
-    })
+    match destination.read(header::PATH, header::MAX_LEN) {
+        Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) if is_header_missing(destination)? => {
+            Err(Error::HeaderMissing { url: destination.url().to_owned() })
+        }
+        Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) => Err(missing()),
+        read => read,
+    }
+}
+
+/// Whether an archive without its header lies there.
+fn is_header_missing(destination: &Destination) -> Result<bool, Error> {
+    let has = |kind| store::list_objects(destination, kind).map(|names| !names.is_empty());
+    Ok(has(ObjectType::Snapshot)? || has(ObjectType::Index)? || has(ObjectType::Pack)?)
 }
 
 fn read_snapshot(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<Snapshot, Error> {

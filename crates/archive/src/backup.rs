@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -33,34 +34,47 @@ pub struct BackupOptions {
     pub host: String,
 }
 
-/// What the walk counts and notes.
-#[derive(Debug, Default)]
-pub(crate) struct Findings {
+/// What the walk counts.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Tally {
     pub(crate) totals: Totals,
     pub(crate) files_new: u64,
     pub(crate) files_changed: u64,
     pub(crate) files_unchanged: u64,
     pub(crate) bytes_read: u64,
+}
+
+/// What the walk counts and notes.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// The folder that is being walked, as the user knows it.
+    pub(crate) folder: PathBuf,
+    pub(crate) tally: Tally,
     pub(crate) problems: Vec<Problem>,
     pub(crate) notes: Vec<Problem>,
 }
 
 impl Findings {
+    /// Something that went wrong with the entry of this path; of the path, only the name counts.
     pub(crate) fn problem(&mut self, path: &Path, what: impl ToString) {
-        self.problems.push(Problem { path: path.to_owned(), what: what.to_string() });
+        self.problems.push(Problem { path: self.shown(path), what: what.to_string() });
     }
 
     pub(crate) fn note(&mut self, path: &Path, what: impl ToString) {
-        self.notes.push(Problem { path: path.to_owned(), what: what.to_string() });
+        self.notes.push(Problem { path: self.shown(path), what: what.to_string() });
+    }
+
+    fn shown(&self, path: &Path) -> PathBuf {
+        path.file_name().map_or_else(|| path.to_owned(), |name| self.folder.join(name))
     }
 
     pub(crate) fn into_report(self, snapshot: Snapshot, bytes_stored: u64) -> BackupReport {
         BackupReport {
             snapshot,
-            files_new: self.files_new,
-            files_changed: self.files_changed,
-            files_unchanged: self.files_unchanged,
-            bytes_read: self.bytes_read,
+            files_new: self.tally.files_new,
+            files_changed: self.tally.files_changed,
+            files_unchanged: self.tally.files_unchanged,
+            bytes_read: self.tally.bytes_read,
             bytes_stored,
             problems: self.problems,
             notes: self.notes,
@@ -96,16 +110,17 @@ impl Walk<'_, '_> {
         selection: &Selection,
         before: Option<&Content>,
     ) -> Result<Content, Error> {
-        let names = match selection {
-            Selection::Some(names) => with_sidecars(path, names.keys()),
-            Selection::Whole => self.names(path),
+        let Some((_open, at, names)) = self.open(path, selection) else {
+            return FolderWriter::new(&self.chunker.gear).finish(self.sink);
         };
+        let outer = self.findings.folder.clone();
+        self.findings.folder = self.findings.shown(path);
         let store = self.store;
         let mut before = before.map(|content| Entries::new(store, content));
         let mut writer = FolderWriter::new(&self.chunker.gear);
-        let mut databases = Databases::among(path, &names);
+        let mut databases = Databases::among(&at, &names);
         for name in &names {
-            let path = path.join(name);
+            let path = at.join(name);
             if databases.leaves_out(name) {
                 self.findings.note(&path, "left out: its database was copied consistently without it");
                 continue;
@@ -115,7 +130,7 @@ impl Walk<'_, '_> {
                 Selection::Whole => &Selection::Whole,
             };
             let before = before.as_mut().and_then(|entries| entries.advance_to(name.as_bytes()));
-            let problems = self.findings.problems.len();
+            let (tally, problems) = (self.findings.tally, self.findings.problems.len());
             let Some(found) = self.entry(&path, name, below, (before, databases.is_accompanied(name)))? else {
                 continue;
             };
@@ -125,6 +140,7 @@ impl Walk<'_, '_> {
                     self.findings.problem(&path, "its database changed after it was read: they may not fit together");
                 }
                 Verdict::LeaveOut => {
+                    self.findings.tally = tally;
                     self.findings.problems.truncate(problems);
                     self.findings.note(&path, "left out: it was written to after its database was read");
                     continue;
@@ -133,17 +149,21 @@ impl Walk<'_, '_> {
             writer.push(&found.node, self.sink)?;
             databases.captured(name, found.capture);
         }
+        self.findings.folder = outer;
         writer.finish(self.sink)
     }
 
-    fn names(&mut self, path: &Path) -> Vec<OsString> {
-        source::names(path).unwrap_or_else(|error| {
-            match error.kind() {
-                io::ErrorKind::NotFound => self.findings.note(path, "it vanished while the backup ran"),
-                _ => self.findings.problem(path, format!("cannot be listed: {error}")),
-            }
-            Vec::new()
-        })
+    /// Opens a folder: itself, a path into it, and the names of what is selected of it.
+    fn open(&mut self, path: &Path, selection: &Selection) -> Option<(OwnedFd, PathBuf, Vec<OsString>)> {
+        let opened = source::open_folder(path).and_then(|open| {
+            let at = source::path_of(&open);
+            let names = match selection {
+                Selection::Some(names) => with_sidecars(&at, names.keys()),
+                Selection::Whole => source::names(&open)?,
+            };
+            Ok((open, at, names))
+        });
+        opened.map_err(|error| self.passed_over(path, &error)).ok()
     }
 
     fn entry(
@@ -179,7 +199,7 @@ impl Walk<'_, '_> {
                 _ => None,
             };
             node.kind = NodeKind::Directory { content: self.folder(path, selection, before)? };
-            self.findings.totals.directories += 1;
+            self.findings.tally.totals.directories += 1;
         } else {
             match special(path, &metadata) {
                 Ok(kind) => node.kind = kind,
@@ -188,7 +208,7 @@ impl Walk<'_, '_> {
                     return Ok(None);
                 }
             }
-            self.findings.totals.others += 1;
+            self.findings.tally.totals.others += 1;
         }
         self.limit(path, &mut node);
         Ok(Some(Found { node, capture: Capture::Other }))

@@ -36,7 +36,7 @@ impl Walk<'_, '_> {
         is_accompanied: bool,
     ) -> Result<Option<Found>, Error> {
         if let Some((content, capture)) = self.unchanged(path, &node, (metadata, before.as_ref()), is_accompanied) {
-            self.findings.files_unchanged += 1;
+            self.findings.tally.files_unchanged += 1;
             return Ok(Some(self.take(path, node, content, capture)));
         }
         let before = before.filter(|before| matches!(before.kind, NodeKind::File { .. }));
@@ -48,17 +48,17 @@ impl Walk<'_, '_> {
             }
         };
         match before {
-            None => self.findings.files_new += 1,
-            Some(_) => self.findings.files_changed += 1,
+            None => self.findings.tally.files_new += 1,
+            Some(_) => self.findings.tally.files_changed += 1,
         }
-        self.findings.bytes_read += content.len();
+        self.findings.tally.bytes_read += content.len();
         Ok(Some(self.take(path, node, content, capture)))
     }
 
     fn take(&mut self, path: &Path, mut node: Node, content: Content, capture: Capture) -> Found {
         self.progress.add(1, content.len());
-        self.findings.totals.files += 1;
-        self.findings.totals.bytes += content.len();
+        self.findings.tally.totals.files += 1;
+        self.findings.tally.totals.bytes += content.len();
         node.kind = NodeKind::File { content };
         self.limit(path, &mut node);
         Found { node, capture }

@@ -149,7 +149,7 @@ impl List {
                 let count = decoder.count(2)?;
                 let mut replaced: Vec<(usize, Extent)> = Vec::with_capacity(count.min(LIST_LEN));
                 for _ in 0..count {
-                    let position = decoder.varint()? as usize;
+                    let position = decoder.varint_u32()? as usize;
                     if position >= LIST_LEN || replaced.last().is_some_and(|(last, _)| *last >= position) {
                         return Err(CodecError::Invalid("a patch's positions do not rise"));
                     }

@@ -43,8 +43,10 @@ pub(crate) struct Databases {
 pub(crate) fn with_sidecars<'n>(folder: &Path, names: impl Iterator<Item = &'n OsString>) -> Vec<OsString> {
     let mut all = BTreeSet::new();
     for name in names {
-        let sidecars = sqlite::SIDECARS.map(|suffix| [name.as_os_str(), OsStr::new(suffix)].join(OsStr::new("")));
-        all.extend(sidecars.into_iter().filter(|sidecar| folder.join(sidecar).exists()));
+        if sqlite::is_database(&folder.join(name)) {
+            let sidecars = sqlite::SIDECARS.map(|suffix| [name.as_os_str(), OsStr::new(suffix)].join(OsStr::new("")));
+            all.extend(sidecars.into_iter().filter(|sidecar| folder.join(sidecar).is_file()));
+        }
         all.insert(name.clone());
     }
     all.into_iter().collect()

@@ -14,3 +14,12 @@ pub(crate) fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
         walk.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
+
+/// Every folder on the way down is held open, and in a restore every folder that a file is still to be written to; the
+/// usual limit of 1024 is soon reached.
+pub(crate) fn allow_many_open_folders() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    // Where it is refused, what needs more of them fails, each with its own message.
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, raised);
+}

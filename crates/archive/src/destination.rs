@@ -86,6 +86,7 @@ impl Destination {
             Service::Memory(operator) => Ok(Some(operator)),
             Service::Folder(folder) => match folder.local.root() {
                 Ok(_) => folder.reader().map(Some),
+                Err(_) if folder.local.was_found() => Err(gone("read", &self.url)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(from_system("open", &self.url, &error)),
             },
@@ -112,39 +113,37 @@ impl Destination {
         std::fs::create_dir_all(&folder.path).map_err(|error| from_system("write", self.url(), &error))
     }
 
+    /// Whether nothing lies there yet. Only a folder is looked at: elsewhere an archive may share a place.
+    pub(crate) fn is_empty(&self) -> Result<bool, Error> {
+        let Some(folder) = self.folder() else { return Ok(true) };
+        let mut entries = std::fs::read_dir(&folder.path).map_err(|error| from_system("list", self.url(), &error))?;
+        // What a file system makes of itself is no content.
+        Ok(entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lost+found")))
+    }
+
     /// The folder's own metadata, where the destination is one.
     pub(crate) fn folder_metadata(&self) -> Option<std::fs::Metadata> {
         self.folder()?.root().ok()?.metadata().ok()
     }
 
-    /// A whole object, of at most `limit` bytes: nothing longer is fetched, for nothing of it is authentic yet. It may
-    /// lie in memory in several pieces; [`Destination::read`] joins them.
-    pub(crate) fn fetch_whole(&self, path: &str, limit: u64) -> Result<opendal::Buffer, Error> {
+    /// A whole object, of at most `limit` bytes: nothing longer is fetched, for nothing of it is authentic yet.
+    pub(crate) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, Error> {
         let len = self.len(path)?;
         if len > limit {
             return Err(Error::damaged(path, Damage::TooLarge));
         }
-        self.fetch(path, 0, len)
-    }
-
-    /// As [`Destination::fetch_whole`], in one piece.
-    pub(crate) fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, Error> {
-        Ok(self.fetch_whole(path, limit)?.to_vec())
+        self.read_range(path, 0, len)
     }
 
     /// Bytes `at .. at + len` of an object; fewer than that is an error.
     pub(crate) fn read_range(&self, path: &str, at: u64, len: u64) -> Result<Vec<u8>, Error> {
-        Ok(self.fetch(path, at, len)?.to_vec())
-    }
-
-    fn fetch(&self, path: &str, at: u64, len: u64) -> Result<opendal::Buffer, Error> {
         if len == 0 {
-            return Ok(opendal::Buffer::new());
+            return Ok(Vec::new());
         }
         let options = opendal::options::ReadOptions { range: (at..at + len).into(), ..Default::default() };
         let fetched = self.reader_of(path)?.read_options(path, options);
-        let fetched = fetched.map_err(|error| failed("read", path, &error))?;
-        if fetched.len() as u64 == len { Ok(fetched) } else { Err(cut_short(path)) }
+        let bytes = fetched.map_err(|error| failed("read", path, &error))?.to_vec();
+        if bytes.len() as u64 == len { Ok(bytes) } else { Err(cut_short(path)) }
     }
 
     /// Length of an object in bytes.
@@ -235,13 +234,13 @@ fn cut_short(path: &str) -> Error {
 
 /// A write makes what folders it needs: only the place itself can be missing.
 fn writing(path: &str, error: &io::Error) -> Error {
-    if error.kind() == io::ErrorKind::NotFound { gone(path) } else { from_system("write", path, error) }
+    if error.kind() == io::ErrorKind::NotFound { gone("write", path) } else { from_system("write", path, error) }
 }
 
-fn gone(path: &str) -> Error {
+fn gone(action: &'static str, path: &str) -> Error {
     Error::Destination {
         kind: DestinationErrorKind::Unavailable,
-        action: "write",
+        action,
         object: path.to_owned(),
         reason: "the folder is gone (a disk unplugged?)".to_owned(),
     }
@@ -265,6 +264,10 @@ fn failed(action: &'static str, path: &str, error: &opendal::Error) -> Error {
 }
 
 fn from_system(action: &'static str, path: &str, error: &io::Error) -> Error {
+    if action == "read" && error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) {
+        // A bad sector costs what lies on it, like any other damage.
+        return Error::damaged(path, Damage::Unreadable);
+    }
     let kind = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DestinationErrorKind::Full,
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => DestinationErrorKind::Refused,

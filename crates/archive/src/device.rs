@@ -1,4 +1,4 @@
-//! What a device remembers of an archive: the newest snapshot that it has seen. Without it a provider could serve
+//! What a device remembers of an archive: the newest snapshots that it has seen. Without it a provider could serve
 //! yesterday's archive and nobody would notice.
 
 use std::fmt;
@@ -8,9 +8,10 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::id::ObjectName;
 
 /// Number and hash of a snapshot. The hash is SHA-256 of the sealed object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Head {
     /// The snapshot's sequence number; the first is 1.
     pub number: u64,
@@ -85,37 +86,59 @@ impl DeviceMemory {
     /// # Errors
     /// [`Error::Device`] when there is a memory but it cannot be read.
     pub fn head(&self) -> Result<Option<Head>, Error> {
+        Ok(self.heads()?.into_iter().max())
+    }
+
+    /// The snapshots that this device has seen, less those that others of them follow: one, or several where devices
+    /// made snapshots at the same time.
+    pub(crate) fn heads(&self) -> Result<Vec<Head>, Error> {
         let path = self.folder.join("head");
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => return Err(Error::Device { path, source }),
         };
         let invalid = || Error::Device { path, source: io::Error::new(io::ErrorKind::InvalidData, "not a head") };
-        parse_head(&text).map(Some).ok_or_else(invalid)
+        text.lines().map(parse_head).collect::<Option<_>>().ok_or_else(invalid)
     }
 
-    /// Remembers a head if it is newer than the one before, or in any case if `allow_older`. It is on the disk,
-    /// fsynced, when this returns. Processes that remember at the same time take turns.
-    pub(crate) fn remember(&self, head: &Head, allow_older: bool) -> Result<(), Error> {
+    /// Remembers the `tips` of an archive that holds the snapshots `present`. What was remembered before and is not
+    /// present (another process has just made it, or it is damaged) stays remembered, unless it is to be `replaced`.
+    /// All is on the disk, fsynced, when this returns; processes that remember at the same time take turns.
+    pub(crate) fn remember(&self, tips: &[Head], present: &[Head], replaced: bool) -> Result<(), Error> {
         let path = self.folder.join("head");
         let failed = |source| Error::Device { path: path.clone(), source };
         let turn = File::create(self.folder.join("lock")).map_err(failed)?;
         turn.lock().map_err(failed)?;
-        if !allow_older && self.head()?.is_some_and(|before| before.number >= head.number) {
+        let before = self.heads()?;
+        let mut heads = tips.to_vec();
+        if !replaced {
+            heads.extend(before.iter().filter(|head| !present.contains(head)));
+        }
+        heads.sort();
+        if heads == before {
             return Ok(());
         }
-        let text = format!("{} {}\n", head.number, hex::encode(head.hash));
+        let text: String = heads.iter().map(|head| format!("{} {}\n", head.number, hex::encode(head.hash))).collect();
         write_durably(&self.folder, "head", text.as_bytes()).map_err(failed)
     }
 
-    /// Forgets what was remembered, for an archive that has lost all its snapshots with the user's consent.
-    pub(crate) fn forget(&self) -> Result<(), Error> {
-        let path = self.folder.join("head");
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Device { path, source }),
-            _ => Ok(()),
-        }
+    /// Remembers which segments (pack and number) a verification found damaged, in the place of those before: the next
+    /// backup does not count on them.
+    pub(crate) fn note_damage(&self, damaged: &[(ObjectName, u32)]) -> Result<(), Error> {
+        let lines: String = damaged.iter().map(|(pack, segment)| format!("{pack} {segment}\n")).collect();
+        let failed = |source| Error::Device { path: self.folder.join("damaged"), source };
+        write_durably(&self.folder, "damaged", lines.as_bytes()).map_err(failed)
+    }
+
+    /// What [`DeviceMemory::note_damage`] noted; lines that make no sense are passed over.
+    pub(crate) fn damage(&self) -> Vec<(ObjectName, u32)> {
+        let text = fs::read_to_string(self.folder.join("damaged")).unwrap_or_default();
+        let parse = |line: &str| {
+            let (pack, segment) = line.split_once(' ')?;
+            Some((ObjectName::parse(pack)?, segment.parse().ok()?))
+        };
+        text.lines().filter_map(parse).collect()
     }
 
     /// A folder for copies of live databases, on the device itself; emptied of what earlier runs left.
@@ -125,7 +148,7 @@ impl DeviceMemory {
 }
 
 fn parse_head(text: &str) -> Option<Head> {
-    let (number, hash) = text.trim_end().split_once(' ')?;
+    let (number, hash) = text.split_once(' ')?;
     let mut bytes = [0; 32];
     hex::decode_to_slice(hash, &mut bytes).ok()?;
     Some(Head { number: parse_number(number)?, hash: bytes })
@@ -172,10 +195,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let memory = DeviceMemory::at(folder.path().join("archive")).unwrap();
         assert_eq!(memory.head().unwrap(), None);
-        let head = Head { number: 3, hash: [7; 32] };
-        memory.remember(&head, false).unwrap();
-        memory.remember(&Head { number: 2, ..head }, false).unwrap();
-        assert_eq!(memory.head().unwrap(), Some(head));
+        let [first, second, other] = [1, 2, 3].map(|n| Head { number: n.min(2), hash: [n as u8; 32] });
+        memory.remember(&[first], &[first], false).unwrap();
+        memory.remember(&[second], &[first, second], false).unwrap();
+        assert_eq!(memory.heads().unwrap(), [second]);
+        assert_eq!(memory.head().unwrap(), Some(second));
+        // Another device's, made at the same time: neither follows the other.
+        memory.remember(&[other], &[first, other], false).unwrap();
+        assert_eq!(memory.heads().unwrap(), [second, other]);
+        memory.remember(&[first], &[first], true).unwrap();
+        assert_eq!(memory.heads().unwrap(), [first]);
     }
 
     #[test]

@@ -53,8 +53,9 @@ impl ObjectType {
     /// The most bytes that an object of this kind has.
     pub(crate) const fn max_len(self) -> u64 {
         match self {
-            Self::Pack | Self::Snapshot => 16 << 20,
-            Self::Index => 256 << 20,
+            Self::Pack => 16 << 20,
+            Self::Index => 32 << 20,
+            Self::Snapshot => 1 << 20,
             Self::Lock => 64 << 10,
         }
     }
@@ -202,7 +203,7 @@ pub(crate) fn seal_object(
 /// The whole object under its cipher, which must have sealed nothing else.
 pub(crate) fn seal_with(cipher: &ObjectCipher, content: &[u8]) -> Vec<u8> {
     let mut object = cipher.prefix().to_vec();
-    frame::append(&mut object, content, frame::Padding::Padme { after: crate::aead::TAG_LEN });
+    frame::append(&mut object, content, crate::aead::TAG_LEN);
     cipher.seal(Part::Last(0), &mut object, PREFIX_LEN);
     object
 }

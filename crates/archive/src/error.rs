@@ -33,6 +33,18 @@ pub enum Error {
         /// The address, without credentials.
         url: String,
     },
+    /// A new archive was to be made in a folder that holds something else.
+    #[error("{url} is not empty")]
+    NotEmpty {
+        /// The address, without credentials.
+        url: String,
+    },
+    /// The rest of an archive is there, but not the header that opens it.
+    #[error("coffer.json is missing from the archive at {url}")]
+    HeaderMissing {
+        /// The address, without credentials.
+        url: String,
+    },
     /// A later version of the program wrote this.
     #[error("{object} has format version {found}; this program reads up to version {supported}")]
     FormatTooNew {
@@ -145,6 +157,9 @@ pub enum Damage {
     /// It ends too early.
     #[error("it is cut short")]
     Truncated,
+    /// The disk it lies on cannot read it.
+    #[error("the disk cannot read it")]
+    Unreadable,
     /// It is longer than any object of its kind.
     #[error("it is longer than any such object")]
     TooLarge,

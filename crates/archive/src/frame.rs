@@ -11,23 +11,14 @@ pub(crate) const RAW: u8 = 0;
 pub(crate) const ZSTD: u8 = 1;
 
 /// The zstd level for small objects and segments.
-pub(crate) const LEVEL: i32 = 3;
+pub(crate) const LEVEL: i32 = 4;
 
-/// No frame decompresses to more than this, bytes. An index of 100 packs of the smallest chunks stays below.
-const CONTENT_LIMIT: u64 = 1 << 28;
+/// No frame decompresses to more than this, bytes; what bounds an index object (`pipeline`) stays far below.
+const CONTENT_LIMIT: u64 = 1 << 26;
 
-/// How a frame is padded.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Padding {
-    None,
-    /// Up to the Padmé size of the whole object, `after` bytes of which will follow the frame.
-    Padme {
-        after: usize,
-    },
-}
-
-/// Appends the frame of `content` to `object`.
-pub(crate) fn append(object: &mut Vec<u8>, content: &[u8], padding: Padding) {
+/// Appends the frame of `content` to `object`, padded to the Padmé size of the whole object, `after` bytes of which
+/// will follow the frame.
+pub(crate) fn append(object: &mut Vec<u8>, content: &[u8], after: usize) {
     let packed = zstd::bulk::compress(content, LEVEL).ok().filter(|packed| packed.len() < content.len());
     let (compression, stored) = packed.as_deref().map_or((RAW, content), |packed| (ZSTD, packed));
     let mut encoder = Encoder::new();
@@ -35,10 +26,8 @@ pub(crate) fn append(object: &mut Vec<u8>, content: &[u8], padding: Padding) {
     encoder.varint(content.len() as u64);
     encoder.bytes(stored);
     object.extend_from_slice(&encoder.finish());
-    if let Padding::Padme { after } = padding {
-        let target = padme(object.len() + after) - after;
-        object.resize(target, 0);
-    }
+    let target = padme(object.len() + after) - after;
+    object.resize(target, 0);
 }
 
 /// The content of a frame that has passed authentication.
@@ -91,9 +80,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn content_survives(content: Vec<u8>, padded: bool) {
+        fn content_survives(content: Vec<u8>) {
             let mut object = Vec::new();
-            append(&mut object, &content, if padded { Padding::Padme { after: 16 } } else { Padding::None });
+            append(&mut object, &content, 16);
             prop_assert_eq!(parse(&object).unwrap(), content);
         }
 
@@ -119,7 +108,7 @@ mod tests {
     #[test]
     fn refuses_padding_that_is_not_zero() {
         let mut object = Vec::new();
-        append(&mut object, b"content", Padding::Padme { after: 16 });
+        append(&mut object, b"content", 16);
         object.push(1);
         assert_eq!(parse(&object), Err(Damage::Encoding(CodecError::Trailing)));
     }

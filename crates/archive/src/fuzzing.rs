@@ -206,7 +206,7 @@ pub fn index(bytes: &[u8]) {
 pub fn snapshot(bytes: &[u8]) {
     let snapshot = Snapshot::decode(NAME, [0; 32], bytes);
     let Some(snapshot) = has_one_form(bytes, snapshot, Snapshot::encode) else { return };
-    assert!(snapshot.previous.is_none_or(|previous| previous.number < snapshot.head.number));
+    assert!(snapshot.previous.iter().all(|previous| previous.number < snapshot.head.number));
     assert!(snapshot.root.len() <= i64::MAX as u64);
 }
 

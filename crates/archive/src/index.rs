@@ -145,6 +145,9 @@ impl Index {
 
     /// The chunks that lie in one of these segments (pack, number) and nowhere else.
     pub(crate) fn only_in(&self, segments: &HashSet<(u32, u32)>) -> IdSet<ChunkId> {
+        if segments.is_empty() {
+            return IdSet::default();
+        }
         let is_in = |location: Location| segments.contains(&(location.pack, location.segment));
         self.chunks.keys().filter(|id| self.locations(id).all(is_in)).copied().collect()
     }

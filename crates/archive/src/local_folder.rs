@@ -1,23 +1,26 @@
 //! Writing into a folder of this machine: whole objects, on the disk when that is said, and never anywhere else.
 //!
 //! Reading goes through OpenDAL as everywhere. Its `fs` service writes are not used: they make folders that have
-//! vanished anew, keep what a full disk cut off, and do not sync the folders that name new files.
+//! vanished anew, keep what a full disk cut off, do not sync the folders that name new files, and follow links.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, mkdirat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
+
+use crate::id::ObjectName;
 
 /// Pieces written at a time, bytes: larger ones cost the kernel five times as much (measured).
 const PIECE: usize = 1 << 20;
 /// Where files lie that are not complete yet, below the root.
 const TEMPORARY: &str = "tmp";
+const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// A folder that an archive lies in.
 pub(crate) struct LocalFolder {
@@ -39,7 +42,7 @@ impl LocalFolder {
         let root = match self.root.get() {
             Some(root) => root,
             None => {
-                let opened = openat(rustix::fs::CWD, &self.path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+                let opened = openat(CWD, &self.path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
                 self.root.get_or_init(|| File::from(opened))
             }
         };
@@ -51,36 +54,50 @@ impl LocalFolder {
         }
     }
 
+    /// Whether it was there once.
+    pub(crate) fn was_found(&self) -> bool {
+        self.root.get().is_some()
+    }
+
+    /// A folder below the root, open. Links are not followed: they could lead out of the archive.
+    fn enter(&self, path: &Path, make: bool) -> io::Result<File> {
+        let mut folder = self.root()?.try_clone()?;
+        for name in path.components() {
+            let Component::Normal(name) = name else { continue };
+            if make {
+                match mkdirat(&folder, name, Mode::from_raw_mode(0o777)) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            folder = File::from(openat(&folder, name, FOLDER, Mode::empty())?);
+        }
+        Ok(folder)
+    }
+
     /// Writes an object whole: beside its place first, then under its name. After an error nothing of it is left.
     pub(crate) fn write(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
-        let root = self.root()?;
-        let mut folders: Vec<_> = Path::new(path).ancestors().skip(1).collect();
-        folders.reverse();
-        for folder in folders.iter().chain([&Path::new(TEMPORARY)]).filter(|folder| **folder != Path::new("")) {
-            match mkdirat(root, *folder, Mode::from_raw_mode(0o777)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let temporary = format!("{TEMPORARY}/{}", path.rsplit('/').next().unwrap_or(path));
+        let (parent, name) = split(path);
+        let (folder, temporary) = (self.enter(parent, true)?, self.enter(Path::new(TEMPORARY), true)?);
         let write = || -> io::Result<()> {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let mut file = File::from(openat(root, &temporary, flags, Mode::from_raw_mode(0o666))?);
+            let mut file = File::from(openat(&temporary, name, flags, Mode::from_raw_mode(0o666))?);
             bytes.chunks(PIECE).try_for_each(|piece| file.write_all(piece))?;
             file.sync_all()?;
-            Ok(renameat(root, &temporary, root, path)?)
+            Ok(renameat(&temporary, name, &folder, name)?)
         };
         write().inspect_err(|_| {
-            // It is of no use to anyone; if it stays, the next backup sweeps it.
-            let _ = unlinkat(root, &temporary, AtFlags::empty());
+            // It is of no use to anyone; if it stays, a later backup sweeps it.
+            let _ = unlinkat(&temporary, name, AtFlags::empty());
         })?;
-        let changed = folders.into_iter().map(Path::to_owned);
+        let changed = Path::new(path).ancestors().skip(1).map(Path::to_owned);
         self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).extend(changed);
         Ok(())
     }
 
     pub(crate) fn delete(&self, path: &str) -> io::Result<()> {
-        match unlinkat(self.root()?, path, AtFlags::empty()) {
+        let (parent, name) = split(path);
+        match unlinkat(self.enter(parent, false)?, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -89,23 +106,29 @@ impl LocalFolder {
     /// Makes everything written so far survive a loss of power: its files are synced already, their names are now.
     pub(crate) fn settle(&self) -> io::Result<()> {
         let unsettled = std::mem::take(&mut *self.unsettled.lock().unwrap_or_else(PoisonError::into_inner));
-        for folder in unsettled {
-            let path = if folder == Path::new("") { Path::new(".") } else { &folder };
-            let folder = openat(self.root()?, path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-            File::from(folder).sync_all()?;
-        }
-        Ok(())
+        unsettled.iter().try_for_each(|folder| self.enter(folder, false)?.sync_all())
     }
 
-    /// Removes what interrupted writes left behind longer than `age` ago.
+    /// Removes objects that interrupted writes left unfinished longer than `age` ago. Nothing else is touched.
     pub(crate) fn sweep(&self, age: Duration) {
-        let Ok(entries) = fs::read_dir(self.path.join(TEMPORARY)) else { return };
+        let Ok(folder) = self.enter(Path::new(TEMPORARY), false) else { return };
+        let Ok(entries) = Dir::read_from(&folder) else { return };
         for entry in entries.flatten() {
-            let modified = entry.metadata().and_then(|metadata| metadata.modified());
-            if modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed > age)) {
+            let name = entry.file_name();
+            let is_object = name.to_str().is_ok_and(|name| ObjectName::parse(name).is_some());
+            let Ok(stat) = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+            let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(stat.st_mtime.max(0).unsigned_abs());
+            if is_object && is_file && modified.elapsed().is_ok_and(|elapsed| elapsed > age) {
                 // It is a leftover that nothing names; if it stays, it stays.
-                let _ = fs::remove_file(entry.path());
+                let _ = unlinkat(&folder, name, AtFlags::empty());
             }
         }
     }
+}
+
+/// An object's folder and its name there.
+fn split(path: &str) -> (&Path, &str) {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    (Path::new(folder), name)
 }

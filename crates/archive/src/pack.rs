@@ -4,7 +4,7 @@ use crate::aead::{TAG_LEN, WrongTag};
 use crate::codec::{CodecError, Decoder, Encoder};
 use crate::envelope::{Keyring, ObjectCipher, ObjectType, PREFIX_LEN, Part};
 use crate::error::{Damage, Error};
-use crate::frame::{self, Padding};
+use crate::frame;
 use crate::id::{ChunkId, ObjectName};
 
 /// No pack is larger than this, bytes.
@@ -160,14 +160,14 @@ impl PackWriter {
         self.toc.segments.push(TocSegment { kind: segment.kind, sealed_len, chunks: segment.chunks });
     }
 
-    /// Appends table of contents and trailer. The last pack of a run is padded; a full one is as large as the rest.
-    pub(crate) fn finish(mut self, padded: bool) -> FinishedPack {
+    /// Appends table of contents and trailer, padded: exact sizes, of full packs too, would tell where content is cut,
+    /// and whether a known file is stored.
+    pub(crate) fn finish(mut self) -> FinishedPack {
         let toc_at = self.bytes.len();
         let count = self.toc.segments.len() as u32;
         let mut encoder = Encoder::new();
         self.toc.encode(&mut encoder);
-        let padding = if padded { Padding::Padme { after: TAG_LEN + TRAILER_LEN } } else { Padding::None };
-        frame::append(&mut self.bytes, &encoder.finish(), padding);
+        frame::append(&mut self.bytes, &encoder.finish(), TAG_LEN + TRAILER_LEN);
         self.cipher.seal(Part::Last(count), &mut self.bytes, toc_at);
         let toc_len = (self.bytes.len() - toc_at) as u32;
         let trailer_at = self.bytes.len();

@@ -62,7 +62,7 @@ fn small_pack() -> FinishedPack {
     let mut writer = writer();
     writer.append(segment(SegmentKind::Data, &[30, 1], false).0);
     writer.append(segment(SegmentKind::Data, &[40], true).0);
-    writer.finish(false)
+    writer.finish()
 }
 
 proptest! {
@@ -70,7 +70,7 @@ proptest! {
 
     #[test]
     fn packs_survive(
-        shapes in vec((vec(1_usize..3000, 1..30), any::<bool>(), any::<bool>()), 0..8), padded: bool,
+        shapes in vec((vec(1_usize..3000, 1..30), any::<bool>(), any::<bool>()), 0..8),
     ) {
         let mut writer = writer();
         let mut plains = Vec::new();
@@ -81,14 +81,12 @@ proptest! {
             writer.append(segment);
             plains.push(plain);
         }
-        let pack = writer.finish(padded);
+        let pack = writer.finish();
         let read = read(&pack.bytes, &pack.toc).unwrap();
         prop_assert_eq!(read.toc.unwrap(), pack.toc);
         prop_assert_eq!(read.segments.into_iter().collect::<Result<Vec<_>, _>>().unwrap(), plains);
         prop_assert_eq!(pack.salt, SALT);
-        if padded {
-            prop_assert_eq!(frame::padme(pack.bytes.len()), pack.bytes.len());
-        }
+        prop_assert_eq!(frame::padme(pack.bytes.len()), pack.bytes.len());
     }
 
     #[test]
@@ -116,12 +114,10 @@ mod sizes {
     }
 
     fn check(lens: &[usize]) {
-        for padded in [false, true] {
-            let pack = fill(lens).finish(padded);
-            assert!(!pack.toc.segments.is_empty(), "not one segment of {} chunks fits", lens.len());
-            assert!(pack.bytes.len() <= MAX_PACK, "{} segments: {} bytes", pack.toc.segments.len(), pack.bytes.len());
-            assert_eq!(read(&pack.bytes, &Toc::default()).unwrap().toc.unwrap(), pack.toc);
-        }
+        let pack = fill(lens).finish();
+        assert!(!pack.toc.segments.is_empty(), "not one segment of {} chunks fits", lens.len());
+        assert!(pack.bytes.len() <= MAX_PACK, "{} segments: {} bytes", pack.toc.segments.len(), pack.bytes.len());
+        assert_eq!(read(&pack.bytes, &Toc::default()).unwrap().toc.unwrap(), pack.toc);
     }
 
     #[test]
@@ -167,7 +163,7 @@ mod sizes {
             if writer.fits(&segment) {
                 writer.append(segment);
             }
-            assert!(writer.finish(true).bytes.len() <= MAX_PACK);
+            assert!(writer.finish().bytes.len() <= MAX_PACK);
         }
     }
 }
@@ -270,7 +266,7 @@ fn assembled(segments: &[&[u8]], toc: &Toc, trailer: impl Fn(u64, u32) -> (u64, 
     let toc_at = bytes.len();
     let mut encoder = Encoder::new();
     toc.encode(&mut encoder);
-    frame::append(&mut bytes, &encoder.finish(), Padding::None);
+    frame::append(&mut bytes, &encoder.finish(), TAG_LEN + TRAILER_LEN);
     let (at, len, count) = trailer(toc_at as u64, (bytes.len() - toc_at + TAG_LEN) as u32);
     cipher.seal(Part::Last(count), &mut bytes, toc_at);
     let trailer_at = bytes.len();

@@ -50,13 +50,6 @@ impl OpenSegment {
     }
 }
 
-/// What was stored.
-#[derive(Debug, Default)]
-pub(crate) struct Stored {
-    /// Bytes of all objects written.
-    pub(crate) bytes: u64,
-}
-
 /// Takes chunks; those that the archive does not hold yet go on their way.
 pub(crate) struct Sink<'a> {
     store: &'a ChunkStore<'a>,
@@ -120,13 +113,14 @@ fn stopped() -> Error {
     }
 }
 
-/// Runs `work` with a sink, and returns when everything that it put is stored and indexed. `unindexed` are packs that
+/// Runs `work` with a sink, and returns when everything that it put is stored and indexed, with the
+/// number of bytes written. `unindexed` are packs that
 /// an interrupted run left: they get their index now.
 pub(crate) fn run<T: Send>(
     store: &ChunkStore<'_>,
     unindexed: Vec<IndexedPack>,
     work: impl FnOnce(&mut Sink<'_>) -> Result<T, Error> + Send,
-) -> Result<(T, Stored), Error> {
+) -> Result<(T, u64), Error> {
     let workers = thread::available_parallelism().map_or(2, usize::from);
     thread::scope(|scope| {
         let (to_compress, compress_from) = sync_channel(QUEUED_SEGMENTS);
@@ -139,7 +133,7 @@ pub(crate) fn run<T: Send>(
         }
         drop((to_pack, compress_from));
         let packer = scope.spawn(|| pack(store.ring, pack_from, to_store));
-        let storer = scope.spawn(|| Storer::new(store.destination, store.ring, unindexed).run(store_from));
+        let storer = scope.spawn(|| Storer::new(store.destination, store.ring).run(unindexed, store_from));
         let open = [Class::Text, Class::Media, Class::Tree].map(OpenSegment::new);
         let mut sink = Sink { store, fresh: IdSet::default(), open, segments: to_compress };
         let worked = on_deep_stack(|| work(&mut sink)).and_then(|done| {
@@ -191,7 +185,7 @@ fn pack(ring: &Keyring, from: Receiver<Segment>, to: SyncSender<FinishedPack>) -
     for segment in from {
         let slot = &mut open[usize::from(segment.kind == SegmentKind::Tree)];
         if let Some(full) = slot.take_if(|pack| !pack.fits(&segment)) {
-            to.send(full.finish(false)).map_err(|_| stopped())?;
+            to.send(full.finish()).map_err(|_| stopped())?;
         }
         match slot {
             Some(pack) => pack.append(segment),
@@ -204,7 +198,7 @@ fn pack(ring: &Keyring, from: Receiver<Segment>, to: SyncSender<FinishedPack>) -
         }
     }
     for last in open.into_iter().flatten() {
-        to.send(last.finish(true)).map_err(|_| stopped())?;
+        to.send(last.finish()).map_err(|_| stopped())?;
     }
     Ok(())
 }
@@ -215,26 +209,35 @@ struct Storer<'a> {
     ring: &'a Keyring,
     pending: Vec<IndexedPack>,
     pending_chunks: usize,
-    stored: Stored,
+    /// Bytes of all objects written.
+    stored: u64,
 }
 
 impl<'a> Storer<'a> {
-    fn new(destination: &'a Destination, ring: &'a Keyring, pending: Vec<IndexedPack>) -> Self {
-        Self { destination, ring, pending, pending_chunks: 0, stored: Stored::default() }
+    fn new(destination: &'a Destination, ring: &'a Keyring) -> Self {
+        Self { destination, ring, pending: Vec::new(), pending_chunks: 0, stored: 0 }
     }
 
-    fn run(mut self, from: Receiver<FinishedPack>) -> Result<Stored, Error> {
+    fn run(mut self, unindexed: Vec<IndexedPack>, from: Receiver<FinishedPack>) -> Result<u64, Error> {
+        for pack in unindexed {
+            self.index(pack)?;
+        }
         for pack in from {
-            self.stored.bytes += pack.bytes.len() as u64;
+            self.stored += pack.bytes.len() as u64;
             self.destination.write(&ObjectType::Pack.path(&pack.name), pack.bytes)?;
-            self.pending_chunks += pack.toc.segments.iter().map(|segment| segment.chunks.len()).sum::<usize>();
-            self.pending.push(IndexedPack { name: pack.name, salt: pack.salt, toc: pack.toc });
-            if self.pending.len() >= PACKS_PER_INDEX || self.pending_chunks >= CHUNKS_PER_INDEX {
-                self.write_index()?;
-            }
+            self.index(IndexedPack { name: pack.name, salt: pack.salt, toc: pack.toc })?;
         }
         self.write_index()?;
         Ok(self.stored)
+    }
+
+    fn index(&mut self, pack: IndexedPack) -> Result<(), Error> {
+        self.pending_chunks += pack.toc.segments.iter().map(|segment| segment.chunks.len()).sum::<usize>();
+        self.pending.push(pack);
+        if self.pending.len() >= PACKS_PER_INDEX || self.pending_chunks >= CHUNKS_PER_INDEX {
+            self.write_index()?;
+        }
+        Ok(())
     }
 
     fn write_index(&mut self) -> Result<(), Error> {
@@ -243,7 +246,7 @@ impl<'a> Storer<'a> {
         }
         let name = ObjectName::generate()?;
         let object = seal_object(self.ring, ObjectType::Index, &name, &index::encode(&self.pending))?;
-        self.stored.bytes += object.len() as u64;
+        self.stored += object.len() as u64;
         self.destination.write(&ObjectType::Index.path(&name), object)?;
         self.pending.clear();
         self.pending_chunks = 0;

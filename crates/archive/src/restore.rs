@@ -13,7 +13,7 @@ use std::thread;
 use rustix::fs::FileType;
 
 use crate::content::{Content, Extent};
-use crate::deep::on_deep_stack;
+use crate::deep::{allow_many_open_folders, on_deep_stack};
 use crate::error::{Damage, Error};
 use crate::folder::Entries;
 use crate::id::ChunkId;
@@ -168,7 +168,7 @@ impl<'a> Restorer<'a> {
             if is_file && stat.st_size as u64 == content.len() {
                 let mut there = folder.open_existing(node)?;
                 if self.holds(&mut there, content)? {
-                    folder.describe(&folder.path_of(node), there.as_fd(), node)?;
+                    folder.describe(&folder.path_of(node), there.as_fd(), node);
                     return Ok(Done::AlreadyThere);
                 }
             }
@@ -244,14 +244,6 @@ impl<'a> Restorer<'a> {
             && ChunkId::of(&self.store.ring.keys.chunk_id, &segment[range.clone()]) == *id;
         if is_right { Ok((segment, range)) } else { Err(Error::damaged(format!("chunk {id:?}"), Damage::ChunkId)) }
     }
-}
-
-/// Every folder that a file is still to be written to is held open; 1024 of them are soon reached.
-fn allow_many_open_folders() {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
-    // Where it is refused, very many hard links in as many folders fail, each with its own message.
-    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, raised);
 }
 
 fn flush(file: &mut File, run: &mut Option<(Arc<Vec<u8>>, Range<usize>)>) -> std::io::Result<()> {

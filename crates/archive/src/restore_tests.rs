@@ -106,7 +106,7 @@ impl Crafted {
         let snapshot = crate::snapshot::Snapshot {
             name: crate::id::ObjectName::from_bytes([0; 16]),
             head: crate::device::Head { number: 1, hash: [0; 32] },
-            previous: None,
+            previous: Vec::new(),
             host: String::new(),
             started: Time::default(),
             finished: Time::default(),

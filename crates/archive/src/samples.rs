@@ -2,7 +2,6 @@
 
 use coffer_keys::{ArchiveId, DataKey};
 use proptest::collection::{btree_map, vec};
-use proptest::option;
 use proptest::prelude::*;
 
 use crate::content::tests::any_content;
@@ -90,10 +89,15 @@ fn any_path() -> impl Strategy<Value = std::path::PathBuf> {
 
 pub(crate) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
     let number = 1_u64..=u64::MAX;
-    let heads = (number, any::<[u8; 32]>(), option::of((any::<prop::sample::Index>(), any::<[u8; 32]>())));
+    let before = (any::<prop::sample::Index>(), any::<[u8; 32]>());
+    let heads = (number, any::<[u8; 32]>(), vec(before, 0..4));
     let heads = heads.prop_map(|(number, hash, previous)| {
         let before = |at: prop::sample::Index| at.index(usize::try_from(number).unwrap_or(usize::MAX)) as u64;
-        (Head { number, hash }, previous.map(|(at, hash)| Head { number: before(at), hash }))
+        let previous = previous.into_iter().map(|(at, hash)| Head { number: before(at), hash });
+        let mut previous: Vec<_> = previous.filter(|head| head.number > 0).collect();
+        previous.sort();
+        previous.dedup();
+        (Head { number, hash }, previous)
     });
     let where_and_when = (".{0,20}", any_time(), any_time(), any_path(), vec(any_path(), 0..4));
     (heads, where_and_when, any::<[u64; 5]>(), any_content()).prop_map(

@@ -17,8 +17,9 @@ pub struct Snapshot {
     pub name: ObjectName,
     /// Sequence number and hash of the sealed object.
     pub head: Head,
-    /// The snapshot that was newest when this one was made.
-    pub previous: Option<Head>,
+    /// The snapshots that it follows, sorted: those that none followed when it was made. None for the first; several
+    /// after backups at the same time.
+    pub previous: Vec<Head>,
     /// The name of the device that made it.
     pub host: String,
     /// When the backup began and ended.
@@ -54,13 +55,10 @@ impl Snapshot {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut e = Encoder::new();
         e.varint(self.head.number);
-        match &self.previous {
-            None => e.u8(0),
-            Some(head) => {
-                e.u8(1);
-                e.varint(head.number);
-                e.raw(&head.hash);
-            }
+        e.varint(self.previous.len() as u64);
+        for head in &self.previous {
+            e.varint(head.number);
+            e.raw(&head.hash);
         }
         e.bytes(self.host.as_bytes());
         self.started.encode(&mut e);
@@ -82,13 +80,15 @@ impl Snapshot {
     pub(crate) fn decode(name: ObjectName, hash: [u8; 32], bytes: &[u8]) -> Result<Self, CodecError> {
         let mut d = Decoder::new(bytes);
         let number = d.varint()?;
-        let previous = match d.u8()? {
-            0 => None,
-            1 => Some(Head { number: d.varint()?, hash: d.array()? }),
-            _ => return Err(CodecError::Invalid("a marker is neither 0 nor 1")),
-        };
-        let rises = |previous: Head| (1..number).contains(&previous.number);
-        if number == 0 || !previous.is_none_or(rises) {
+        let mut previous = Vec::new();
+        for _ in 0..d.count(33)? {
+            let head = Head { number: d.varint()?, hash: d.array()? };
+            if head.number == 0 || head.number >= number || previous.last().is_some_and(|last| *last >= head) {
+                return Err(CodecError::Invalid("the sequence numbers do not rise"));
+            }
+            previous.push(head);
+        }
+        if number == 0 {
             return Err(CodecError::Invalid("the sequence numbers do not rise"));
         }
         let host = decode_text(&mut d)?;

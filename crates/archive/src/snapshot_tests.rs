@@ -42,7 +42,7 @@ fn snapshot(number: u64, previous: Option<u64>) -> Snapshot {
     Snapshot {
         name: NAME,
         head: Head { number, hash: [9; 32] },
-        previous: previous.map(|number| Head { number, hash: [8; 32] }),
+        previous: previous.map(|number| Head { number, hash: [8; 32] }).into_iter().collect(),
         host: "laptop".to_owned(),
         started: Time::default(),
         finished: Time::default(),
@@ -66,10 +66,13 @@ fn refuses_sequence_numbers_that_do_not_rise() {
 }
 
 #[test]
-fn refuses_a_marker_that_is_neither_0_nor_1() {
-    let mut bytes = snapshot(1, None).encode();
-    bytes[1] = 2;
-    assert_eq!(decoded(&bytes).unwrap_err(), CodecError::Invalid("a marker is neither 0 nor 1"));
+fn refuses_predecessors_that_are_not_in_order() {
+    let mut twice = snapshot(9, Some(3));
+    twice.previous.push(twice.previous[0]);
+    assert_eq!(decoded(&twice.encode()).unwrap_err(), CodecError::Invalid("the sequence numbers do not rise"));
+    let mut falling = snapshot(9, Some(3));
+    falling.previous.push(Head { number: 2, hash: [9; 32] });
+    assert_eq!(decoded(&falling.encode()).unwrap_err(), CodecError::Invalid("the sequence numbers do not rise"));
 }
 
 #[test]

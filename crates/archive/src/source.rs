@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{OFlags, SeekFrom as Seek};
 
@@ -16,12 +17,21 @@ use crate::tree::Time;
 /// Bytes read at a time.
 const BUFFER: usize = 1 << 20;
 
-/// The names in a folder, sorted by their bytes. A symbolic link is refused, for it was a folder a moment ago.
-pub(crate) fn names(folder: &Path) -> io::Result<Vec<OsString>> {
+/// Opens a folder. A symbolic link is refused, for it was a folder a moment ago.
+pub(crate) fn open_folder(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let open = rustix::fs::open(folder, flags, rustix::fs::Mode::empty())?;
+    Ok(rustix::fs::open(path, flags, rustix::fs::Mode::empty())?)
+}
+
+/// A path that leads into this very folder as long as it is open, whatever becomes of its name.
+pub(crate) fn path_of(folder: &OwnedFd) -> PathBuf {
+    Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string())
+}
+
+/// The names in a folder, sorted by their bytes.
+pub(crate) fn names(folder: &OwnedFd) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
-    for entry in rustix::fs::Dir::new(open)? {
+    for entry in rustix::fs::Dir::read_from(folder)? {
         let name = entry?.file_name().to_bytes().to_vec();
         if name != b"." && name != b".." {
             names.push(name);

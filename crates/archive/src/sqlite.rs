@@ -34,6 +34,11 @@ pub(crate) fn page_size(head: &[u8]) -> Option<usize> {
     }
 }
 
+/// Whether a regular file begins as a database does.
+pub(crate) fn is_database(path: &Path) -> bool {
+    path.is_file() && first_bytes(path, HEAD_LEN).is_some_and(|head| page_size(&head).is_some())
+}
+
 /// Whether something lies beside the database that is not in it yet.
 pub(crate) fn has_journal(database: &Path) -> bool {
     JOURNALS.iter().any(|suffix| fs::metadata(beside(database, suffix)).is_ok_and(|metadata| metadata.len() > 0))
@@ -124,6 +129,7 @@ impl Copy {
         let source =
             Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         source.busy_timeout(PATIENCE)?;
+        refuse_blown_up(&source, database)?;
         let mut target = Connection::open(&copy.path)?;
         target.pragma_update(None, "synchronous", "off")?;
         let backup = Backup::new(&source, &mut target)?;
@@ -140,6 +146,18 @@ impl Copy {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// A journal may claim more pages than it holds; a copy would make them all. A database has no more pages than its file
+/// and its WAL together.
+fn refuse_blown_up(source: &Connection, database: &Path) -> Result<(), rusqlite::Error> {
+    let number = |pragma: &str| source.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
+    let claimed = u64::from(number("page_count")?) * u64::from(number("page_size")?);
+    let len = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    if claimed > len(database) + len(&beside(database, "-wal")) {
+        return Err(io_error(io::Error::other("its journal claims more pages than it holds")));
+    }
+    Ok(())
 }
 
 impl Drop for Copy {

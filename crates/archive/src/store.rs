@@ -1,6 +1,6 @@
 //! Reading chunks back: index, ranged read, open, decompress, and a bounded memory of what was opened last.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::destination::Destination;
@@ -22,11 +22,11 @@ pub(crate) struct ChunkStore<'a> {
     cache: Mutex<Cache>,
     opened: Condvar,
     /// Segments that turned out to be damaged or missing.
-    lost: Mutex<HashSet<SegmentNumber>>,
+    lost: Mutex<HashMap<SegmentNumber, Damage>>,
 }
 
 /// Pack and segment.
-type SegmentNumber = (u32, u32);
+pub(crate) type SegmentNumber = (u32, u32);
 
 #[derive(Default)]
 struct Cache {
@@ -134,6 +134,15 @@ impl<'a> ChunkStore<'a> {
         Self { destination, ring, index, cache: Mutex::default(), opened: Condvar::new(), lost: Mutex::default() }
     }
 
+    /// Takes note of segments that a verification found damaged: pack and number.
+    pub(crate) fn note_damage(&self, damaged: &[(ObjectName, u32)]) {
+        for (name, segment) in damaged {
+            if let Some(pack) = self.index.packs.iter().position(|pack| pack.name == *name) {
+                self.lose((pack as u32, *segment), Damage::Tag);
+            }
+        }
+    }
+
     /// A chunk's content, copied.
     pub(crate) fn read(&self, id: &ChunkId) -> Result<Vec<u8>, Error> {
         let (segment, location) = self.locate(id)?;
@@ -158,7 +167,7 @@ impl<'a> ChunkStore<'a> {
     pub(crate) fn holds(&self, id: &ChunkId) -> bool {
         let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         self.index.locations(id).any(|location| {
-            self.index.packs[location.pack as usize].is_listed && !lost.contains(&(location.pack, location.segment))
+            self.index.packs[location.pack as usize].is_listed && !lost.contains_key(&(location.pack, location.segment))
         })
     }
 
@@ -184,8 +193,10 @@ impl<'a> ChunkStore<'a> {
         drop(cache);
         let fetched = self.fetch(number);
         let mut cache = self.lock();
-        if fetched.as_ref().is_err_and(Error::is_damage) {
-            self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
+        match &fetched {
+            Err(Error::Damaged { why, .. }) => self.lose(number, *why),
+            Err(error) if error.is_damage() => self.lose(number, Damage::Missing),
+            _ => {}
         }
         match &fetched {
             Ok(segment) => cache.keep(number, Arc::clone(segment)),
@@ -195,10 +206,19 @@ impl<'a> ChunkStore<'a> {
         fetched
     }
 
-    fn fetch(&self, (pack, number): SegmentNumber) -> Result<Arc<Vec<u8>>, Error> {
-        let pack = &self.index.packs[pack as usize];
+    /// Remembers that a segment is not to be had, so that it is fetched, and counted on, no more.
+    pub(crate) fn lose(&self, number: SegmentNumber, why: Damage) {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(number, why);
+    }
+
+    fn fetch(&self, number: SegmentNumber) -> Result<Arc<Vec<u8>>, Error> {
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).get(&number).copied();
+        let (pack, number) = (&self.index.packs[number.0 as usize], number.1);
         let segment = pack.segments[number as usize];
         let path = ObjectType::Pack.path(&pack.name);
+        if let Some(why) = lost {
+            return Err(Error::damaged(path, why));
+        }
         let sealed = self.destination.read_range(&path, segment.offset.into(), segment.sealed_len.into())?;
         let cipher = ObjectCipher::from_salt(self.ring, ObjectType::Pack, &pack.name, &pack.salt);
         let plain = open_segment(&cipher, number, sealed, segment.plain_len);

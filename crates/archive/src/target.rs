@@ -53,22 +53,15 @@ impl From<io::Error> for Refusal {
 /// What is worth telling although the entry itself is there.
 #[derive(Debug, Default)]
 pub(crate) struct Remarks {
-    found: Mutex<(Vec<Problem>, BTreeSet<Vec<u8>>)>,
+    found: Mutex<(Vec<Problem>, BTreeSet<String>)>,
 }
 
 impl Remarks {
-    fn problem(&self, path: &Path, refusal: &Refusal) {
-        let Refusal::System(error) = refusal else { return };
-        let what = format!("its owner, permissions or times cannot be set: {error}");
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).0.push(Problem { path: path.to_owned(), what });
-    }
-
-    /// An extended attribute that only root may set, or that this file system does not take: told once.
-    fn attribute(&self, path: &Path, name: &[u8], error: Errno) {
+    /// Something of an entry's metadata that this system, or this user, may not set: told once for each kind.
+    fn cannot_set(&self, path: &Path, what: &str, error: Errno) {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if found.1.insert(name.to_vec()) {
-            let name = String::from_utf8_lossy(name);
-            let what = format!("its extended attribute {name} cannot be set here (nor may those of others): {error}");
+        if found.1.insert(what.to_owned()) {
+            let what = format!("restored, but its {what} cannot be set (nor, perhaps, those of others): {error}");
             found.0.push(Problem { path: path.to_owned(), what });
         }
     }
@@ -186,7 +179,8 @@ impl TargetFolder {
     pub(crate) fn make_special(&self, node: &Node, force: bool) -> Result<(), Refusal> {
         if let Some(stat) = self.existing(node)? {
             if self.is_same(node, &stat) {
-                return self.describe_special(node);
+                self.describe_special(node);
+                return Ok(());
             }
             if !force || FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 return Err(Refusal::Conflict("something else is there already"));
@@ -203,7 +197,8 @@ impl TargetFolder {
             NodeKind::BlockDevice { major, minor } => make(FileType::BlockDevice, *major, *minor)?,
             NodeKind::File { .. } | NodeKind::Directory { .. } => {}
         }
-        self.describe_special(node)
+        self.describe_special(node);
+        Ok(())
     }
 
     /// Whether what is there is what the node says, but for its metadata.
@@ -220,52 +215,67 @@ impl TargetFolder {
         }
     }
 
-    fn describe_special(&self, node: &Node) -> Result<(), Refusal> {
+    fn describe_special(&self, node: &Node) {
+        let path = self.path_of(node);
+        let told = |what: &str, set: Result<(), Errno>| {
+            if let Err(error) = set {
+                self.remarks.cannot_set(&path, what, error);
+            }
+        };
         if is_root() {
             let (uid, gid) = owner(node);
-            fs::chownat(&self.fd, node.name(), uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+            told("owner", fs::chownat(&self.fd, node.name(), uid, gid, AtFlags::SYMLINK_NOFOLLOW));
         }
         if !matches!(node.kind, NodeKind::Symlink { .. }) {
-            fs::chmodat(&self.fd, node.name(), Mode::from_raw_mode(node.mode), AtFlags::empty())?;
+            let mode = Mode::from_raw_mode(node.mode);
+            told("permissions", fs::chmodat(&self.fd, node.name(), mode, AtFlags::empty()));
         }
         // The folder's descriptor names it even if its path has been moved meanwhile.
-        let path = Path::new("/proc/self/fd").join(self.fd.as_raw_fd().to_string()).join(node.name());
+        let name_by_fd = Path::new("/proc/self/fd").join(self.fd.as_raw_fd().to_string()).join(node.name());
         for (name, value) in &node.xattrs {
-            match fs::lsetxattr(&path, name.as_slice(), value, fs::XattrFlags::empty()) {
-                Ok(()) => {}
-                Err(error @ (Errno::PERM | Errno::NOTSUP)) => self.remarks.attribute(&self.path_of(node), name, error),
-                Err(error) => return Err(error.into()),
-            }
+            let set = fs::lsetxattr(&name_by_fd, name.as_slice(), value, fs::XattrFlags::empty());
+            told(&format!("extended attribute {}", String::from_utf8_lossy(name)), set);
         }
-        fs::utimensat(&self.fd, node.name(), &timestamps(node.modified), AtFlags::SYMLINK_NOFOLLOW)?;
-        Ok(())
+        let times = timestamps(node.modified);
+        told("times", fs::utimensat(&self.fd, node.name(), &times, AtFlags::SYMLINK_NOFOLLOW));
     }
 
-    /// Sets owner (as root), extended attributes, permissions and times of an open file or folder.
-    pub(crate) fn describe(&self, path: &Path, fd: BorrowedFd<'_>, node: &Node) -> Result<(), Refusal> {
+    /// Sets owner (as root), extended attributes, permissions and times of an open file or folder. What cannot be set
+    /// is told, and is no reason to lose the content.
+    pub(crate) fn describe(&self, path: &Path, fd: BorrowedFd<'_>, node: &Node) {
+        let told = |what: &str, set: Result<(), Errno>| {
+            if let Err(error) = set {
+                self.remarks.cannot_set(path, what, error);
+            }
+        };
+        let mut mode = node.mode;
         if is_root() {
             let (uid, gid) = owner(node);
-            fs::fchown(fd, uid, gid)?;
+            told("owner", fs::fchown(fd, uid, gid));
+        } else if fs::fstat(fd).is_ok_and(|stat| (stat.st_uid, stat.st_gid) != (node.uid, node.gid)) {
+            // What ran as its owner must not run as whoever restores it.
+            mode &= if node.is_directory() { 0o7777 } else { 0o1777 };
         }
         for (name, value) in &node.xattrs {
-            match fs::fsetxattr(fd, name.as_slice(), value, fs::XattrFlags::empty()) {
-                Ok(()) => {}
-                Err(error @ (Errno::PERM | Errno::NOTSUP)) => self.remarks.attribute(path, name, error),
-                Err(error) => return Err(error.into()),
+            if !has_xattr(fd, name, value) {
+                let set = fs::fsetxattr(fd, name.as_slice(), value, fs::XattrFlags::empty());
+                told(&format!("extended attribute {}", String::from_utf8_lossy(name)), set);
             }
         }
-        fs::fchmod(fd, Mode::from_raw_mode(node.mode))?;
-        fs::futimens(fd, &timestamps(node.modified))?;
-        Ok(())
+        told("permissions", fs::fchmod(fd, Mode::from_raw_mode(mode)));
+        told("times", fs::futimens(fd, &timestamps(node.modified)));
     }
+}
+
+fn has_xattr(fd: BorrowedFd<'_>, name: &[u8], value: &[u8]) -> bool {
+    let mut there = vec![0; value.len() + 1];
+    fs::fgetxattr(fd, name, &mut there).is_ok_and(|len| there[..len] == *value)
 }
 
 impl Drop for TargetFolder {
     fn drop(&mut self) {
-        if let Some(node) = &self.node
-            && let Err(refusal) = self.describe(&self.path, self.fd.as_fd(), node)
-        {
-            self.remarks.problem(&self.path, &refusal);
+        if let Some(node) = &self.node {
+            self.describe(&self.path, self.fd.as_fd(), node);
         }
         // The parents one after the other, not one inside the other: there may be thousands.
         let mut parent = self.parent.take();
@@ -286,7 +296,7 @@ pub(crate) struct UnfinishedFile<'a> {
 impl UnfinishedFile<'_> {
     /// Sets the metadata and gives the file its name.
     pub(crate) fn finish(mut self, node: &Node, force: bool) -> Result<(), Refusal> {
-        self.folder.describe(&self.folder.path_of(node), self.file.as_fd(), node)?;
+        self.folder.describe(&self.folder.path_of(node), self.file.as_fd(), node);
         self.finished = true;
         self.folder.rename(&self.name, node, force)
     }

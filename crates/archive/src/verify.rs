@@ -1,7 +1,7 @@
 //! Verifying: every object opens, every chunk that a snapshot needs is there; with `read_data`, every byte is what
 //! was written.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -11,34 +11,38 @@ use std::thread;
 use crate::codec::Encoder;
 use crate::content::{Content, Extent};
 use crate::deep::on_deep_stack;
-use crate::envelope::{Keyring, ObjectCipher, ObjectType, PREFIX_LEN};
+use crate::destination::Destination;
+use crate::envelope::{Keyring, ObjectCipher, ObjectType};
 use crate::error::{Damage, Error};
 use crate::folder::Entries;
 use crate::id::ChunkId;
 use crate::index::{IdSet, IndexedPack, KnownPack, KnownSegment};
-use crate::pack::{TRAILER_LEN, TocSegment, Trailer, open_segment};
+use crate::pack::{TocSegment, open_segment};
 use crate::report::{Problem, Progress, VerifyReport};
 use crate::snapshot::Snapshot;
-use crate::store::{self, ChunkStore};
+use crate::store::{self, ChunkStore, SegmentNumber};
 use crate::tree::{Node, NodeKind};
+
+/// Segments are read together up to so many bytes.
+const GROUP: u64 = 4 << 20;
 
 /// What verifying the packs found.
 #[derive(Default)]
 struct PackFindings {
     problems: Vec<Problem>,
     /// Segments that do not hold what they should: pack and number.
-    bad: HashSet<(u32, u32)>,
+    bad: HashSet<SegmentNumber>,
     bytes_read: u64,
 }
 
 /// Checks every pack: its table of contents against the index; with `read_data`, every segment and every chunk.
-/// Returns the chunks of which no good copy was found.
+/// Returns the segments (pack and number) that do not hold what they should.
 pub(crate) fn verify_packs(
     store: &ChunkStore<'_>,
     read_data: bool,
     progress: &Progress,
     report: &mut VerifyReport,
-) -> Result<IdSet<ChunkId>, Error> {
+) -> Result<HashSet<SegmentNumber>, Error> {
     let packs = &store.index.packs;
     let total: u64 = packs.iter().flat_map(|pack| &pack.segments).map(|segment| u64::from(segment.sealed_len)).sum();
     progress.expect(packs.len() as u64, if read_data { total } else { 0 });
@@ -67,87 +71,100 @@ pub(crate) fn verify_packs(
     report.packs = packs.len() as u64;
     report.bytes_read = found.bytes_read;
     report.problems.append(&mut found.problems);
-    if found.bad.is_empty() {
-        return Ok(IdSet::default());
-    }
-    Ok(store.index.only_in(&found.bad))
+    Ok(found.bad)
 }
 
 fn verify_pack(store: &ChunkStore<'_>, number: u32, read_data: bool) -> Result<PackFindings, Error> {
     let pack = &store.index.packs[number as usize];
     let path = ObjectType::Pack.path(&pack.name);
     let mut found = PackFindings::default();
-    let checked = if read_data {
-        store.destination.fetch_whole(&path, ObjectType::Pack.max_len()).and_then(|bytes| {
-            found.bytes_read = bytes.len() as u64;
-            check_bytes(store, number, &bytes, &mut found.bad)
-        })
-    } else {
-        store::read_toc(store.destination, store.ring, &pack.name).and_then(|read| agree(store, number, &read))
-    };
-    match checked {
-        Ok(()) if found.bad.is_empty() => {}
-        Ok(()) => {
-            let what = format!("{} of its {} segments are damaged", found.bad.len(), pack.segments.len());
-            found.problems.push(Problem { path: path.into(), what });
-        }
-        Err(error) if error.is_damage() => {
-            if matches!(error, Error::Destination { .. }) {
-                found.bad.extend((0..pack.segments.len()).map(|segment| (number, segment as u32)));
-            }
-            found.problems.push(Problem { path: path.into(), what: error.to_string() });
-        }
+    let own = match store::read_toc(store.destination, store.ring, &pack.name) {
+        Ok(own) if agrees(store, pack, &own) => Ok(own),
+        Ok(_) => Err(Error::damaged(&path, Damage::Contradiction)),
+        Err(error) if error.is_damage() => Err(error),
         Err(error) => return Err(error),
+    };
+    if read_data {
+        check_segments(store, number, own.as_ref().ok(), &mut found)?;
+    } else if matches!(own, Err(Error::Destination { .. })) {
+        // It is missing.
+        found.bad.extend((0..pack.segments.len()).map(|segment| (number, segment as u32)));
     }
+    let what = match own {
+        Err(error) => error.to_string(),
+        Ok(_) if found.bad.is_empty() => return Ok(found),
+        Ok(_) => format!("{} of its {} segments are damaged", found.bad.len(), pack.segments.len()),
+    };
+    found.problems.push(Problem { path: path.into(), what });
     Ok(found)
 }
 
 /// Whether the index says the same of a pack as the pack's own table of contents.
-fn agree(store: &ChunkStore<'_>, number: u32, read: &IndexedPack) -> Result<(), Error> {
-    let known = &store.index.packs[number as usize];
-    let same = |(known, read): (&KnownSegment, &TocSegment)| {
-        known.sealed_len == read.sealed_len && known.plain_len == read.plain_len()
+fn agrees(store: &ChunkStore<'_>, known: &KnownPack, own: &IndexedPack) -> bool {
+    let same = |(known, own): (&KnownSegment, &TocSegment)| {
+        known.sealed_len == own.sealed_len && known.plain_len == own.plain_len()
     };
-    let agrees = known.salt == read.salt
-        && known.segments.len() == read.toc.segments.len()
-        && known.segments.iter().zip(&read.toc.segments).all(same)
-        && read.toc.segments.iter().flat_map(|segment| &segment.chunks).all(|(id, _)| store.index.contains(id));
-    if agrees { Ok(()) } else { Err(Error::damaged(ObjectType::Pack.path(&known.name), Damage::Contradiction)) }
+    known.salt == own.salt
+        && known.segments.len() == own.toc.segments.len()
+        && known.segments.iter().zip(&own.toc.segments).all(same)
+        && own.toc.segments.iter().flat_map(|segment| &segment.chunks).all(|(id, _)| store.index.contains(id))
 }
 
-/// Opens every segment where the index says that it is, as a restore would; then looks whether the pack could also
-/// speak for itself, and whether every chunk has its id.
-fn check_bytes(
+/// Opens every segment where the index says that it is, as a restore would, and looks whether every chunk has its id.
+fn check_segments(
     store: &ChunkStore<'_>,
     number: u32,
-    bytes: &opendal::Buffer,
-    bad: &mut HashSet<(u32, u32)>,
+    own: Option<&IndexedPack>,
+    found: &mut PackFindings,
 ) -> Result<(), Error> {
     let pack = &store.index.packs[number as usize];
-    let own = own_toc(store, pack, bytes);
     let cipher = ObjectCipher::from_salt(store.ring, ObjectType::Pack, &pack.name, &pack.salt);
-    for (segment_number, segment) in pack.segments.iter().enumerate() {
-        let range = segment.offset as usize..(segment.offset + segment.sealed_len) as usize;
-        let sealed = if range.end <= bytes.len() { Ok(bytes.slice(range).to_vec()) } else { Err(Damage::Truncated) };
-        let plain = sealed.and_then(|sealed| open_segment(&cipher, segment_number as u32, sealed, segment.plain_len));
-        let chunks = own.as_ref().ok().and_then(|own| own.toc.segments.get(segment_number));
-        let is_good = plain.is_ok_and(|plain| chunks.is_none_or(|chunks| have_their_ids(store.ring, &plain, chunks)));
-        if !is_good {
-            bad.insert((number, segment_number as u32));
+    let mut group = Group::default();
+    for (segment_number, segment) in (0..).zip(&pack.segments) {
+        let opened = match group.sealed(store.destination, pack, segment_number as usize) {
+            Ok(sealed) => open_segment(&cipher, segment_number, sealed, segment.plain_len).ok(),
+            Err(error) if error.is_damage() => None,
+            Err(error) => return Err(error),
+        };
+        found.bytes_read += u64::from(segment.sealed_len);
+        let chunks = own.and_then(|own| own.toc.segments.get(segment_number as usize));
+        if !opened.is_some_and(|plain| chunks.is_none_or(|chunks| have_their_ids(store.ring, &plain, chunks))) {
+            found.bad.insert((number, segment_number));
         }
     }
-    agree(store, number, &own?)
+    Ok(())
 }
 
-fn own_toc(store: &ChunkStore<'_>, pack: &KnownPack, bytes: &opendal::Buffer) -> Result<IndexedPack, Error> {
-    let damaged = |why| Error::damaged(ObjectType::Pack.path(&pack.name), why);
-    let prefix = bytes.slice(..bytes.len().min(PREFIX_LEN)).to_vec();
-    let cipher = ObjectCipher::from_prefix(store.ring, ObjectType::Pack, &pack.name, &prefix)?;
-    let trailer_at = bytes.len().checked_sub(TRAILER_LEN).filter(|at| *at >= PREFIX_LEN);
-    let trailer_at = trailer_at.ok_or_else(|| damaged(Damage::Truncated))?;
-    let trailer = Trailer::open(&cipher, &bytes.slice(trailer_at..).to_vec(), bytes.len() as u64).map_err(damaged)?;
-    let toc = trailer.open_toc(&cipher, &bytes.slice(trailer.toc_at as usize..trailer_at).to_vec()).map_err(damaged)?;
-    Ok(IndexedPack { name: pack.name, salt: cipher.salt(), toc })
+/// Neighbouring segments, read in one go.
+#[derive(Default)]
+struct Group {
+    sealed: VecDeque<Vec<u8>>,
+}
+
+impl Group {
+    /// The sealed bytes of the next segment. Segments must be asked for in order.
+    fn sealed(&mut self, destination: &Destination, pack: &KnownPack, number: usize) -> Result<Vec<u8>, Error> {
+        if let Some(sealed) = self.sealed.pop_front() {
+            return Ok(sealed);
+        }
+        let path = ObjectType::Pack.path(&pack.name);
+        let segments = &pack.segments[number..];
+        let start = u64::from(segments[0].offset);
+        let end = |segment: &KnownSegment| u64::from(segment.offset) + u64::from(segment.sealed_len);
+        let in_group = segments.iter().take_while(|segment| end(segment) <= start + GROUP).count().max(1);
+        let group = &segments[..in_group];
+        let Ok(bytes) = destination.read_range(&path, start, end(&group[in_group - 1]) - start) else {
+            // Perhaps not all of them are out of reach.
+            return destination.read_range(&path, start, segments[0].sealed_len.into());
+        };
+        let mut rest = bytes.as_slice();
+        for segment in group {
+            let (sealed, behind) = rest.split_at(segment.sealed_len as usize);
+            self.sealed.push_back(sealed.to_vec());
+            rest = behind;
+        }
+        self.sealed(destination, pack, number)
+    }
 }
 
 fn have_their_ids(ring: &Keyring, plain: &[u8], segment: &TocSegment) -> bool {

@@ -79,7 +79,9 @@ fn a_flipped_or_cut_header_is_refused_by_name() {
     let header = tiny.fixture.archive.join("coffer.json");
     with_each(&header, flips(&header).chain(truncations(&header, 1)), |why| named_error(tiny.try_open(), why));
     fs::remove_file(&header).unwrap();
-    assert!(matches!(tiny.try_open(), Err(Error::NoArchive { .. })));
+    assert!(matches!(tiny.try_open(), Err(Error::HeaderMissing { .. })));
+    let again = Archive::init(destination(&tiny.fixture.archive), &key());
+    assert!(matches!(again, Err(Error::HeaderMissing { .. })), "a new archive would be mixed into the old one");
 }
 
 #[test]
@@ -121,7 +123,7 @@ fn a_flipped_or_cut_snapshot_is_named_and_costs_itself_alone() {
         let archive = tiny.try_open().unwrap();
         assert!(matches!(archive.snapshot("latest"), Err(Error::Damaged { .. })), "{why}");
         assert!(names(&archive.verify(false, &Progress::default()).unwrap(), &second, &tiny.fixture), "{why}");
-        assert!(matches!(tiny.fixture.try_open(), Err(Error::Damaged { .. })), "{why}");
+        assert!(matches!(tiny.fixture.try_restore("latest", false), Err(Error::Damaged { .. })), "{why}");
         let (report, found) = tiny.restore("1", why);
         assert!(report.problems.is_empty() && found == tiny.expected_before, "{why}: {report:?}");
     });

@@ -227,3 +227,19 @@ fn a_chunk_in_two_packs_survives_the_loss_of_either() {
         }
     }
 }
+
+/// What a full verification found damaged is not counted on by the next backup, which stores it again.
+#[test]
+fn the_backup_after_a_verification_that_found_damage_stores_the_chunks_again() {
+    let fixture = Fixture::new();
+    for number in 0..20 {
+        fs::write(fixture.source.join(format!("{number}")), noise(3_000, number)).unwrap();
+    }
+    support::let_the_clock_tick();
+    fixture.backup();
+    flip(&largest_pack(&fixture), 5_000);
+    assert!(!fixture.verify(true).problems.is_empty());
+    fixture.backup();
+    assert_eq!(fixture.restore("latest").problems, []);
+    same_tree(&fixture.source, &fixture.restored());
+}

@@ -49,7 +49,10 @@ fn refuses_an_older_copy_of_the_archive() {
     // It stays refused: looking does not make the device forget.
     assert!(matches!(fixture.try_open(), Err(Error::Rollback { .. })));
     assert_eq!(open(&fixture, Some("memory"), None, true).unwrap().snapshots().len(), 2);
-    assert!(fixture.try_open().is_ok(), "the memory was corrected");
+    assert!(matches!(fixture.try_open(), Err(Error::Rollback { .. })), "looking past it is not forgetting either");
+    let mut archive = open(&fixture, Some("memory"), None, true).unwrap();
+    archive.backup(&fixture.backup_options(), &Progress::default()).unwrap();
+    assert!(fixture.try_open().is_ok(), "a backup with the user's consent corrects the memory");
 }
 
 #[test]
@@ -59,8 +62,9 @@ fn refuses_an_archive_whose_newest_snapshot_was_deleted() {
     day(&fixture, 2);
     fs::remove_file(snapshot_object(&fixture, 2)).unwrap();
     assert!(matches!(fixture.try_open(), Err(Error::Rollback { .. })));
-    open(&fixture, Some("memory"), None, true).unwrap();
-    assert_eq!(fixture.restore("latest").problems, []);
+    let archive = open(&fixture, Some("memory"), None, true).unwrap();
+    let options = RestoreOptions { target: fixture.target.clone(), ..RestoreOptions::default() };
+    archive.restore(archive.snapshot("latest").unwrap(), &options, &Progress::default()).unwrap();
     assert_eq!(fs::read_to_string(fixture.restored().join("diary")).unwrap(), "day 1");
 }
 
@@ -152,9 +156,9 @@ fn a_damaged_newest_snapshot_is_damage_and_older_ones_restore_when_named() {
     let mut bytes = fs::read(&newest).unwrap();
     bytes[200] ^= 4;
     fs::write(&newest, &bytes).unwrap();
-    assert!(matches!(fixture.try_open(), Err(Error::Damaged { object, .. }) if newest.ends_with(&object)));
-    let archive = open(&fixture, Some("memory"), None, true).unwrap();
-    assert!(matches!(archive.snapshot("latest"), Err(Error::Damaged { .. })));
+    let archive = fixture.open();
+    assert_eq!(archive.damaged_snapshots().len(), 1);
+    assert!(matches!(archive.snapshot("latest"), Err(Error::Damaged { object, .. }) if newest.ends_with(&object)));
     let options = RestoreOptions { target: fixture.target.clone(), ..RestoreOptions::default() };
     let report = archive.restore(archive.snapshot("1").unwrap(), &options, &Progress::default()).unwrap();
     assert_eq!(report.problems, []);
@@ -163,6 +167,47 @@ fn a_damaged_newest_snapshot_is_damage_and_older_ones_restore_when_named() {
     bytes[200] ^= 4;
     fs::write(&newest, &bytes).unwrap();
     assert_eq!(fixture.open().snapshots().len(), 2);
+}
+
+/// What a damaged snapshot costs is that snapshot.
+#[test]
+fn a_backup_after_a_damaged_newest_snapshot_is_the_latest() {
+    let fixture = Fixture::new();
+    day(&fixture, 1);
+    day(&fixture, 2);
+    fs::write(snapshot_object(&fixture, 2), "garbage").unwrap();
+    day(&fixture, 3);
+    assert_eq!(fixture.open().snapshot("latest").unwrap().head.number, 3);
+    assert_eq!(fixture.restore("latest").problems, []);
+    assert_eq!(fs::read_to_string(fixture.restored().join("diary")).unwrap(), "day 3");
+}
+
+/// A provider shows one device's snapshot to nobody else, lets the others go on, and then takes it away: its numbers have
+/// been overtaken, but nothing follows it.
+#[test]
+fn a_snapshot_of_this_device_that_others_overtook_cannot_be_taken_away() {
+    let fixture = Fixture::new();
+    day(&fixture, 1);
+    let fork = fixture.folder.path().join("fork");
+    copy_folder(&fixture.archive, &fork);
+    day(&fixture, 2);
+    let mine = snapshot_object(&fixture, 2);
+    for number in [2, 3] {
+        fs::write(fixture.source.join("diary"), format!("elsewhere {number}")).unwrap();
+        let mut other = Archive::open(destination(&fork), &key(), OpenOptions::default()).unwrap();
+        other.backup(&fixture.backup_options(), &Progress::default()).unwrap();
+    }
+    for folder in ["packs", "index", "snapshots"] {
+        support::merge_folder(&fork.join(folder), &fixture.archive.join(folder));
+    }
+    assert_eq!(fixture.open().snapshots().len(), 4);
+    let hidden = fs::read(&mine).unwrap();
+    fs::remove_file(&mine).unwrap();
+    assert!(matches!(fixture.try_open(), Err(Error::Rollback { remembered, .. }) if remembered.number == 2));
+    // Put back, the next backup follows both branches, and one memory does for both.
+    fs::write(&mine, hidden).unwrap();
+    day(&fixture, 4);
+    assert_eq!(fixture.open().snapshots().last().unwrap().previous.len(), 2);
 }
 
 /// The device remembers that the newest is whole and there: an older one that is damaged cannot be the latest.

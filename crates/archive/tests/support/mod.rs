@@ -215,6 +215,19 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// Adds what the folder `from` holds to the folder `to`.
+pub fn merge_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, place) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if path.is_dir() {
+            merge_folder(&path, &place);
+        } else {
+            fs::copy(&path, &place).unwrap();
+        }
+    }
+}
+
 /// Makes `to` a copy of the folder `from`, whatever was there.
 pub fn copy_folder(from: &Path, to: &Path) {
     if to.exists() {
