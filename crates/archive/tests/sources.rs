@@ -176,7 +176,9 @@ fn files_that_vanish_or_become_something_else_do_not_stop_the_backup() {
             let restored = fs::read(fixture.restored().join(format!("still {number}"))).unwrap();
             assert!(restored == noise(5_000, number));
         }
-        assert!(!fixture.restored().join("shifty/passwd").exists(), "a link was followed");
+        // As a link it may have come back; as a folder with what the link leads to it may not.
+        let shifty = fixture.restored().join("shifty");
+        assert!(shifty.is_symlink() || !shifty.join("passwd").exists(), "a link was followed");
     }
 }
 
