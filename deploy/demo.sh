@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-program=$(realpath "${COFFER:-target/release/coffer}")
+program=$(realpath -m "${COFFER:-${CARGO_TARGET_DIR:-target}/release/coffer}")
 sample=$(realpath tests/data/sample-chats)
 [ -x "$program" ] || { echo "error: $program is not there; \`make demo\` builds it" >&2 && exit 1; }
 
