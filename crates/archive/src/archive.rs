@@ -1,38 +1,23 @@
 //! An archive: where it lies, its keys, its snapshots; and what can be done with it.
 
 use std::collections::HashSet;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::Duration;
 
 use coffer_keys::{ArchiveId, BackupKey, RecoveryKey, Typo};
 use sha2::{Digest as _, Sha256};
 
-use crate::backup::{BackupOptions, Findings, Walk};
-use crate::chunker::Chunker;
-use crate::deep::allow_many_open_folders;
 use crate::destination::Destination;
 use crate::device::{DeviceMemory, Head, Receipt};
-use crate::envelope::{Keyring, ObjectType, open_object, seal_object};
+use crate::envelope::{Keyring, ObjectType, open_object};
 use crate::error::{Damage, DestinationErrorKind, Error};
 use crate::header::{self, Header};
 use crate::id::ObjectName;
 use crate::list;
-use crate::lock::{self, Lock};
-use crate::pipeline;
-use crate::report::{BackupReport, Problem, Progress, RestoreReport, VerifyReport};
+use crate::report::{Problem, Progress, RestoreReport};
 use crate::restore::{RestoreOptions, Restorer};
-use crate::roots::Roots;
 use crate::snapshot::Snapshot;
-use crate::sqlite;
-use crate::store::{self, ChunkStore, LoadedIndex};
-use crate::tree::{Node, NodeKind, Time};
-use crate::verify;
-
-/// Files of interrupted writes are removed once they are so old: while nobody else seems to write, …
-const QUIET_AGE: Duration = Duration::from_secs(60);
-/// … and while somebody may.
-const BUSY_AGE: Duration = Duration::from_secs(24 * 3600);
+use crate::store::{self, ChunkStore};
+use crate::tree::{Node, NodeKind};
 
 /// How to open an archive.
 #[derive(Debug, Default)]
@@ -48,14 +33,14 @@ pub struct OpenOptions {
 /// An open archive.
 #[derive(Debug)]
 pub struct Archive {
-    destination: Destination,
-    header: Vec<u8>,
-    ring: Keyring,
-    memory: Option<DeviceMemory>,
+    pub(crate) destination: Destination,
+    pub(crate) header: Vec<u8>,
+    pub(crate) ring: Keyring,
+    pub(crate) memory: Option<DeviceMemory>,
     /// Whether the next backup replaces what is remembered.
-    allow_rollback: bool,
-    snapshots: Vec<Snapshot>,
-    damaged: Vec<Problem>,
+    pub(crate) allow_rollback: bool,
+    pub(crate) snapshots: Vec<Snapshot>,
+    pub(crate) damaged: Vec<Problem>,
 }
 
 impl Archive {
@@ -154,13 +139,13 @@ impl Archive {
     }
 
     /// The snapshots that none follows, sorted: usually the newest alone.
-    fn tips(&self) -> Vec<Head> {
+    pub(crate) fn tips(&self) -> Vec<Head> {
         let followed: HashSet<_> = self.snapshots.iter().flat_map(|snapshot| &snapshot.previous).collect();
         self.heads().into_iter().filter(|head| !followed.contains(head)).collect()
     }
 
     /// Remembers the newest snapshots; what was remembered is forgotten only where that is `replaced`.
-    fn remember(&self, replaced: bool) -> Result<(), Error> {
+    pub(crate) fn remember(&self, replaced: bool) -> Result<(), Error> {
         match &self.memory {
             Some(memory) => memory.remember(&self.tips(), &self.heads(), replaced),
             None => Ok(()),
@@ -229,120 +214,6 @@ impl Archive {
         self.damaged.len() as u64 > missing
     }
 
-    /// Makes a snapshot of the sources.
-    ///
-    /// # Errors
-    /// `Source` and `BadSource` for sources that do not exist; `Destination` when it fails. What was stored by then
-    /// is found and used by the next run. Files that cannot be read are problems in the report, not errors.
-    pub fn backup(&mut self, options: &BackupOptions, progress: &Progress) -> Result<BackupReport, Error> {
-        let roots = Roots::resolve(&options.sources)?;
-        let started = Time::now();
-        let running = lock::withdraw_dead(&self.destination, self.locks()?, &options.host);
-        self.destination.sweep_temporary(if running.is_empty() { QUIET_AGE } else { BUSY_AGE });
-        let lock = lock::announce(&self.destination, &self.ring, &options.host, "backup")?;
-        let made = self.make_snapshot(&roots, options, started, progress);
-        // A lock that stays does no harm; the next run withdraws it.
-        let withdrawn = lock::withdraw(&self.destination, &lock);
-        let mut report = made?;
-        if let Err(error) = withdrawn {
-            report.notes.push(Problem { path: ObjectType::Lock.path(&lock).into(), what: error.to_string() });
-        }
-        Ok(report)
-    }
-
-    fn make_snapshot(
-        &mut self,
-        roots: &Roots,
-        options: &BackupOptions,
-        started: Time,
-        progress: &Progress,
-    ) -> Result<BackupReport, Error> {
-        let LoadedIndex { index, unindexed, problems } = store::load_index(&self.destination, &self.ring)?;
-        let same = |snapshot: &&Snapshot| snapshot.base == roots.base && snapshot.sources == roots.sources;
-        let of_this_host = |snapshot: &&Snapshot| same(snapshot) && snapshot.host == options.host;
-        let newest_first = || self.snapshots.iter().rev();
-        let previous = newest_first().find(of_this_host).or_else(|| newest_first().find(same));
-        if let Some(previous) = previous {
-            progress.expect(previous.totals.files, previous.totals.bytes);
-        }
-        let store = ChunkStore::new(&self.destination, &self.ring, index);
-        if let Some(memory) = &self.memory {
-            store.note_damage(&memory.damage());
-        }
-        allow_many_open_folders();
-        let chunker = Chunker::new(self.ring.keys.chunker.derive_gear());
-        let scratch = self.scratch();
-        sqlite::sweep(&scratch);
-        let ((root, mut findings), stored) = pipeline::run(&store, unindexed, |sink| {
-            let mut walk = Walk {
-                sink,
-                store: &store,
-                chunker: &chunker,
-                progress,
-                previous_started: previous.map(|snapshot| snapshot.started),
-                own_folder: self.destination.folder_metadata().map(|metadata| (metadata.dev(), metadata.ino())),
-                scratch,
-                findings: Findings {
-                    folder: roots.base.parent().unwrap_or(&roots.base).to_owned(),
-                    ..Findings::default()
-                },
-                filesystems: Vec::new(),
-                buffer: Vec::new(),
-            };
-            let root = walk.folder(&roots.base, &roots.selection(), previous.map(|snapshot| &snapshot.root))?;
-            Ok((root, walk.findings))
-        })?;
-        findings.notes.extend(problems);
-        let (snapshot, len) = self.commit(roots, options, started, (root, &findings))?;
-        self.snapshots.push(snapshot.clone());
-        self.remember(self.allow_rollback)?;
-        Ok(findings.into_report(snapshot, stored + len))
-    }
-
-    /// Writes the snapshot object: the moment at which the backup exists. Returns its length too.
-    fn commit(
-        &self,
-        roots: &Roots,
-        options: &BackupOptions,
-        started: Time,
-        (root, findings): (crate::content::Content, &Findings),
-    ) -> Result<(Snapshot, u64), Error> {
-        self.destination.settle()?;
-        // Another disk may have taken the place of the one that the packs went to.
-        if read_header(&self.destination)? != self.header {
-            return Err(gone(self.destination.url()));
-        }
-        let previous = self.tips();
-        // The newest may be damaged, and its number be known from the memory alone.
-        let remembered = self.memory.as_ref().map_or(Ok(None), DeviceMemory::head)?;
-        let newest = previous.iter().chain(&remembered).map(|head| head.number).max();
-        let name = ObjectName::generate()?;
-        let mut snapshot = Snapshot {
-            name,
-            head: Head { number: newest.unwrap_or(0) + 1, hash: [0; 32] },
-            previous,
-            host: options.host.clone(),
-            started,
-            finished: Time::now(),
-            base: roots.base.clone(),
-            sources: roots.sources.clone(),
-            totals: findings.tally.totals,
-            problems: findings.problems.len() as u64,
-            root,
-        };
-        let object = seal_object(&self.ring, ObjectType::Snapshot, &name, &snapshot.encode())?;
-        snapshot.head.hash = Sha256::digest(&object).into();
-        let len = object.len() as u64;
-        self.destination.write(&ObjectType::Snapshot.path(&name), object)?;
-        self.destination.settle()?;
-        Ok((snapshot, len))
-    }
-
-    fn scratch(&self) -> std::path::PathBuf {
-        let elsewhere = || std::env::temp_dir().join(format!("coffer-{}-{}", std::process::id(), self.id()));
-        self.memory.as_ref().map_or_else(elsewhere, DeviceMemory::scratch)
-    }
-
     /// Restores a snapshot, or the paths of it that the options name.
     ///
     /// # Errors
@@ -394,82 +265,13 @@ impl Archive {
         Ok(problems)
     }
 
-    /// Checks that every object opens and that every chunk needed is there; with `read_data`, that every byte is.
-    ///
-    /// # Errors
-    /// `Destination` when it fails. Damage is problems in the report, not an error.
-    pub fn verify(&self, read_data: bool, progress: &Progress) -> Result<VerifyReport, Error> {
-        let mut report = VerifyReport { problems: self.damaged.clone(), ..VerifyReport::default() };
-        let LoadedIndex { index, unindexed, problems } = store::load_index(&self.destination, &self.ring)?;
-        report.problems.extend(problems);
-        for pack in &unindexed {
-            let path = ObjectType::Pack.path(&pack.name).into();
-            report.notes.push(Problem { path, what: "no index names it: the next backup will".to_owned() });
-        }
-        let store = ChunkStore::new(&self.destination, &self.ring, index);
-        let damaged = verify::verify_packs(&store, read_data, progress, &mut report)?;
-        if let (Some(memory), true) = (&self.memory, read_data) {
-            let names = damaged.iter().map(|(pack, segment)| (store.index.packs[*pack as usize].name, *segment));
-            memory.note_damage(&names.collect::<Vec<_>>())?;
-        }
-        self.verify_chain(&mut report);
-        self.verify_locks(&mut report)?;
-        let mut trees = verify::TreeCheck::new(&store, store.index.only_in(&damaged), &mut report);
-        self.snapshots.iter().try_for_each(|snapshot| trees.snapshot(snapshot))?;
-        Ok(report)
-    }
-
-    fn verify_chain(&self, report: &mut VerifyReport) {
-        for snapshot in &self.snapshots {
-            let is_there = |head: &Head| self.snapshots.iter().any(|other| other.head == *head);
-            for previous in snapshot.previous.iter().filter(|head| !is_there(head)) {
-                let path = ObjectType::Snapshot.path(&snapshot.name).into();
-                let what = format!("{}: {}", Damage::PreviousMissing, previous.receipt());
-                report.problems.push(Problem { path, what });
-            }
-        }
-    }
-
-    fn verify_locks(&self, report: &mut VerifyReport) -> Result<(), Error> {
-        for name in store::list_objects(&self.destination, ObjectType::Lock)? {
-            let path = ObjectType::Lock.path(&name).into();
-            match lock::read(&self.destination, &self.ring, &name) {
-                Ok(lock) => {
-                    let what = format!("{} on {} is running, or was interrupted", lock.operation, lock.host);
-                    report.notes.push(Problem { path, what });
-                }
-                // It ended a moment ago.
-                Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) => {}
-                Err(error) if error.is_damage() => report.problems.push(Problem { path, what: error.to_string() }),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Runs that have announced themselves and not ended; damaged locks are left out (verify names them).
-    ///
-    /// # Errors
-    /// `Destination` when it fails.
-    pub fn locks(&self) -> Result<Vec<Lock>, Error> {
-        let mut locks = Vec::new();
-        for name in store::list_objects(&self.destination, ObjectType::Lock)? {
-            match lock::read(&self.destination, &self.ring, &name) {
-                Ok(lock) => locks.push(lock),
-                Err(error) if error.is_damage() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(locks)
-    }
-
     fn chunk_store(&self) -> Result<ChunkStore<'_>, Error> {
         let index = store::load_index(&self.destination, &self.ring)?.index;
         Ok(ChunkStore::new(&self.destination, &self.ring, index))
     }
 }
 
-fn read_header(destination: &Destination) -> Result<Vec<u8>, Error> {
+pub(crate) fn read_header(destination: &Destination) -> Result<Vec<u8>, Error> {
     let missing = || Error::NoArchive { url: destination.url().to_owned() };
     if !destination.is_there() {
         return Err(missing());
@@ -494,13 +296,4 @@ fn read_snapshot(destination: &Destination, ring: &Keyring, name: &ObjectName) -
     let object = destination.read(&path, ObjectType::Snapshot.max_len())?;
     let content = open_object(ring, ObjectType::Snapshot, name, &object)?;
     Snapshot::decode(*name, Sha256::digest(&object).into(), &content).map_err(|error| Error::damaged(path, error))
-}
-
-fn gone(url: &str) -> Error {
-    Error::Destination {
-        kind: DestinationErrorKind::Unavailable,
-        action: "write",
-        object: url.to_owned(),
-        reason: "the archive that was there when the backup began is not there any more".to_owned(),
-    }
 }

@@ -1,7 +1,7 @@
 //! The way of new chunks: deduplicate → segment → compress (on every core) → seal into packs → store → index.
 //!
 //! One thread reads and chunks, some compress, one seals, one stores; bounded channels between them bound the
-//! memory: about 8 segments of 1 MiB and 4 packs of 16 MiB.
+//! memory: about 8 segments of 1 MiB and 3 packs of 16 MiB.
 
 use std::mem;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -125,7 +125,8 @@ pub(crate) fn run<T: Send>(
     thread::scope(|scope| {
         let (to_compress, compress_from) = sync_channel(QUEUED_SEGMENTS);
         let (to_pack, pack_from) = sync_channel(QUEUED_SEGMENTS);
-        let (to_store, store_from) = sync_channel(1);
+        // A full pack is handed over directly: one being filled and one being stored are enough.
+        let (to_store, store_from) = sync_channel(0);
         let compress_from = std::sync::Arc::new(Mutex::new(compress_from));
         for _ in 0..workers {
             let (from, to) = (std::sync::Arc::clone(&compress_from), to_pack.clone());

@@ -1,0 +1,81 @@
+//! Looking at an archive: is all of it whole, and who works on it.
+
+use crate::archive::Archive;
+use crate::device::Head;
+use crate::envelope::ObjectType;
+use crate::error::{Damage, DestinationErrorKind, Error};
+use crate::lock::{self, Lock};
+use crate::report::{Problem, Progress, VerifyReport};
+use crate::store::{self, ChunkStore, LoadedIndex};
+use crate::verify;
+
+impl Archive {
+    /// Checks that every object opens and that every chunk needed is there; with `read_data`, that every byte is.
+    ///
+    /// # Errors
+    /// `Destination` when it fails. Damage is problems in the report, not an error.
+    pub fn verify(&self, read_data: bool, progress: &Progress) -> Result<VerifyReport, Error> {
+        let mut report = VerifyReport { problems: self.damaged.clone(), ..VerifyReport::default() };
+        let LoadedIndex { index, unindexed, problems } = store::load_index(&self.destination, &self.ring)?;
+        report.problems.extend(problems);
+        for pack in &unindexed {
+            let path = ObjectType::Pack.path(&pack.name).into();
+            report.notes.push(Problem { path, what: "no index names it: the next backup will".to_owned() });
+        }
+        let store = ChunkStore::new(&self.destination, &self.ring, index);
+        let damaged = verify::verify_packs(&store, read_data, progress, &mut report)?;
+        if let (Some(memory), true) = (&self.memory, read_data) {
+            let names = damaged.iter().map(|(pack, segment)| (store.index.packs[*pack as usize].name, *segment));
+            memory.note_damage(&names.collect::<Vec<_>>())?;
+        }
+        self.verify_chain(&mut report);
+        self.verify_locks(&mut report)?;
+        let mut trees = verify::TreeCheck::new(&store, store.index.only_in(&damaged), &mut report);
+        self.snapshots.iter().try_for_each(|snapshot| trees.snapshot(snapshot))?;
+        Ok(report)
+    }
+
+    fn verify_chain(&self, report: &mut VerifyReport) {
+        for snapshot in &self.snapshots {
+            let is_there = |head: &Head| self.snapshots.iter().any(|other| other.head == *head);
+            for previous in snapshot.previous.iter().filter(|head| !is_there(head)) {
+                let path = ObjectType::Snapshot.path(&snapshot.name).into();
+                let what = format!("{}: {}", Damage::PreviousMissing, previous.receipt());
+                report.problems.push(Problem { path, what });
+            }
+        }
+    }
+
+    fn verify_locks(&self, report: &mut VerifyReport) -> Result<(), Error> {
+        for name in store::list_objects(&self.destination, ObjectType::Lock)? {
+            let path = ObjectType::Lock.path(&name).into();
+            match lock::read(&self.destination, &self.ring, &name) {
+                Ok(lock) => {
+                    let what = format!("{} on {} is running, or was interrupted", lock.operation, lock.host);
+                    report.notes.push(Problem { path, what });
+                }
+                // It ended a moment ago.
+                Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) => {}
+                Err(error) if error.is_damage() => report.problems.push(Problem { path, what: error.to_string() }),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs that have announced themselves and not ended; damaged locks are left out (verify names them).
+    ///
+    /// # Errors
+    /// `Destination` when it fails.
+    pub fn locks(&self) -> Result<Vec<Lock>, Error> {
+        let mut locks = Vec::new();
+        for name in store::list_objects(&self.destination, ObjectType::Lock)? {
+            match lock::read(&self.destination, &self.ring, &name) {
+                Ok(lock) => locks.push(lock),
+                Err(error) if error.is_damage() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(locks)
+    }
+}
