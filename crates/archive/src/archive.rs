@@ -39,6 +39,8 @@ pub struct Archive {
     pub(crate) memory: Option<DeviceMemory>,
     /// Whether the next backup replaces what is remembered.
     pub(crate) allow_rollback: bool,
+    /// Whether a snapshot newer than all that can be opened is remembered, and may be one of the damaged.
+    pub(crate) lacks_newest: bool,
     pub(crate) snapshots: Vec<Snapshot>,
     pub(crate) damaged: Vec<Problem>,
 }
@@ -93,8 +95,16 @@ impl Archive {
         let header = read_header(&destination)?;
         let ring = Header::parse(&header)?.unlock(key)?;
         let OpenOptions { memory, expected, allow_rollback } = options;
-        let mut archive =
-            Self { destination, header, ring, memory, allow_rollback, snapshots: Vec::new(), damaged: Vec::new() };
+        let mut archive = Self {
+            destination,
+            header,
+            ring,
+            memory,
+            allow_rollback,
+            lacks_newest: false,
+            snapshots: Vec::new(),
+            damaged: Vec::new(),
+        };
         archive.load_snapshots()?;
         if !allow_rollback {
             archive.refuse_rollback(expected)?;
@@ -118,7 +128,7 @@ impl Archive {
         Ok(())
     }
 
-    fn refuse_rollback(&self, expected: Option<Receipt>) -> Result<(), Error> {
+    fn refuse_rollback(&mut self, expected: Option<Receipt>) -> Result<(), Error> {
         let remembered = self.memory.as_ref().map_or(Ok(Vec::new()), DeviceMemory::heads)?;
         let present = self.heads();
         let lacks_head = remembered.into_iter().filter(|head| !present.contains(head)).max();
@@ -129,7 +139,10 @@ impl Archive {
         match (self.damaged.is_empty(), self.snapshots.is_empty()) {
             (true, _) => Err(Error::Rollback { remembered, newest }),
             (false, true) => Err(self.why_damaged()),
-            (false, false) => Ok(()),
+            (false, false) => {
+                self.lacks_newest = newest.is_none_or(|newest| newest.number < remembered.number);
+                Ok(())
+            }
         }
     }
 
@@ -205,13 +218,13 @@ impl Archive {
         error.unwrap_or_else(|| Error::damaged(ObjectType::Snapshot.folder(), Damage::Contradiction))
     }
 
-    /// Whether a snapshot that cannot be opened may be the latest: unless as many are missing among the numbers below
-    /// the newest that can be.
+    /// Whether a snapshot that cannot be opened may be the latest: one is remembered that is newer, or fewer are missing
+    /// among the numbers below the newest than there are damaged.
     fn latest_is_in_doubt(&self) -> bool {
         let mut numbers: Vec<_> = self.snapshots.iter().map(|snapshot| snapshot.head.number).collect();
         numbers.dedup();
         let missing = numbers.last().map_or(0, |newest| newest - numbers.len() as u64);
-        self.damaged.len() as u64 > missing
+        self.lacks_newest || self.damaged.len() as u64 > missing
     }
 
     /// Restores a snapshot, or the paths of it that the options name.

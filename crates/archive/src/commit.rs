@@ -95,6 +95,7 @@ impl Archive {
         findings.notes.extend(problems);
         let (snapshot, len) = self.commit(roots, options, started, (root, &findings))?;
         self.snapshots.push(snapshot.clone());
+        self.lacks_newest = false;
         self.remember(self.allow_rollback)?;
         Ok(findings.into_report(snapshot, stored + len))
     }

@@ -182,6 +182,19 @@ fn a_backup_after_a_damaged_newest_snapshot_is_the_latest() {
     assert_eq!(fs::read_to_string(fixture.restored().join("diary")).unwrap(), "day 3");
 }
 
+/// Damage that is known and explained must not cover for a newer snapshot that was taken away.
+#[test]
+fn an_old_damaged_snapshot_does_not_hide_that_the_newest_is_gone() {
+    let fixture = Fixture::new();
+    for number in 1..=4 {
+        day(&fixture, number);
+    }
+    fs::write(snapshot_object(&fixture, 2), "garbage").unwrap();
+    assert_eq!(fixture.open().snapshot("latest").unwrap().head.number, 4);
+    fs::remove_file(snapshot_object(&fixture, 4)).unwrap();
+    assert!(matches!(fixture.open().snapshot("latest"), Err(Error::Damaged { .. })));
+}
+
 /// A provider shows one device's snapshot to nobody else, lets the others go on, and then takes it away: its numbers have
 /// been overtaken, but nothing follows it.
 #[test]
