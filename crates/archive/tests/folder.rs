@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use coffer_archive::{Archive, Error};
+use coffer_archive::{Archive, DestinationErrorKind, Error, Progress, RestoreOptions};
 use support::{Fixture, destination, key, noise};
 
 fn age(path: &std::path::Path) {
@@ -57,4 +57,35 @@ fn links_in_the_archive_lead_no_write_and_no_sweep_out_of_it() {
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 1, "{folder}");
         assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
     }
+}
+
+/// An archive that is pulled out under an open one is out of reach, not damaged.
+#[test]
+fn a_folder_that_is_gone_in_the_middle_is_unavailable_and_not_damage() {
+    let fixture = Fixture::new();
+    fs::write(fixture.source.join("file"), noise(1_000, 1)).unwrap();
+    fixture.backup();
+    let archive = fixture.open();
+    fs::rename(&fixture.archive, fixture.folder.path().join("pulled out")).unwrap();
+    let options = RestoreOptions { target: fixture.target.clone(), ..RestoreOptions::default() };
+    let snapshot = archive.snapshot("latest").unwrap();
+    for error in [
+        archive.restore(snapshot, &options, &Progress::default()).unwrap_err(),
+        archive.verify(true, &Progress::default()).unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::Destination { kind: DestinationErrorKind::Unavailable, .. }), "{error}");
+    }
+}
+
+/// Nothing of an object is authentic before its tag fits, so its length must not decide how much memory it takes.
+#[test]
+fn an_index_longer_than_any_is_named_and_not_read() {
+    let fixture = Fixture::new();
+    fs::write(fixture.source.join("file"), noise(1_000, 1)).unwrap();
+    fixture.backup();
+    let index = fixture.objects("index").remove(0);
+    fs::File::options().write(true).open(&index).unwrap().set_len(33 << 20).unwrap();
+    let problems = fixture.verify(false).problems;
+    assert!(problems.iter().any(|problem| problem.what.contains("longer than any such object")), "{problems:?}");
+    assert_eq!(fixture.restore("latest").problems, []);
 }
