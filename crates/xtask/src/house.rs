@@ -90,7 +90,7 @@ pub(crate) const OWNED: &[Owned] = &[
     // The HSM and the password protocol.
     owned("cryptoki", &["coffer-hsm-adapter"]),
     owned("opaque-ke", &["coffer-pake"]),
-    owned("p256", &["coffer-pake", "coffer-hsm-adapter"]),
+    owned("p256", &["coffer-pake", "coffer-hsm-adapter", TESTKIT]),
     // The backup engine.
     owned("aws-lc-rs", &["coffer-archive"]),
     owned("blake3", &["coffer-archive"]),
