@@ -1,1 +1,43 @@
-//! Being built.
+//! The words that the vault and its clients both speak: ids, requests, answers, problems, and the exact bytes that are
+//! signed. No I/O and no cryptography but SHA-256: whoever signs or verifies takes its messages from here, so that both
+//! sides mean the same bytes.
+//!
+//! On the wire everything is JSON: bytes as base64url without padding, ids as 32 hexadecimal digits, times as RFC 3339
+//! in UTC. `docs/api-design.md` states the conventions; `openapi.json` beside this crate is generated from the types.
+
+mod account;
+mod bytes;
+mod fleet;
+mod framing;
+mod head;
+mod id;
+mod problem;
+mod registration;
+mod retrieval;
+mod signed;
+mod status;
+mod time;
+
+pub use account::{AccountError, AccountId};
+pub use bytes::{Base64, Base64Error, Base64Vec, Hash, Nonce, PointBytes, Signature, VerifyingKey};
+pub use fleet::{
+    Fingerprint, FleetAnswer, FleetManifest, RootSet, RootSignature, SignedManifest, SiteCertificate, SiteEntry,
+};
+pub use framing::frame;
+pub use head::{ArchiveHead, HeadRequest};
+pub use id::{AttemptId, FleetId, IdError, RegistrationId, SiteNumber};
+pub use problem::{Problem, ProblemType};
+pub use registration::{
+    Activated, ActivationRequest, Argon2, Authorization, DeletionAnswer, DeletionRequest, KeepRequest, KeyRole,
+    Receipt, Registration, RegistrationRequest, SealedShare,
+};
+pub use retrieval::{
+    KE1_LEN, KE2_LEN, KE3_LEN, ProofAnswer, ProofRequest, RetrievalAnswer, RetrievalRequest, SiteNonce, UPLOAD_LEN,
+};
+pub use signed::{
+    ShareContext, activation_message, attempt_message, certificate_message, client_identity, deletion_message,
+    escrow_context, head_message, keep_message, manifest_message, oprf_context, proof_message, receipt_message,
+    registration_message,
+};
+pub use status::{FailedAttempt, LiveStatus, LockedStatus, RegistrationsAnswer, WaitingStatus};
+pub use time::{Time, TimeError};

@@ -34,7 +34,7 @@ SALT = bytes(range(0x40, 0x60))
 EPOCH = 1
 
 # The codes of the kinds of object, and the purposes of their keys.
-KINDS = {"pack": b"P", "index": b"I", "snapshot": b"S", "lock": b"L"}
+KINDS = {"pack": b"P", "index": b"I", "snapshot": b"S", "lock": b"L", "head": b"H"}
 
 # 300 times "again and ", compressed with zstd 1.5.7 at level 3.
 REPEATED = b"again and " * 300
@@ -295,6 +295,16 @@ def lock(comment, host, pid, since, operation):
     }
 
 
+def head(comment, tips):
+    plain = varint(len(tips)) + b"".join(varint(tip["number"]) + bytes.fromhex(tip["hash"]) for tip in tips)
+    cipher = Cipher("head", name=bytes(16))
+    return {"comment": comment} | sealing() | {
+        "name": bytes(16).hex(),
+        "tips": tips,
+        "bytes": (cipher.prefix + cipher.seal(0, 1, plain.ljust(512 - 80 - 16, b"\0"))).hex(),
+    }
+
+
 NODE_KINDS = ["file", "directory", "symlink", "fifo", "char_device", "block_device"]
 
 
@@ -440,9 +450,15 @@ def snapshots():
         [chunk("root one", 130_000), chunk("root two", 500)],
     )
     return {
-        "comment": "Snapshots and locks byte for byte, computed by make_archive.py. Bytes are in hexadecimal.",
+        "comment": "Snapshots, locks and heads byte for byte, computed by make_archive.py. Bytes are in hexadecimal.",
         "snapshot": [first, second],
         "lock": [lock("a backup that runs", "laptop", 4711, (1_767_225_600, 1), "backup")],
+        "head": [
+            head("the newest snapshot", [{"number": 2, "hash": second["hash"]}]),
+            head("as many as there may be, with large numbers", [
+                {"number": 2**64 - 10 + at // 2, "hash": bytes([at] * 32).hex()} for at in range(8)
+            ]),
+        ],
     }
 
 

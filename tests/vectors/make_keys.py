@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Computes keys.json, the known answers of crates/keys, with another implementation of every primitive.
 
-It shares no code with the crate: HKDF, HMAC and AES-GCM are those of the Python package `cryptography`, and the
-labels are written out again. If the two disagree, one of them is not the format.
+It shares no code with the crate: HKDF, HMAC, AES-GCM and Ed25519 are those of the Python package `cryptography`, and
+the labels are written out again. If the two disagree, one of them is not the format.
 
     make_keys.py            writes keys.json beside this file
     make_keys.py --check    says whether keys.json is what would be written, and exits 1 if not
@@ -14,12 +14,13 @@ import pathlib
 import struct
 import sys
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
-PURPOSES = ["chunk-id", "chunker", "pack", "index", "snapshot", "lock", "commit"]
+PURPOSES = ["chunk-id", "chunker", "pack", "index", "snapshot", "lock", "head", "commit"]
 
 COUNTING = bytes(range(32))
 HIGH = bytes(range(0xE0, 0x100))
@@ -103,6 +104,45 @@ def commit(comment, data_key, archive, message):
     }
 
 
+def public(seed):
+    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw().hex()
+
+
+def signing_key(comment, seed, message):
+    signature = Ed25519PrivateKey.from_private_bytes(seed).sign(message)
+    return {
+        "comment": comment,
+        "seed": seed.hex(),
+        "public": public(seed),
+        "message": message.hex(),
+        "signature": signature.hex(),
+    }
+
+
+def owner_key(comment, backup_key):
+    seed = hkdf(backup_key, b"", label("owner"), 32)
+    return {"comment": comment, "backup_key": backup_key.hex(), "seed": seed.hex(), "public": public(seed)}
+
+
+def unlock_key(comment, export_key):
+    seed = expand(export_key, label("unlock"), 32)
+    return {"comment": comment, "export_key": export_key.hex(), "seed": seed.hex(), "public": public(seed)}
+
+
+def wrapped_backup_key(comment, export_key, backup_key, context, salt):
+    output = expand(export_key, label("escrow") + salt, 64)
+    wrapping_key, commitment = output[:32], output[32:]
+    wrapped = AESGCM(wrapping_key).encrypt(bytes(12), backup_key, label("escrow") + context)
+    return {
+        "comment": comment,
+        "export_key": export_key.hex(),
+        "backup_key": backup_key.hex(),
+        "context": context.hex(),
+        "salt": salt.hex(),
+        "wrapped": (salt + commitment + wrapped).hex(),
+    }
+
+
 def vectors():
     slot_id = bytes(range(0x20, 0x30))
     salt = bytes(range(0x40, 0x60))
@@ -129,7 +169,7 @@ def vectors():
         ],
         "sealing_key": [
             sealing_key(f"an object sealed under the {purpose} key", HIGH, ARCHIVE, purpose, salt, object_type)
-            for object_type, purpose in enumerate(["pack", "index", "snapshot", "lock"], start=1)
+            for object_type, purpose in enumerate(["pack", "index", "snapshot", "lock", "head"], start=1)
         ]
         + [
             sealing_key("the highest type", HIGH, ARCHIVE, "pack", salt, 255),
@@ -138,6 +178,26 @@ def vectors():
         "commit": [
             commit("an empty message", HIGH, ARCHIVE, b""),
             commit("a message longer than a block of SHA-256", HIGH, ARCHIVE, bytes(range(100))),
+        ],
+        "signing_key": [
+            signing_key("an empty message", COUNTING, b""),
+            signing_key(
+                "RFC 8032, section 7.1, TEST 3",
+                bytes.fromhex("c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7"),
+                bytes.fromhex("af82"),
+            ),
+        ],
+        "owner_key": [
+            owner_key("no archive id goes into it", COUNTING),
+            owner_key("another backup key", HIGH),
+        ],
+        "unlock_key": [
+            unlock_key("expanded from the export key", HIGH),
+            unlock_key("another registration", COUNTING),
+        ],
+        "wrapped_backup_key": [
+            wrapped_backup_key("salt, commitment, sealed key", HIGH, COUNTING, b"fleet, account, registration", slot_id),
+            wrapped_backup_key("an empty context, the keys exchanged", COUNTING, HIGH, b"", bytes(16)),
         ],
     }
 

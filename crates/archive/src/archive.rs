@@ -18,6 +18,7 @@ use crate::restore::{RestoreOptions, Restorer};
 use crate::snapshot::Snapshot;
 use crate::store::{self, ChunkStore};
 use crate::tree::{Node, NodeKind};
+use crate::vault_head;
 
 /// How to open an archive.
 #[derive(Debug, Default)]
@@ -26,7 +27,10 @@ pub struct OpenOptions {
     pub memory: Option<DeviceMemory>,
     /// A receipt that the user wrote down.
     pub expected: Option<Receipt>,
-    /// Whether an archive that lacks what is remembered is opened all the same. A backup then corrects the memory.
+    /// What the vault keeps, as [`Archive::seal_head`] made it.
+    pub vault_head: Option<Vec<u8>>,
+    /// Whether an archive that lacks what is remembered is opened all the same, the vault's head unread. A backup then
+    /// corrects the memory.
     pub allow_rollback: bool,
 }
 
@@ -37,6 +41,8 @@ pub struct Archive {
     pub(crate) header: Vec<u8>,
     pub(crate) ring: Keyring,
     pub(crate) memory: Option<DeviceMemory>,
+    /// The snapshots that the vault remembers.
+    vault_heads: Vec<Head>,
     /// Whether the next backup replaces what is remembered.
     pub(crate) allow_rollback: bool,
     /// Whether a snapshot newer than all that can be opened is remembered, and may be one of the damaged.
@@ -88,18 +94,23 @@ impl Archive {
     /// Opens an archive and loads its list of snapshots.
     ///
     /// # Errors
-    /// `WrongKey`; `Rollback` when it lacks the newest snapshot that the device or the receipt remembers, and none is
-    /// damaged that may be it; `Damaged` when the header is; `NoArchive`, `HeaderMissing`, `FormatTooNew`, `Destination`,
-    /// `Device`.
+    /// `WrongKey`; `Rollback` when it lacks the newest snapshot that the device, the vault or the receipt remembers, and
+    /// none is damaged that may be it; `VaultHead` when the vault's head is not one of this archive; `Damaged` when the
+    /// header is; `NoArchive`, `HeaderMissing`, `FormatTooNew`, `Destination`, `Device`.
     pub fn open(destination: Destination, key: &BackupKey, options: OpenOptions) -> Result<Self, Error> {
         let header = read_header(&destination)?;
         let ring = Header::parse(&header)?.unlock(key)?;
-        let OpenOptions { memory, expected, allow_rollback } = options;
+        let OpenOptions { memory, expected, vault_head, allow_rollback } = options;
+        let vault_heads = match vault_head {
+            Some(sealed) if !allow_rollback => vault_head::open(&ring, &sealed)?,
+            _ => Vec::new(),
+        };
         let mut archive = Self {
             destination,
             header,
             ring,
             memory,
+            vault_heads,
             allow_rollback,
             lacks_newest: false,
             snapshots: Vec::new(),
@@ -129,9 +140,8 @@ impl Archive {
     }
 
     fn refuse_rollback(&mut self, expected: Option<Receipt>) -> Result<(), Error> {
-        let remembered = self.memory.as_ref().map_or(Ok(Vec::new()), DeviceMemory::heads)?;
         let present = self.heads();
-        let lacks_head = remembered.into_iter().filter(|head| !present.contains(head)).max();
+        let lacks_head = self.remembered()?.into_iter().filter(|head| !present.contains(head)).max();
         let lacks_receipt = expected.filter(|receipt| !present.iter().any(|head| receipt.matches(head)));
         let newest = present.last().map(Head::receipt);
         let Some(remembered) = lacks_head.map(|head| head.receipt()).or(lacks_receipt) else { return Ok(()) };
@@ -146,6 +156,13 @@ impl Archive {
         }
     }
 
+    /// What the device and the vault remember.
+    pub(crate) fn remembered(&self) -> Result<Vec<Head>, Error> {
+        let mut heads = self.memory.as_ref().map_or(Ok(Vec::new()), DeviceMemory::heads)?;
+        heads.extend(&self.vault_heads);
+        Ok(heads)
+    }
+
     /// All snapshots' heads, oldest first.
     fn heads(&self) -> Vec<Head> {
         self.snapshots.iter().map(|snapshot| snapshot.head).collect()
@@ -157,10 +174,20 @@ impl Archive {
         self.heads().into_iter().filter(|head| !followed.contains(head)).collect()
     }
 
+    /// The tips, and what is `known` and cannot be opened; sorted.
+    pub(crate) fn tips_and(&self, known: &[Head]) -> Vec<Head> {
+        let present = self.heads();
+        let mut heads = self.tips();
+        heads.extend(known.iter().filter(|head| !present.contains(head)));
+        heads.sort();
+        heads.dedup();
+        heads
+    }
+
     /// Remembers the newest snapshots; what was remembered is forgotten only where that is `replaced`.
     pub(crate) fn remember(&self, replaced: bool) -> Result<(), Error> {
         match &self.memory {
-            Some(memory) => memory.remember(&self.tips(), &self.heads(), replaced),
+            Some(memory) => memory.remember(&self.tips_and(&self.vault_heads), &self.heads(), replaced),
             None => Ok(()),
         }
     }

@@ -114,8 +114,8 @@ impl Archive {
             return Err(gone(self.destination.url()));
         }
         let previous = self.tips();
-        // The newest may be damaged, and its number be known from the memory alone.
-        let remembered = self.memory.as_ref().map_or(Ok(None), DeviceMemory::head)?;
+        // The newest may be damaged, and its number be known from a memory alone.
+        let remembered = self.remembered()?;
         let newest = previous.iter().chain(&remembered).map(|head| head.number).max();
         let name = ObjectName::generate()?;
         let mut snapshot = Snapshot {

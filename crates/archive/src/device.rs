@@ -102,9 +102,9 @@ impl DeviceMemory {
         text.lines().map(parse_head).collect::<Option<_>>().ok_or_else(invalid)
     }
 
-    /// Remembers the `tips` of an archive that holds the snapshots `present`. What was remembered before and is not
-    /// present (another process has just made it, or it is damaged) stays remembered, unless it is to be `replaced`.
-    /// All is on the disk, fsynced, when this returns; processes that remember at the same time take turns.
+    /// Remembers the `tips` that are known of an archive that holds the snapshots `present`. What was remembered before
+    /// and is not present (another process has just made it, or it is damaged) stays remembered, unless it is to be
+    /// `replaced`. All is on the disk, fsynced, when this returns; processes that remember at the same time take turns.
     pub(crate) fn remember(&self, tips: &[Head], present: &[Head], replaced: bool) -> Result<(), Error> {
         let path = self.folder.join("head");
         let failed = |source| Error::Device { path: path.clone(), source };
@@ -116,6 +116,7 @@ impl DeviceMemory {
             heads.extend(before.iter().filter(|head| !present.contains(head)));
         }
         heads.sort();
+        heads.dedup();
         if heads == before {
             return Ok(());
         }

@@ -28,6 +28,7 @@ pub(crate) enum ObjectType {
     Index,
     Snapshot,
     Lock,
+    Head,
 }
 
 impl ObjectType {
@@ -37,16 +38,18 @@ impl ObjectType {
             Self::Index => b'I',
             Self::Snapshot => b'S',
             Self::Lock => b'L',
+            Self::Head => b'H',
         }
     }
 
-    /// The folder of such objects.
+    /// The folder of such objects. A head has none, as the vault keeps it: this is what errors call it.
     pub(crate) const fn folder(self) -> &'static str {
         match self {
             Self::Pack => "packs/",
             Self::Index => "index/",
             Self::Snapshot => "snapshots/",
             Self::Lock => "locks/",
+            Self::Head => "the vault's head",
         }
     }
 
@@ -57,6 +60,7 @@ impl ObjectType {
             Self::Index => 32 << 20,
             Self::Snapshot => 1 << 20,
             Self::Lock => 64 << 10,
+            Self::Head => 512,
         }
     }
 
@@ -66,7 +70,8 @@ impl ObjectType {
         let name = name.to_string();
         match self {
             Self::Pack => format!("{folder}{}/{name}", &name[..2]),
-            _ => format!("{folder}{name}"),
+            Self::Index | Self::Snapshot | Self::Lock => format!("{folder}{name}"),
+            Self::Head => folder.to_owned(),
         }
     }
 }
@@ -86,6 +91,7 @@ impl Keyring {
             ObjectType::Index => &self.keys.index,
             ObjectType::Snapshot => &self.keys.snapshot,
             ObjectType::Lock => &self.keys.lock,
+            ObjectType::Head => &self.keys.head,
         }
     }
 }

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::samples::{NAME, noise, ring};
 
-const KINDS: [ObjectType; 4] = [ObjectType::Pack, ObjectType::Index, ObjectType::Snapshot, ObjectType::Lock];
+const KINDS: [ObjectType; 5] =
+    [ObjectType::Pack, ObjectType::Index, ObjectType::Snapshot, ObjectType::Lock, ObjectType::Head];
 const WHOLE: [ObjectType; 3] = [ObjectType::Index, ObjectType::Snapshot, ObjectType::Lock];
 
 fn sealed(kind: ObjectType) -> Vec<u8> {

@@ -55,13 +55,20 @@ pub enum Error {
         /// The newest version that this program reads.
         supported: u32,
     },
-    /// The archive lacks the newest snapshot that this device (or the receipt) remembers.
+    /// The archive lacks the newest snapshot that this device (or the vault, or the receipt) remembers.
     #[error("the archive has been rolled back: it lacks snapshot {remembered}{}", shown_newest(.newest))]
     Rollback {
         /// The newest snapshot that is known to have existed.
         remembered: Receipt,
         /// The newest one that is there now.
         newest: Option<Receipt>,
+    },
+    /// The head that the vault keeps was not sealed for this archive, or was changed. Ask another site of the vault; if
+    /// the account's last backup went to another archive, the head is that one's.
+    #[error("what the vault keeps of the newest snapshots does not belong to this archive: {why}")]
+    VaultHead {
+        /// What gave it away.
+        why: Damage,
     },
     /// The storage provider failed.
     #[error("cannot {action} {object}: {reason}")]

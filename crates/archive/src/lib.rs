@@ -11,7 +11,7 @@
 //!
 //! and back: snapshot → tree → extents → index → ranged read of a segment → open → write, verify, rename.
 //!
-//! The crate owns the format and knows nothing of the vault.
+//! The crate owns the format and knows nothing of the vault but that it keeps what [`Archive::seal_head`] gives it.
 
 mod aead;
 mod archive;
@@ -54,6 +54,7 @@ mod sqlite;
 mod store;
 mod target;
 mod tree;
+mod vault_head;
 #[cfg(test)]
 mod vectors;
 mod verify;

@@ -17,7 +17,7 @@ fn day(fixture: &Fixture, number: u64) {
 
 fn open(fixture: &Fixture, memory: Option<&str>, expected: Option<Receipt>, allow: bool) -> Result<Archive, Error> {
     let memory = memory.map(|name| DeviceMemory::at(fixture.folder.path().join(name)).unwrap());
-    let options = OpenOptions { memory, expected, allow_rollback: allow };
+    let options = OpenOptions { memory, expected, allow_rollback: allow, ..OpenOptions::default() };
     Archive::open(destination(&fixture.archive), &key(), options)
 }
 

@@ -23,6 +23,8 @@ pub struct ArchiveKeys {
     pub snapshot: ObjectKey,
     /// Seals the notes of who is working on the archive.
     pub lock: ObjectKey,
+    /// Seals the note of the newest snapshots that the vault keeps.
+    pub head: ObjectKey,
     /// Commits to what stands in the clear, such as the archive's header.
     pub commit: CommitKey,
 }
@@ -37,13 +39,14 @@ impl ArchiveKeys {
             index: ObjectKey::new(derive_purpose(labels::INDEX)),
             snapshot: ObjectKey::new(derive_purpose(labels::SNAPSHOT)),
             lock: ObjectKey::new(derive_purpose(labels::LOCK)),
+            head: ObjectKey::new(derive_purpose(labels::HEAD)),
             commit: CommitKey(derive_purpose(labels::COMMIT)),
         }
     }
 
     /// Each key beside its purpose's name, for comparison with the vectors.
     #[cfg(test)]
-    pub(crate) fn expose_all(&self) -> [(&'static str, &[u8; 32]); 7] {
+    pub(crate) fn expose_all(&self) -> [(&'static str, &[u8; 32]); 8] {
         [
             ("chunk-id", self.chunk_id.expose_bytes()),
             ("chunker", self.chunker.0.expose_bytes()),
@@ -51,6 +54,7 @@ impl ArchiveKeys {
             ("index", self.index.expose_bytes()),
             ("snapshot", self.snapshot.expose_bytes()),
             ("lock", self.lock.expose_bytes()),
+            ("head", self.head.expose_bytes()),
             ("commit", self.commit.0.expose_bytes()),
         ]
     }
@@ -121,7 +125,7 @@ mod tests {
             format!("{:?}", keys()),
             "ArchiveKeys { chunk_id: ChunkIdKey(..), chunker: ChunkerKey(..), pack: ObjectKey(..), \
              index: ObjectKey(..), snapshot: ObjectKey(..), lock: ObjectKey(..), \
-             commit: CommitKey(..) }"
+             head: ObjectKey(..), commit: CommitKey(..) }"
         );
     }
 

@@ -1,8 +1,10 @@
 //! The key that opens a person's archives.
 
+use crate::labels;
 use crate::randomness::RandomnessError;
 use crate::recovery_key::RecoveryKey;
 use crate::secret::Secret;
+use crate::signing_key::SigningKey;
 
 /// 256 random bits that open the key slots of an archive.
 ///
@@ -33,6 +35,15 @@ impl BackupKey {
         RecoveryKey::from_bytes(*self.expose_bytes())
     }
 
+    /// The key that shows the vault who owns an account's escrow: HKDF-SHA256 with this key as the input, no salt and the
+    /// info [`labels::OWNER`], 32 bytes, the seed.
+    ///
+    /// No archive id salts it, as it does all else that a backup key leads to: an account has one owner, however many
+    /// archives the key opens, and a device must be able to prove it before it has seen any of them.
+    pub fn derive_owner_key(&self) -> SigningKey {
+        SigningKey::derive(|seed| self.0.derive(&[], &[labels::OWNER.as_bytes()], seed))
+    }
+
     pub(crate) const fn secret(&self) -> &Secret {
         &self.0
     }
@@ -60,6 +71,13 @@ mod tests {
             other[byte] ^= 0x80;
             assert_ne!(key, BackupKey::from_bytes(other), "byte {byte}");
         }
+    }
+
+    #[test]
+    fn the_owner_key_is_the_same_each_time_and_another_for_another_key() {
+        let owner = |byte| BackupKey::from_bytes([byte; 32]).derive_owner_key().public();
+        assert_eq!(owner(1), owner(1));
+        assert_ne!(owner(1), owner(2));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! A data key wrapped under a backup key.
 
-use aes_gcm::aead::{AeadInPlace, KeyInit};
-use aes_gcm::{Aes256Gcm, Nonce, Tag};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -10,11 +8,7 @@ use crate::backup_key::BackupKey;
 use crate::data_key::DataKey;
 use crate::labels;
 use crate::randomness::{RandomnessError, generate_bytes};
-use crate::secret::Secret;
-
-/// All zero, because the key is used once: it depends on the slot's random id, so the next wrapping has another key,
-/// even of the same data key under the same backup key. A random nonce would have to be stored and would add nothing.
-const NONCE: [u8; 12] = [0; 12];
+use crate::wrapping_key::WrappingKey;
 
 /// The data key of one epoch, wrapped under one backup key. All of it is public and stands in the archive's header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,13 +47,7 @@ impl KeySlot {
     /// with the first one's key and nonce, and who has both slots learns the difference of the two.
     pub fn wrap_with_id(backup: &BackupKey, archive: &ArchiveId, epoch: u32, data: &DataKey, id: [u8; 16]) -> Self {
         let SlotKeys { wrapping, check } = SlotKeys::derive(backup, archive, &id, epoch);
-        let mut wrapped = [0; 48];
-        let (ciphertext, tag) = wrapped.split_at_mut(32);
-        ciphertext.copy_from_slice(data.expose_bytes());
-        let computed = Aes256Gcm::new(wrapping.expose_bytes().into())
-            .encrypt_in_place_detached(&Nonce::from(NONCE), &associated_data(archive, &id, epoch), ciphertext)
-            .expect("32 bytes are below AES-GCM's limits");
-        tag.copy_from_slice(&computed);
+        let wrapped = wrapping.wrap(&associated_data(archive, &id, epoch), data.expose_bytes());
         Self { id, epoch, check, wrapped }
     }
 
@@ -70,28 +58,18 @@ impl KeySlot {
     pub fn unwrap_data_key(&self, backup: &BackupKey, archive: &ArchiveId) -> Result<DataKey, UnwrapError> {
         let SlotKeys { wrapping, check } = SlotKeys::derive(backup, archive, &self.id, self.epoch);
         let check_holds = bool::from(check.ct_eq(&self.check));
-        let (ciphertext, tag) = self.wrapped.split_at(32);
-        let mut data = Zeroizing::new([0; 32]);
-        data.copy_from_slice(ciphertext);
-        let tag_holds = Aes256Gcm::new(wrapping.expose_bytes().into())
-            .decrypt_in_place_detached(
-                &Nonce::from(NONCE),
-                &associated_data(archive, &self.id, self.epoch),
-                data.as_mut_slice(),
-                Tag::from_slice(tag),
-            )
-            .is_ok();
-        match (check_holds, tag_holds) {
-            (true, true) => Ok(DataKey::from_bytes(*data)),
-            (false, false) => Err(UnwrapError::WrongKey),
-            (true, false) | (false, true) => Err(UnwrapError::Damaged),
+        match (check_holds, wrapping.unwrap(&associated_data(archive, &self.id, self.epoch), &self.wrapped)) {
+            (true, Some(data)) => Ok(DataKey::from_bytes(*data)),
+            (false, None) => Err(UnwrapError::WrongKey),
+            (true, None) | (false, Some(_)) => Err(UnwrapError::Damaged),
         }
     }
 }
 
-/// What a backup key and a slot's public parts lead to.
+/// What a backup key and a slot's public parts lead to. The slot's random id makes the wrapping key new each time, even
+/// for the same data key under the same backup key.
 pub(crate) struct SlotKeys {
-    pub(crate) wrapping: Secret,
+    pub(crate) wrapping: WrappingKey,
     pub(crate) check: [u8; 32],
 }
 
@@ -100,7 +78,7 @@ impl SlotKeys {
         let info: [&[u8]; 3] = [labels::SLOT.as_bytes(), id, &epoch.to_be_bytes()];
         let mut output = Zeroizing::new([[0; 32]; 2]);
         backup.secret().derive(archive.as_bytes(), &info, output.as_flattened_mut());
-        Self { wrapping: Secret::from_bytes(output[0]), check: output[1] }
+        Self { wrapping: WrappingKey::from_bytes(output[0]), check: output[1] }
     }
 }
 

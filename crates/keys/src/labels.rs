@@ -1,7 +1,8 @@
 //! The label of every derivation: `"coffer/v1/<purpose>"`, one constant each, nowhere else.
 //!
 //! A label is part of the format. Changing one makes every existing archive unreadable; a new purpose gets a new label.
-//! None is the beginning of another, so that what is appended to one (`slot`, `object`) cannot make it read as another.
+//! None is the beginning of another, so that what is appended to one (`slot`, `object`, `escrow`) cannot make it read as
+//! another.
 
 /// From a backup key: the wrapping key and the check of one key slot. The slot id and the epoch follow the label.
 /// Also begins the associated data of the wrapped data key.
@@ -19,6 +20,9 @@ pub const SNAPSHOT: &str = "coffer/v1/snapshot";
 /// From the data key: the root of the keys that seal locks.
 pub const LOCK: &str = "coffer/v1/lock";
 
+/// From the data key: the root of the keys that seal the archive head, which the vault keeps.
+pub const HEAD: &str = "coffer/v1/head";
+
 /// From the data key: the BLAKE3 key that turns a chunk's plaintext into its id.
 pub const CHUNK_ID: &str = "coffer/v1/chunk-id";
 
@@ -31,9 +35,19 @@ pub const GEAR: &str = "coffer/v1/gear";
 /// From the data key: the HMAC key of commitments to what stands in the clear.
 pub const COMMIT: &str = "coffer/v1/commit";
 
-/// From a pack, index, snapshot or lock key: the key and the commitment of one object. The object's salt, its
+/// From a pack, index, snapshot, lock or head key: the key and the commitment of one object. The object's salt, its
 /// type and the archive id follow the label.
 pub const OBJECT: &str = "coffer/v1/object";
+
+/// From OPAQUE's export key: the wrapping key and the commitment of one escrowed backup key. A random salt follows the
+/// label. Also begins the associated data of the wrapped backup key.
+pub const ESCROW: &str = "coffer/v1/escrow";
+
+/// From OPAQUE's export key: the seed of the unlock key.
+pub const UNLOCK: &str = "coffer/v1/unlock";
+
+/// From a backup key: the seed of the owner key.
+pub const OWNER: &str = "coffer/v1/owner";
 
 #[cfg(test)]
 mod tests {
@@ -48,7 +62,7 @@ mod tests {
 
     #[test]
     fn every_label_is_found_by_these_tests() {
-        assert_eq!(labels().len(), 10);
+        assert_eq!(labels().len(), 14);
     }
 
     #[test]

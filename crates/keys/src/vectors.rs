@@ -6,7 +6,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::key_slot::SlotKeys;
-use crate::{ArchiveId, ArchiveKeys, BackupKey, DataKey, KeySlot, ObjectKey, RecoveryKey};
+use crate::{
+    ArchiveId, ArchiveKeys, BackupKey, DataKey, ExportKey, KeySlot, ObjectKey, RecoveryKey, SigningKey,
+    WrappedBackupKey,
+};
 
 /// The vectors of one kind, of which there must be at least one.
 fn vectors(kind: &str) -> Vec<Value> {
@@ -97,6 +100,7 @@ fn object_key<'a>(keys: &'a ArchiveKeys, purpose: &str) -> &'a ObjectKey {
         "index" => &keys.index,
         "snapshot" => &keys.snapshot,
         "lock" => &keys.lock,
+        "head" => &keys.head,
         _ => panic!("no object key for {purpose}"),
     }
 }
@@ -123,5 +127,50 @@ fn commitments_are_the_known_ones() {
         let message = hex::decode(text(&vector, "message")).unwrap();
         assert_eq!(key.commit(&message), bytes(&vector, "commitment"), "{vector}");
         assert!(key.verify(&message, &bytes(&vector, "commitment")), "{vector}");
+    }
+}
+
+#[test]
+fn signatures_are_the_known_ones() {
+    for vector in vectors("signing_key") {
+        let key = SigningKey::from_seed(bytes(&vector, "seed"));
+        let message = hex::decode(text(&vector, "message")).unwrap();
+        assert_eq!(key.public(), bytes(&vector, "public"), "{vector}");
+        assert_eq!(key.sign(&message), bytes(&vector, "signature"), "{vector}");
+    }
+}
+
+fn check_derived(key: &SigningKey, vector: &Value) {
+    assert_eq!(key.expose_seed(), &bytes(vector, "seed"), "{vector}");
+    assert_eq!(key.public(), bytes(vector, "public"), "{vector}");
+}
+
+#[test]
+fn owner_keys_are_the_known_ones() {
+    for vector in vectors("owner_key") {
+        check_derived(&BackupKey::from_bytes(bytes(&vector, "backup_key")).derive_owner_key(), &vector);
+    }
+}
+
+#[test]
+fn unlock_keys_are_the_known_ones() {
+    for vector in vectors("unlock_key") {
+        check_derived(&ExportKey::from_bytes(bytes(&vector, "export_key")).derive_unlock_key(), &vector);
+    }
+}
+
+#[test]
+fn wrapped_backup_keys_are_the_known_ones() {
+    for vector in vectors("wrapped_backup_key") {
+        let export = ExportKey::from_bytes(bytes(&vector, "export_key"));
+        let backup = BackupKey::from_bytes(bytes(&vector, "backup_key"));
+        let context = hex::decode(text(&vector, "context")).unwrap();
+        let known: [u8; WrappedBackupKey::LEN] = bytes(&vector, "wrapped");
+
+        let wrapped = export.wrap_with_salt(&backup, &context, bytes(&vector, "salt"));
+        assert_eq!(wrapped.to_bytes(), known, "{vector}");
+
+        let known = WrappedBackupKey::parse(&known).unwrap();
+        assert_eq!(export.unwrap_backup_key(&known, &context).unwrap(), backup, "{vector}");
     }
 }

@@ -1,1 +1,21 @@
-//! Being built.
+//! What the tests of the vault are built with: its outside world (`coffer_vault_core::ports`) in memory, on command
+//! faulty; and the suites that a real implementation has to pass.
+//!
+//! Every fake is a handle: its clones are the same store, the same HSM, the same clock.
+
+mod clock;
+pub mod conformance;
+mod faults;
+mod faulty_store;
+mod memory_store;
+mod software_hsm;
+mod tokens;
+mod turns;
+
+pub use clock::TestClock;
+pub use faults::Faults;
+pub use faulty_store::FaultyStore;
+pub use memory_store::{MemoryStore, RecordWrite};
+pub use software_hsm::SoftwareHsm;
+pub use tokens::TestTokens;
+pub use turns::{abandon, take_turns};

@@ -1,1 +1,48 @@
-//! Being built.
+//! The policy of the Backup Key Vault, and nothing else: no HTTP, no database, no PKCS#11, no clock of its own.
+//!
+//! ```text
+//!  Vault      one method for each route; coordinates the sites
+//!    │  commit: transition (pure) ─► compare-and-swap ─► only then
+//!    ▼
+//!  Site       verifies everything itself; its own count, durable before its HSM evaluates
+//!    │
+//!    ▼
+//!  ports      Hsm · RecordStore · Ledger · Peers · Tokens · Clock
+//! ```
+//!
+//! The guess budget is in [`budget`](VaultRecord::spend) (the fleet's record) and in [`Held`] (each site's ledger): pure
+//! functions of a state, with the time as an argument. `tests/model.rs` explores them exhaustively.
+
+mod budget;
+mod commit;
+mod error;
+mod evidence;
+mod ledger;
+mod logins;
+mod policy;
+mod ports;
+mod receipts;
+mod record;
+mod rows;
+mod site;
+mod status;
+mod succession;
+mod sweep;
+mod vault;
+mod world;
+
+pub use budget::{Refill, Refusal, Spend};
+pub use error::VaultError;
+pub use ledger::{Admission, Evaluation, Held, LedgerRefusal, LedgerSpend, SiteRow};
+pub use policy::Policy;
+pub use ports::{
+    Bearer, Clock, Freshness, Hsm, HsmError, HsmPublicKeys, ImportedShare, Ledger, LedgerError, LedgerRow, Peers,
+    Point, RecordStore, Replaced, SealedShareIn, StoreUnavailable, Tokens, Version, Versioned, WrappedShare,
+};
+pub use record::{
+    Activation, Attempt, AttemptState, Carried, Cause, DamagedRecord, Deletion, End, KeptHead, KeptProof, Live,
+    VaultRecord, Waiting,
+};
+pub use site::{EvaluateRequest, Site, SiteAnswer, SiteProof, SiteRefusal};
+pub use vault::Vault;
+pub use world::{Fleet, Ports, World};

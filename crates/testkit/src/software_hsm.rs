@@ -1,0 +1,159 @@
+//! An HSM that is none: its keys lie in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use aes_kw::KekAes256;
+use coffer_pake::Point;
+use coffer_vault_core::ledger::LedgerSpend;
+use coffer_vault_core::ports::{Hsm, HsmError, HsmPublicKeys, ImportedShare, SealedShareIn, WrappedShare};
+use hmac::{Hmac, Mac as _};
+use p256::ecdsa::signature::Signer as _;
+use p256::ecdsa::{Signature, SigningKey};
+use p256::elliptic_curve::point::AffineCoordinates as _;
+use p256::elliptic_curve::sec1::{FromEncodedPoint as _, ToEncodedPoint as _};
+use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
+use p256::{AffinePoint, EncodedPoint, NonZeroScalar, ProjectivePoint, SecretKey};
+use rand::RngCore as _;
+use rand::rngs::OsRng;
+use sha2::Sha256;
+
+/// Does what a site's HSM does, and counts what it evaluates. Its keys live as long as its last clone.
+#[derive(Clone)]
+pub struct SoftwareHsm(Arc<Inner>);
+
+struct Inner {
+    share_import: SecretKey,
+    ake: SecretKey,
+    site_identity: SigningKey,
+    share_kek: KekAes256,
+    ledger_mac: [u8; 32],
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    failure: Option<HsmError>,
+    evaluations: BTreeMap<[u8; Point::LEN], usize>,
+}
+
+impl SoftwareHsm {
+    /// The HSMs of a fleet of so many sites: they share `ake`, and nothing else.
+    pub fn fleet(sites: usize) -> Vec<Self> {
+        let ake = SecretKey::random(&mut OsRng);
+        (0..sites).map(|_| Self::with_ake(ake.clone())).collect()
+    }
+
+    /// The HSM of a fleet of one.
+    pub fn single() -> Self {
+        Self::with_ake(SecretKey::random(&mut OsRng))
+    }
+
+    fn with_ake(ake: SecretKey) -> Self {
+        let [mut share_kek, mut ledger_mac] = [[0; 32]; 2];
+        OsRng.fill_bytes(&mut share_kek);
+        OsRng.fill_bytes(&mut ledger_mac);
+        Self(Arc::new(Inner {
+            share_import: SecretKey::random(&mut OsRng),
+            ake,
+            site_identity: SigningKey::random(&mut OsRng),
+            share_kek: KekAes256::from(share_kek),
+            ledger_mac,
+            state: Mutex::default(),
+        }))
+    }
+
+    /// Every call fails so from now on; with `None`, no more.
+    pub fn fail(&self, failure: Option<HsmError>) {
+        self.change(|state| state.failure = failure);
+    }
+
+    /// How often any share was multiplied by this element.
+    pub fn evaluations_of(&self, element: &Point) -> usize {
+        self.change(|state| state.evaluations.get(&element.encode()).copied().unwrap_or(0))
+    }
+
+    /// How many evaluations there were in all.
+    pub fn evaluations(&self) -> usize {
+        self.change(|state| state.evaluations.values().sum())
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.0.state.lock().expect("nothing panics while it holds the lock"))
+    }
+
+    fn works(&self) -> Result<(), HsmError> {
+        self.change(|state| state.failure.map_or(Ok(()), Err))
+    }
+}
+
+impl Hsm for SoftwareHsm {
+    fn public_keys(&self) -> HsmPublicKeys {
+        HsmPublicKeys {
+            share_import: public(&self.0.share_import.to_nonzero_scalar()),
+            ake: public(&self.0.ake.to_nonzero_scalar()),
+            site_identity: public(self.0.site_identity.as_nonzero_scalar()),
+        }
+    }
+
+    async fn import_share(&self, share: SealedShareIn<'_>) -> Result<ImportedShare, HsmError> {
+        self.works()?;
+        let transported = multiply(&self.0.share_import.to_nonzero_scalar(), &share.transport);
+        let transport_key = KekAes256::from(<[u8; 32]>::from(affine(&transported).x()));
+        let key = unwrap(&transport_key, share.sealed)?;
+        let signed = signed(&key, &share.expected).ok_or(HsmError::Refused)?;
+        let pkcs8 = key.to_pkcs8_der().map_err(|_| HsmError::Fault)?;
+        let wrapped = self.0.share_kek.wrap_with_padding_vec(pkcs8.as_bytes()).map_err(|_| HsmError::Fault)?;
+        Ok(ImportedShare { wrapped, receipt: multiply(&signed, &share.receipt_base) })
+    }
+
+    async fn evaluate(&self, _: LedgerSpend, share: &WrappedShare, element: &Point) -> Result<Point, HsmError> {
+        self.works()?;
+        let key = unwrap(&self.0.share_kek, &share.wrapped)?;
+        let signed = signed(&key, &share.public).ok_or(HsmError::Fault)?;
+        self.change(|state| *state.evaluations.entry(element.encode()).or_default() += 1);
+        Ok(multiply(&signed, element))
+    }
+
+    async fn agree(&self, ephemeral: &Point) -> Result<Point, HsmError> {
+        self.works()?;
+        Ok(multiply(&self.0.ake.to_nonzero_scalar(), ephemeral))
+    }
+
+    async fn mac(&self, message: &[u8]) -> Result<[u8; 32], HsmError> {
+        self.works()?;
+        let mac = Hmac::<Sha256>::new_from_slice(&self.0.ledger_mac).map_err(|_| HsmError::Fault)?;
+        Ok(mac.chain_update(message).finalize().into_bytes().into())
+    }
+
+    async fn certify(&self, message: &[u8]) -> Result<[u8; 64], HsmError> {
+        self.works()?;
+        let signature: Signature = self.0.site_identity.sign(message);
+        Ok(signature.to_bytes().into())
+    }
+}
+
+fn unwrap(kek: &KekAes256, wrapped: &[u8]) -> Result<SecretKey, HsmError> {
+    let pkcs8 = kek.unwrap_with_padding_vec(wrapped).map_err(|_| HsmError::Refused)?;
+    SecretKey::from_pkcs8_der(&pkcs8).map_err(|_| HsmError::Refused)
+}
+
+/// The key, or its negation, whichever belongs to `expected`: an HSM tells x-coordinates only.
+fn signed(key: &SecretKey, expected: &Point) -> Option<NonZeroScalar> {
+    let key = key.to_nonzero_scalar();
+    [key, -key].into_iter().find(|key| public(key) == *expected)
+}
+
+fn public(key: &NonZeroScalar) -> Point {
+    multiply(key, &Point::generator())
+}
+
+fn multiply(key: &NonZeroScalar, point: &Point) -> Point {
+    let product = (ProjectivePoint::from(affine(point)) * **key).to_affine();
+    Point::parse(product.to_encoded_point(true).as_bytes()).expect("neither factor is zero")
+}
+
+fn affine(point: &Point) -> AffinePoint {
+    let encoded = EncodedPoint::from_bytes(point.encode()).expect("a point is encoded");
+    Option::from(AffinePoint::from_encoded_point(&encoded)).expect("a point is on the curve")
+}

@@ -1,0 +1,72 @@
+//! How a transition gets into the record: compare-and-swap, and what to do when nobody knows whether it was.
+
+use std::time::Duration;
+
+use coffer_proto::{AccountId, Time};
+
+use crate::budget::Refusal;
+use crate::error::VaultError;
+use crate::ports::{Clock as _, Freshness, RecordStore as _, Replaced};
+use crate::record::{VaultRecord, encode, parse, record_key};
+use crate::world::{Ports, World};
+
+/// How often one request tries before it says 503: with the pauses, about four seconds.
+const TRIES: u32 = 200;
+
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Applies a transition to the newest record and commits it. Gives the record as committed, and what the transition gave.
+///
+/// The transition may be applied several times to several states; only one is committed. A refusal rests on a
+/// linearizable read, but what had come due before it is committed all the same. An unknown outcome is resolved by
+/// sending the *identical* write again: its guard lets at most one copy in. When that does not succeed in time the answer
+/// is `Unavailable`, the transition may have been made, and nothing may rest on it.
+pub(crate) async fn commit<W: World, T>(
+    ports: &Ports<W>,
+    account: &AccountId,
+    mut transition: impl FnMut(&mut VaultRecord, Time) -> Result<T, Refusal>,
+) -> Result<(VaultRecord, T), VaultError> {
+    let key = record_key(account);
+    let mut current = ports.records.get(&key, Freshness::MayBeStale).await?;
+    let mut is_newest = false;
+    let mut tries = 0;
+    loop {
+        let before: VaultRecord = current.as_ref().map(|there| parse(&there.value)).transpose()?.unwrap_or_default();
+        let mut after = before.clone();
+        let outcome = transition(&mut after, ports.now());
+        if outcome.is_err() && !is_newest {
+            current = ports.records.get(&key, Freshness::Newest).await?;
+            is_newest = true;
+            continue;
+        }
+        if after == before {
+            // Nothing to write. What was read may be stale, so it is only good if it cannot have been undone since.
+            if is_newest {
+                return Ok((after, outcome?));
+            }
+            current = ports.records.get(&key, Freshness::Newest).await?;
+            is_newest = true;
+            continue;
+        }
+        let value = encode(&after);
+        loop {
+            tries += 1;
+            match ports.records.replace(&key, current.as_ref().map(|there| there.version), &value).await {
+                Replaced::Applied(_) => return Ok((after, outcome?)),
+                Replaced::Conflict(there) if there.as_ref().is_some_and(|there| there.value == value) => {
+                    return Ok((after, outcome?));
+                }
+                Replaced::Conflict(there) => {
+                    current = there;
+                    is_newest = true;
+                    break;
+                }
+                Replaced::Unknown if tries < TRIES => ports.clock.sleep(PAUSE).await,
+                Replaced::Unknown => return Err(VaultError::Unavailable),
+            }
+        }
+        if tries >= TRIES {
+            return Err(VaultError::Unavailable);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! A site's own count of what its HSM evaluated. It believes no other site and no record: whatever the record store is
+//! made to say, a registration gets no more than `max_attempts` evaluations here between two proofs.
+
+use coffer_proto::{AccountId, AttemptId, Hash, Nonce, PointBytes, Receipt, Registration, RegistrationId, Time, frame};
+use serde::{Deserialize, Serialize};
+
+use crate::policy::Policy;
+use crate::record::Carried;
+
+/// Two looks at one clock differ by what lies between them: the record's, when a guess is spent, and this one's.
+const SLACK_SECONDS: u64 = 5;
+
+/// Proves that an evaluation has been paid for: only a durable ledger row makes one, and evaluating uses it up.
+#[derive(Debug)]
+pub struct LedgerSpend {
+    _made_here_only: (),
+}
+
+impl LedgerSpend {
+    /// The row that holds the evaluation is durable.
+    pub(crate) fn durable() -> Self {
+        Self { _made_here_only: () }
+    }
+
+    /// For tests and benchmarks of an HSM without a vault.
+    #[doc(hidden)]
+    pub fn insecure_without_a_spend() -> Self {
+        Self { _made_here_only: () }
+    }
+}
+
+/// What a site keeps of a registration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SiteRow {
+    /// Its share and its count.
+    Held(Box<Held>),
+    /// It had one. Never again under this id.
+    Erased {
+        /// When it was erased.
+        at: Time,
+    },
+}
+
+/// A share, and what was evaluated with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// What it is a share of.
+    pub registration: Registration,
+    /// The share under this HSM's `share-kek`.
+    pub wrapped: Vec<u8>,
+    /// What the client was given for it.
+    pub receipt: Receipt,
+    /// When it came.
+    pub imported_at: Time,
+    /// Whether this site has seen valid evidence that the registration was activated.
+    pub activated: bool,
+    /// Failures that the registration started with here.
+    pub carried: Option<Carried>,
+    /// Since the last proof, oldest first.
+    pub evaluations: Vec<Evaluation>,
+    /// When this site first saw what may end the registration without one of its keys.
+    pub threatened_since: Option<Time>,
+}
+
+/// One evaluation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// For which attempt.
+    pub attempt: AttemptId,
+    /// Of what.
+    pub ke1_hash: Hash,
+    /// Named by a proof that forgives it.
+    pub nonce: Nonce,
+    /// When, by this site's clock.
+    pub at: Time,
+    /// What came of it, once it is known.
+    pub answer: Option<PointBytes>,
+}
+
+/// Whether an attempt may be evaluated here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It was evaluated before: this came of it.
+    Answered(PointBytes),
+    /// It was paid for before, but nothing came of it.
+    PaidFor,
+    /// It has just been added, and has to be made durable first.
+    Added,
+}
+
+/// Why an attempt may not be evaluated here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerRefusal {
+    /// The id was used with another KE1.
+    OtherBytes,
+    /// This site's count is full.
+    Full,
+    /// By this site's clock it is too early.
+    Wait {
+        /// When it is not.
+        retry_at: Time,
+    },
+}
+
+impl Held {
+    /// Evaluations with no proof since.
+    pub fn failures(&self) -> usize {
+        usize::from(self.carried.map_or(0, |carried| carried.failures)) + self.evaluations.len()
+    }
+
+    /// Pays for an attempt, once for each id.
+    ///
+    /// # Errors
+    /// [`LedgerRefusal`]; nothing was changed then.
+    pub fn admit(
+        &mut self,
+        attempt: AttemptId,
+        ke1_hash: Hash,
+        nonce: Nonce,
+        policy: &Policy,
+        now: Time,
+    ) -> Result<Admission, LedgerRefusal> {
+        if let Some(known) = self.evaluations.iter().find(|known| known.attempt == attempt) {
+            if known.ke1_hash != ke1_hash {
+                return Err(LedgerRefusal::OtherBytes);
+            }
+            return Ok(known.answer.map_or(Admission::PaidFor, Admission::Answered));
+        }
+        if self.failures() >= usize::from(policy.max_attempts) {
+            return Err(LedgerRefusal::Full);
+        }
+        let carried = self.carried.map(|carried| carried.last);
+        if let Some(last) = self.evaluations.last().map(|evaluation| evaluation.at).max(carried) {
+            let retry_at = last + policy.wait_after(self.failures());
+            if retry_at > now + std::time::Duration::from_secs(SLACK_SECONDS) {
+                return Err(LedgerRefusal::Wait { retry_at });
+            }
+        }
+        self.evaluations.push(Evaluation { attempt, ke1_hash, nonce, at: now, answer: None });
+        if self.failures() >= usize::from(policy.max_attempts) {
+            self.threatened_since = Some(now);
+        }
+        Ok(Admission::Added)
+    }
+
+    /// Keeps what came of an evaluation.
+    pub fn answered(&mut self, attempt: &AttemptId, answer: PointBytes) {
+        if let Some(evaluation) = self.evaluations.iter_mut().find(|known| known.attempt == *attempt) {
+            evaluation.answer = Some(answer);
+        }
+    }
+
+    /// The newest mark, which is what a proof should name. None if nothing is to be forgiven.
+    pub fn newest_nonce(&self) -> Option<Nonce> {
+        self.evaluations.last().map(|evaluation| evaluation.nonce)
+    }
+
+    /// Forgives the evaluation that bears this mark and all before it. Whether there was one: a mark dies with its use,
+    /// so that a proof forgives nothing twice.
+    pub fn forgive(&mut self, nonce: &Nonce) -> bool {
+        let Some(position) = self.evaluations.iter().position(|evaluation| evaluation.nonce == *nonce) else {
+            return false;
+        };
+        self.evaluations.drain(..=position);
+        self.carried = None;
+        self.threatened_since = None;
+        true
+    }
+}
+
+/// A row's key: rows of an account lie together.
+pub(crate) fn row_key(account: &AccountId, registration: &RegistrationId) -> Vec<u8> {
+    frame([account.as_bytes(), registration.as_bytes()])
+}
+
+/// Whose row it is.
+pub(crate) fn row_account(key: &[u8]) -> Option<AccountId> {
+    let (length, rest) = key.split_first_chunk()?;
+    let name = rest.get(..usize::from(u16::from_be_bytes(*length)))?;
+    AccountId::new(std::str::from_utf8(name).ok()?).ok()
+}
+
+/// What the rows of an account begin with.
+pub(crate) fn row_prefix(account: &AccountId) -> Vec<u8> {
+    frame([account.as_bytes()])
+}
+
+/// What the MAC of a row covers: its place, its number and its content.
+pub(crate) fn mac_input(key: &[u8], number: u64, content: &[u8]) -> Vec<u8> {
+    let number = number.to_be_bytes();
+    let mut input = frame([b"coffer/v1/ledger".as_slice(), key, &number]);
+    input.extend_from_slice(content);
+    input
+}

@@ -1,0 +1,403 @@
+//! One site: it takes shares in, evaluates what has been paid for, and takes proofs. It verifies for itself whatever it
+//! acts on; a coordinator, its own or another site's, can only ask.
+
+use coffer_pake::{Ke1, Point, expected_share, import_point, receipt_base};
+use coffer_proto::{
+    AccountId, AttemptId, Authorization, Base64, Hash, KE1_LEN, Nonce, Receipt, Registration, RegistrationId,
+    RegistrationRequest, ShareContext, Signature, SiteNonce, Time, activation_message, attempt_message, proof_message,
+    registration_message,
+};
+
+use crate::error::VaultError;
+use crate::evidence::{device_signed, holds, is_authorized, verify};
+use crate::ledger::{Admission, Held, LedgerRefusal, LedgerSpend, SiteRow, row_key, row_prefix};
+use crate::ports::{Freshness, Hsm as _, Ledger as _, RecordStore as _, SealedShareIn, WrappedShare};
+use crate::receipts::ReceiptKey;
+use crate::record::{Activation, Carried, KeptProof, Live, VaultRecord, parse, record_key};
+use crate::rows::{Row, Rows, WriteError};
+use crate::world::{Fleet, Ports, World};
+
+/// Registrations of an account that a site holds without their ever having been activated.
+const PENDING_AT_MOST: usize = 16;
+
+/// Asks a site to evaluate an attempt.
+#[derive(Debug, Clone)]
+pub struct EvaluateRequest {
+    /// Whose.
+    pub account: AccountId,
+    /// Of which registration.
+    pub registration: RegistrationId,
+    /// Which attempt.
+    pub attempt: AttemptId,
+    /// OPAQUE's KE1.
+    pub ke1: Base64<KE1_LEN>,
+    /// The token that it was spent with.
+    pub token: String,
+    /// By the device that the token names.
+    pub device_signature: Signature,
+}
+
+/// Hands a site a proof.
+#[derive(Debug, Clone)]
+pub struct SiteProof {
+    /// Whose.
+    pub account: AccountId,
+    /// Of which registration.
+    pub registration: RegistrationId,
+    /// The proof.
+    pub proof: KeptProof,
+}
+
+/// A site's answer to an [`EvaluateRequest`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SiteAnswer {
+    /// `k_i · B`.
+    pub point: Point,
+    /// The site's newest mark.
+    pub nonce: SiteNonce,
+}
+
+/// Why a site does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SiteRefusal {
+    /// Its count is full; a proof by way of other sites can empty it.
+    #[error("the site's count is full")]
+    Full {
+        /// What that proof has to name.
+        nonce: Option<Nonce>,
+    },
+    /// By its clock it is too early. The attempt stays open.
+    #[error("by the site's clock it is too early")]
+    Wait {
+        /// When it is not.
+        retry_at: Time,
+    },
+    /// The id was used with another KE1.
+    #[error("the attempt's id was used for something else")]
+    OtherBytes,
+    /// It holds no share of the registration.
+    #[error("the site holds no share of the registration")]
+    NotHeld,
+    /// It cannot be reached.
+    #[error("the site cannot be reached")]
+    Unreachable,
+    /// Anything else.
+    #[error(transparent)]
+    Refused(#[from] VaultError),
+}
+
+/// One site of the fleet.
+#[expect(missing_debug_implementations, reason = "its ports need not be printed")]
+pub struct Site<W: World> {
+    pub(crate) ports: Ports<W>,
+    pub(crate) fleet: Fleet,
+    pub(crate) rows: Rows,
+    pub(crate) receipt_key: ReceiptKey,
+}
+
+impl<W: World> Site<W> {
+    /// A site on its ports.
+    ///
+    /// # Errors
+    /// `Unavailable` when the ledger cannot be read.
+    pub async fn open(ports: Ports<W>, fleet: Fleet) -> Result<Self, VaultError> {
+        let rows = Rows::open(&ports).await?;
+        Ok(Self { ports, fleet, rows, receipt_key: ReceiptKey::default() })
+    }
+
+    /// Takes a share in, and gives a receipt for it. The same again gives the same receipt.
+    pub(crate) async fn import(
+        &self,
+        account: &AccountId,
+        request: &RegistrationRequest,
+    ) -> Result<Receipt, VaultError> {
+        let registration = &request.registration;
+        let (expected, ephemeral) = self.check(account, request)?;
+        let key = row_key(account, &registration.id);
+        if let Some(receipt) = self.receipt_of(&key, registration).await? {
+            return Ok(receipt);
+        }
+        if self.record(account).await?.erased.contains(&registration.id) {
+            return Err(crate::budget::Refusal::Erased.into());
+        }
+        if self.pending(account).await? >= PENDING_AT_MOST {
+            return Err(VaultError::TooManyPending);
+        }
+        let context = self.context(account, registration).encode();
+        let share = SealedShareIn {
+            transport: import_point(&context, &ephemeral),
+            sealed: request.sealed_share.wrapped.as_bytes(),
+            expected,
+            receipt_base: receipt_base(&context),
+        };
+        let imported = self.ports.hsm.import_share(share).await?;
+        let receipt = self.receipt(account, registration, &imported.receipt).await?;
+        let held = Held {
+            registration: registration.clone(),
+            wrapped: imported.wrapped,
+            receipt: receipt.clone(),
+            imported_at: self.ports.now(),
+            activated: false,
+            carried: None,
+            evaluations: Vec::new(),
+            threatened_since: None,
+        };
+        match self.rows.write(&self.ports, &key, None, &SiteRow::Held(Box::new(held))).await {
+            Ok(_) => {
+                tracing::info!(target: "audit", ?account, registration = %registration.id, "share imported");
+                Ok(receipt)
+            }
+            Err(WriteError::Conflict) => self.receipt_of(&key, registration).await?.ok_or(VaultError::Unavailable),
+            Err(WriteError::Vault(error)) => Err(error),
+        }
+    }
+
+    /// That a registration is what it says, and fits this fleet. Gives the share's public point and the seal's.
+    fn check(&self, account: &AccountId, request: &RegistrationRequest) -> Result<(Point, Point), VaultError> {
+        let registration = &request.registration;
+        if registration.manifest_version == 0 || registration.manifest_version > self.fleet.manifest_version {
+            return Err(VaultError::UnknownManifest);
+        }
+        if registration.commitments.len() != usize::from(self.fleet.threshold)
+            || registration.sealed_share_hashes.len() != usize::from(self.fleet.sites)
+        {
+            return Err(VaultError::Malformed("the registration does not fit the fleet's sites and threshold"));
+        }
+        let own = usize::from(self.fleet.site.0).saturating_sub(1);
+        if registration.sealed_share_hashes.get(own) != Some(&request.sealed_share.hash()) {
+            return Err(VaultError::InvalidShare);
+        }
+        let message = registration_message(&self.fleet.id, account, registration);
+        verify(&registration.unlock_key, &message, &request.unlock_signature)?;
+        let not_a_point = |_| VaultError::Malformed("not a point of P-256");
+        let commitments: Vec<Point> = registration
+            .commitments
+            .iter()
+            .map(|commitment| Point::parse(&commitment.0))
+            .collect::<Result<_, _>>()
+            .map_err(not_a_point)?;
+        let expected = expected_share(&commitments, self.fleet.site.0).ok_or(VaultError::InvalidShare)?;
+        let ephemeral = Point::parse(&request.sealed_share.ephemeral.0).map_err(not_a_point)?;
+        coffer_pake::check_upload(&registration.upload.0)
+            .map_err(|_| VaultError::Malformed("not a RegistrationUpload of this suite"))?;
+        Ok((expected, ephemeral))
+    }
+
+    async fn receipt_of(&self, key: &[u8], registration: &Registration) -> Result<Option<Receipt>, VaultError> {
+        match self.rows.read(&self.ports, key).await?.map(|row| row.content) {
+            None => Ok(None),
+            Some(SiteRow::Erased { .. }) => Err(crate::budget::Refusal::Erased.into()),
+            Some(SiteRow::Held(held)) if held.registration == *registration => Ok(Some(held.receipt)),
+            Some(SiteRow::Held(_)) => Err(crate::budget::Refusal::IdReused.into()),
+        }
+    }
+
+    async fn receipt(
+        &self,
+        account: &AccountId,
+        registration: &Registration,
+        point: &Point,
+    ) -> Result<Receipt, VaultError> {
+        let context = self.context(account, registration);
+        self.receipt_key.sign(&self.ports, &context, Base64(point.encode()), self.rows.last_number()).await
+    }
+
+    /// Evaluates an attempt that the record holds, once for each id.
+    ///
+    /// # Errors
+    /// [`SiteRefusal`]. After any of them the same request may be sent again.
+    pub async fn evaluate(&self, request: &EvaluateRequest) -> Result<SiteAnswer, SiteRefusal> {
+        let EvaluateRequest { account, registration, attempt, .. } = request;
+        let ke1 = Ke1::parse(&request.ke1.0).map_err(|_| VaultError::Malformed("not a KE1 of this suite"))?;
+        let ke1_hash = Hash::from(&request.ke1);
+        let message = attempt_message(&self.fleet.id, account, registration, attempt, &ke1_hash);
+        let now = self.ports.now();
+        device_signed(&self.ports, account, &request.token, now, &message, &request.device_signature)?;
+        let record = self.record(account).await?;
+        let live = record.live_named(registration).map_err(VaultError::from)?;
+        live.open_attempt(attempt, &ke1_hash, &self.fleet.policy, now).map_err(VaultError::from)?;
+
+        let key = row_key(account, registration);
+        loop {
+            let Some(Row { number, content: SiteRow::Held(mut held) }) = self.rows.read(&self.ports, &key).await?
+            else {
+                return Err(SiteRefusal::NotHeld);
+            };
+            self.catch_up(account, live, &mut held).await?;
+            let nonce = Base64(random()?);
+            let spend = match held.admit(*attempt, ke1_hash, nonce, &self.fleet.policy, now) {
+                Ok(Admission::Answered(point)) => return self.answer(&held, &point),
+                // The row was read, so it is durable.
+                Ok(Admission::PaidFor) => LedgerSpend::durable(),
+                Ok(Admission::Added) => {
+                    match self.rows.write(&self.ports, &key, Some(number), &SiteRow::Held(held.clone())).await {
+                        Ok(_) => LedgerSpend::durable(),
+                        Err(WriteError::Conflict) => continue,
+                        Err(WriteError::Vault(error)) => return Err(error.into()),
+                    }
+                }
+                Err(LedgerRefusal::OtherBytes) => return Err(SiteRefusal::OtherBytes),
+                Err(LedgerRefusal::Full) => return Err(SiteRefusal::Full { nonce: held.newest_nonce() }),
+                Err(LedgerRefusal::Wait { retry_at }) => return Err(SiteRefusal::Wait { retry_at }),
+            };
+            let public = held.public(self.fleet.site.0).ok_or(VaultError::Unavailable)?;
+            let share = WrappedShare { wrapped: held.wrapped.clone(), public };
+            let point = self.ports.hsm.evaluate(spend, &share, &ke1.blinded()).await.map_err(VaultError::from)?;
+            let point = Base64(point.encode());
+            self.keep_answer(&key, attempt, point).await;
+            return self.answer(&held, &point);
+        }
+    }
+
+    fn answer(&self, held: &Held, point: &coffer_proto::PointBytes) -> Result<SiteAnswer, SiteRefusal> {
+        let point = Point::parse(&point.0).map_err(|_| VaultError::Unavailable)?;
+        let nonce = held.newest_nonce().ok_or(VaultError::Unavailable)?;
+        Ok(SiteAnswer { point, nonce: SiteNonce { site: self.fleet.site, nonce } })
+    }
+
+    /// A retry is then answered without the HSM. If it cannot be kept, a retry evaluates the same element again.
+    async fn keep_answer(&self, key: &[u8], attempt: &AttemptId, point: coffer_proto::PointBytes) {
+        loop {
+            let Ok(Some(Row { number, content: SiteRow::Held(mut held) })) = self.rows.read(&self.ports, key).await
+            else {
+                return;
+            };
+            held.answered(attempt, point);
+            match self.rows.write(&self.ports, key, Some(number), &SiteRow::Held(held)).await {
+                Err(WriteError::Conflict) => {}
+                Ok(_) | Err(WriteError::Vault(_)) => return,
+            }
+        }
+    }
+
+    /// Brings a row up to what the record proves: that the registration was activated, and proofs that it has not seen.
+    async fn catch_up(&self, account: &AccountId, live: &Live, held: &mut Held) -> Result<(), VaultError> {
+        if held.registration != live.registration {
+            return Err(VaultError::Unavailable);
+        }
+        if !held.activated {
+            held.carried = self.verify_activation(account, &live.registration, &live.activation).await?;
+            held.activated = true;
+        }
+        for proof in &live.proofs {
+            if let Some(named) = proof.nonce_of(self.fleet.site)
+                && held.evaluations.iter().any(|evaluation| evaluation.nonce == named.nonce)
+                && self.proof_holds(account, &live.registration, proof)
+            {
+                held.forgive(&named.nonce);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the evidence of an activation. Gives the failures that the registration starts with here: those of the
+    /// one before, unless a key of that one has signed.
+    pub(crate) async fn verify_activation(
+        &self,
+        account: &AccountId,
+        registration: &Registration,
+        activation: &Activation,
+    ) -> Result<Option<Carried>, VaultError> {
+        let replaces = activation.replaces.as_ref();
+        let message = activation_message(&self.fleet.id, account, &registration.id, &registration.hash(), replaces);
+        let (token, signature) = (&activation.token, &activation.device_signature);
+        device_signed(&self.ports, account, token, activation.at, &message, signature)?;
+        let Some(replaced) = replaces else { return Ok(None) };
+        let row = self.rows.read(&self.ports, &row_key(account, replaced)).await?;
+        let Some(Row { content: SiteRow::Held(before), .. }) = row else { return Ok(None) };
+        let signed = |by: &Authorization| is_authorized(&before.registration, &message, by);
+        if activation.authorization.as_ref().is_some_and(signed) {
+            return Ok(None);
+        }
+        let carried = before.evaluations.last().map(|evaluation| evaluation.at);
+        let last = carried.max(before.carried.map(|carried| carried.last));
+        let failures = u8::try_from(before.failures()).unwrap_or(u8::MAX);
+        Ok(last.map(|last| Carried { failures, last }))
+    }
+
+    /// Takes a proof: forgives what it names. Proofs that are known, or name nothing of this site, change nothing.
+    ///
+    /// # Errors
+    /// [`SiteRefusal`].
+    pub async fn apply_proof(&self, request: &SiteProof) -> Result<(), SiteRefusal> {
+        let SiteProof { account, registration, proof } = request;
+        let Some(named) = proof.nonce_of(self.fleet.site) else { return Ok(()) };
+        let key = row_key(account, registration);
+        loop {
+            let Some(Row { number, content: SiteRow::Held(mut held) }) = self.rows.read(&self.ports, &key).await?
+            else {
+                return Err(SiteRefusal::NotHeld);
+            };
+            if !self.proof_holds(account, &held.registration, proof) {
+                return Err(VaultError::InvalidProof.into());
+            }
+            if !held.forgive(&named.nonce) {
+                return Ok(());
+            }
+            match self.rows.write(&self.ports, &key, Some(number), &SiteRow::Held(held)).await {
+                Ok(_) => return Ok(()),
+                Err(WriteError::Conflict) => {}
+                Err(WriteError::Vault(error)) => return Err(error.into()),
+            }
+        }
+    }
+
+    pub(crate) fn proof_holds(&self, account: &AccountId, registration: &Registration, proof: &KeptProof) -> bool {
+        let message = proof_message(&self.fleet.id, account, &registration.id, &proof.attempt, &proof.nonces);
+        holds(&registration.unlock_key, &message, &proof.unlock_signature)
+    }
+
+    /// The newest record that this site's replica has. Empty for an account that was never seen.
+    pub(crate) async fn record(&self, account: &AccountId) -> Result<VaultRecord, VaultError> {
+        let there = self.ports.records.get(&record_key(account), Freshness::Newest).await?;
+        Ok(there.map(|there| parse(&there.value)).transpose()?.unwrap_or_default())
+    }
+
+    /// How many registrations of the account are held here that were never activated.
+    async fn pending(&self, account: &AccountId) -> Result<usize, VaultError> {
+        let rows = self.account_rows(account).await?;
+        Ok(rows.iter().filter(|(_, row)| matches!(&row.content, SiteRow::Held(held) if !held.activated)).count())
+    }
+
+    /// All rows of an account, with their keys.
+    pub(crate) async fn account_rows(&self, account: &AccountId) -> Result<Vec<(Vec<u8>, Row)>, VaultError> {
+        const PAGE: usize = 64;
+        let prefix = row_prefix(account);
+        let (mut rows, mut after) = (Vec::new(), prefix.clone());
+        loop {
+            let page = self.ports.ledger.rows(&after, PAGE).await?;
+            let is_last = page.len() < PAGE;
+            for (key, row) in page {
+                if !key.starts_with(&prefix) {
+                    return Ok(rows);
+                }
+                after.clone_from(&key);
+                let row = self.rows.open_row(&self.ports, &key, &row).await?;
+                rows.push((key, row));
+            }
+            if is_last {
+                return Ok(rows);
+            }
+        }
+    }
+
+    pub(crate) fn context<'a>(&'a self, account: &'a AccountId, registration: &'a Registration) -> ShareContext<'a> {
+        ShareContext { fleet: &self.fleet.id, site: self.fleet.site, account, registration, sites: self.fleet.sites }
+    }
+}
+
+impl Held {
+    /// `K_i`, from the commitments, which were parsed when the share came.
+    fn public(&self, site: u8) -> Option<Point> {
+        let commitments: Result<Vec<Point>, _> =
+            self.registration.commitments.iter().map(|commitment| Point::parse(&commitment.0)).collect();
+        expected_share(&commitments.ok()?, site)
+    }
+}
+
+/// Random bytes of the operating system.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], VaultError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| VaultError::Unavailable)?;
+    Ok(bytes)
+}

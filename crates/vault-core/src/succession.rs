@@ -1,0 +1,154 @@
+//! Which registration is the live one: activation, keeping, deletion. Pure functions of the record. Signatures are
+//! verified before: an `authorization` in what is passed here is one that holds.
+
+use coffer_proto::{Activated, ArchiveHead, Registration, RegistrationId, Time, VerifyingKey};
+
+use crate::budget::Refusal;
+use crate::policy::Policy;
+use crate::record::{Activation, Cause, Deletion, KeptHead, VaultRecord, Waiting};
+
+/// Registrations that an account may have used up. Each costs its record 16 bytes, for ever.
+const ERASED_AT_MOST: usize = 2000;
+
+impl VaultRecord {
+    /// Makes a registration the live one, or has it wait. The same again changes nothing but adds receipts.
+    ///
+    /// # Errors
+    /// `IdReused`, `Erased`, `CoolDown`, `RegistrationChanged`, `TooMany`.
+    pub fn activate(
+        &mut self,
+        registration: Registration,
+        activation: Activation,
+        policy: &Policy,
+        now: Time,
+    ) -> Result<Activated, Refusal> {
+        self.settle(policy, now);
+        if let Some(there) = self.activated(&registration, &activation, policy)? {
+            return Ok(there);
+        }
+        if let Some(retry_at) = self.cool_down_until.filter(|until| *until > now) {
+            return Err(Refusal::CoolDown { retry_at });
+        }
+        if self.erased.len() >= ERASED_AT_MOST {
+            return Err(Refusal::TooMany);
+        }
+        if self.live.as_ref().map(|live| live.registration.id) != activation.replaces {
+            return Err(Refusal::RegistrationChanged);
+        }
+        self.end_waiting();
+        if self.live.is_some() && activation.authorization.is_none() {
+            let live_at = activation.at + policy.takeover_after;
+            self.waiting = Some(Waiting { registration, activation });
+            return Ok(Activated::Waiting { live_at });
+        }
+        self.succeed(registration, activation, None, now);
+        Ok(Activated::Live)
+    }
+
+    /// The state of a registration that is live or waits already.
+    fn activated(
+        &mut self,
+        registration: &Registration,
+        activation: &Activation,
+        policy: &Policy,
+    ) -> Result<Option<Activated>, Refusal> {
+        let id = registration.id;
+        let live = self.live.as_mut().map(|live| (&live.registration, &mut live.activation, true));
+        let waiting = self.waiting.as_mut().map(|waiting| (&waiting.registration, &mut waiting.activation, false));
+        let Some((there, kept, is_live)) = live.into_iter().chain(waiting).find(|(there, ..)| there.id == id) else {
+            return if self.erased.contains(&id) { Err(Refusal::Erased) } else { Ok(None) };
+        };
+        if there != registration {
+            return Err(Refusal::IdReused);
+        }
+        for receipt in &activation.receipts {
+            if !kept.receipts.iter().any(|held| held.site == receipt.site) {
+                kept.receipts.push(receipt.clone());
+            }
+        }
+        let live_at = kept.at + policy.takeover_after;
+        Ok(Some(if is_live { Activated::Live } else { Activated::Waiting { live_at } }))
+    }
+
+    /// A key of the live registration objects to one that waits, or to a deletion. The same again changes nothing.
+    ///
+    /// # Errors
+    /// `RegistrationChanged` when something else waits; what [`VaultRecord::live_named`] says.
+    pub fn keep(
+        &mut self,
+        live: &RegistrationId,
+        waiting: Option<&RegistrationId>,
+        policy: &Policy,
+        now: Time,
+    ) -> Result<(), Refusal> {
+        self.settle(policy, now);
+        self.live_named(live)?;
+        match waiting {
+            None => {
+                if let Some(live) = &mut self.live {
+                    live.deletion = None;
+                }
+            }
+            Some(id) if self.waiting.as_ref().is_some_and(|waiting| waiting.registration.id == *id) => {
+                self.end_waiting();
+            }
+            Some(id) if self.erased.contains(id) => {}
+            Some(_) => return Err(Refusal::RegistrationChanged),
+        }
+        Ok(())
+    }
+
+    /// Deletes a registration: at once if one of its keys has signed or if it only waits, otherwise after the waiting
+    /// time. The same again changes nothing. Gives when it is, or was, due.
+    ///
+    /// # Errors
+    /// `RegistrationChanged`, `NotRegistered`.
+    pub fn delete(
+        &mut self,
+        id: &RegistrationId,
+        asked: Deletion,
+        policy: &Policy,
+        now: Time,
+    ) -> Result<Time, Refusal> {
+        self.settle(policy, now);
+        if self.erased.contains(id) {
+            return Ok(now);
+        }
+        if self.waiting.as_ref().is_some_and(|waiting| waiting.registration.id == *id) {
+            self.end_waiting();
+            return Ok(now);
+        }
+        self.live_named(id)?;
+        if asked.authorization.is_some() {
+            self.end_live(Cause::Deleted(asked), now);
+            self.end_waiting();
+            return Ok(now);
+        }
+        let live = self.live.as_mut().ok_or(Refusal::NotRegistered)?;
+        Ok(live.deletion.get_or_insert(asked).at + policy.takeover_after)
+    }
+
+    /// Whose signature the next archive head needs.
+    pub fn head_owner(&self) -> Option<VerifyingKey> {
+        let live = self.live.as_ref().map(|live| live.registration.owner_key);
+        live.or_else(|| self.head.as_ref().map(|kept| kept.owner_key))
+    }
+
+    /// Keeps a head whose signature is by `owner_key`. The same again changes nothing. An owner that is new to the
+    /// record (another backup key, so another archive) goes on counting where the one before stopped.
+    ///
+    /// # Errors
+    /// `StaleHead` when its number is not the next one.
+    pub fn keep_head(&mut self, head: ArchiveHead, owner_key: VerifyingKey) -> Result<(), Refusal> {
+        let kept = KeptHead { head, owner_key };
+        if self.head.as_ref() == Some(&kept) {
+            return Ok(());
+        }
+        let next = self.head.as_ref().map_or(1, |kept| kept.head.number.saturating_add(1));
+        if kept.head.number != next {
+            return Err(Refusal::StaleHead { next });
+        }
+        self.head = Some(kept);
+        Ok(())
+    }
+}

@@ -1,0 +1,443 @@
+//! The vault as a client sees it: one method for each route. A coordinator of sites, its own among them.
+
+use coffer_pake::{Agreement, Identities, Ke1, Point, ServerLogin, answer_login, combine};
+use coffer_proto::{
+    AccountId, Activated, ActivationRequest, ArchiveHead, AttemptId, Base64, DeletionRequest, Hash, KeepRequest,
+    ProofAnswer, ProofRequest, Receipt, Registration, RegistrationId, RegistrationRequest, RetrievalAnswer,
+    RetrievalRequest, SiteCertificate, SiteNumber, Time, activation_message, attempt_message, client_identity,
+    deletion_message, head_message, keep_message, oprf_context, proof_message, registration_message,
+};
+use futures_util::future::join_all;
+use sha2::{Digest as _, Sha256};
+
+use crate::budget::{Refill, Refusal, Spend};
+use crate::commit::commit;
+use crate::error::VaultError;
+use crate::evidence::{device_signed, is_authorized, receipt_holds, verify};
+use crate::ledger::{SiteRow, row_key};
+use crate::logins::Logins;
+use crate::ports::{Bearer, Hsm as _, Peers as _, Tokens as _};
+use crate::record::{Activation, Attempt, AttemptState, Deletion, KeptProof, Live, VaultRecord};
+use crate::site::{EvaluateRequest, Site, SiteAnswer, SiteProof, SiteRefusal};
+use crate::world::{Fleet, Ports, World};
+
+/// The Backup Key Vault at one site.
+#[expect(missing_debug_implementations, reason = "its ports need not be printed")]
+pub struct Vault<W: World> {
+    site: Site<W>,
+    logins: Logins,
+}
+
+impl<W: World> Vault<W> {
+    /// A vault on its ports.
+    ///
+    /// # Errors
+    /// `Unavailable` when the ledger cannot be read.
+    pub async fn open(ports: Ports<W>, fleet: Fleet) -> Result<Self, VaultError> {
+        Ok(Self { site: Site::open(ports, fleet).await?, logins: Logins::default() })
+    }
+
+    /// This site.
+    pub fn site(&self) -> &Site<W> {
+        &self.site
+    }
+
+    fn ports(&self) -> &Ports<W> {
+        &self.site.ports
+    }
+
+    fn fleet(&self) -> &Fleet {
+        &self.site.fleet
+    }
+
+    /// Whoever bears the token.
+    ///
+    /// # Errors
+    /// `Unauthorized`.
+    pub fn authenticate(&self, token: &str) -> Result<Bearer, VaultError> {
+        self.ports().tokens.verify(token, self.ports().now()).ok_or(VaultError::Unauthorized)
+    }
+
+    /// The certificate of this site's receipt key.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn certificate(&self) -> Result<SiteCertificate, VaultError> {
+        self.site.receipt_key.certificate(self.ports(), &self.fleet().id, self.fleet().site).await
+    }
+
+    /// `PUT /v1/registrations/{id}`: takes this site's share in.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn register(
+        &self,
+        token: &str,
+        id: &RegistrationId,
+        request: &RegistrationRequest,
+    ) -> Result<Receipt, VaultError> {
+        let account = self.authenticate(token)?.account;
+        if request.registration.id != *id {
+            return Err(VaultError::Malformed("the registration's id is not that of the path"));
+        }
+        let message = registration_message(&self.fleet().id, &account, &request.registration);
+        self.device_signed(&account, token, &message, &request.device_signature)?;
+        self.site.import(&account, request).await
+    }
+
+    /// `PUT /v1/registrations/{id}/activation`.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn activate(
+        &self,
+        token: &str,
+        id: &RegistrationId,
+        request: &ActivationRequest,
+    ) -> Result<Activated, VaultError> {
+        let account = self.authenticate(token)?.account;
+        let registration = self.held(&account, id).await?;
+        let replaces = request.replaces.as_ref();
+        let message = activation_message(&self.fleet().id, &account, id, &registration.hash(), replaces);
+        self.device_signed(&account, token, &message, &request.device_signature)?;
+        let receipts = self.check_receipts(&account, &registration, &request.receipts)?;
+        let activation = Activation {
+            at: self.ports().now(),
+            replaces: request.replaces,
+            token: token.to_owned(),
+            device_signature: request.device_signature,
+            authorization: request.authorization,
+            receipts,
+        };
+        let (record, activated) = commit(self.ports(), &account, |record, now| {
+            if let (Some(authorization), Some(live)) = (&activation.authorization, &record.live)
+                && live.registration.id != *id
+                && !is_authorized(&live.registration, &message, authorization)
+            {
+                return Err(Refusal::InvalidAuthorization);
+            }
+            record.activate(registration.clone(), activation.clone(), &self.fleet().policy, now)
+        })
+        .await?;
+        tracing::info!(target: "audit", ?account, registration = %id, ?activated, "registration activated");
+        self.site.observe(&account, &record).await?;
+        Ok(activated)
+    }
+
+    /// The registration that this site holds a share of.
+    async fn held(&self, account: &AccountId, id: &RegistrationId) -> Result<Registration, VaultError> {
+        match self.site.rows.read(self.ports(), &row_key(account, id)).await?.map(|row| row.content) {
+            Some(SiteRow::Held(held)) => Ok(held.registration),
+            Some(SiteRow::Erased { .. }) => Err(Refusal::Erased.into()),
+            None => Err(VaultError::NotDelivered),
+        }
+    }
+
+    /// One receipt of each site, enough of them, all of which hold.
+    fn check_receipts(
+        &self,
+        account: &AccountId,
+        registration: &Registration,
+        receipts: &[Receipt],
+    ) -> Result<Vec<Receipt>, VaultError> {
+        let Fleet { id, site_identities, .. } = self.fleet();
+        let all_hold = receipts.len() <= site_identities.len()
+            && receipts.iter().all(|receipt| receipt_holds(site_identities, id, account, registration, receipt));
+        let mut receipts = receipts.to_vec();
+        receipts.sort_by_key(|receipt| receipt.site);
+        receipts.dedup_by_key(|receipt| receipt.site);
+        if all_hold && receipts.len() >= usize::from(self.fleet().quorum()) {
+            Ok(receipts)
+        } else {
+            Err(VaultError::InvalidReceipt)
+        }
+    }
+
+    /// `PUT /v1/registrations/{id}/keep`.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn keep(&self, token: &str, id: &RegistrationId, request: &KeepRequest) -> Result<(), VaultError> {
+        let account = self.authenticate(token)?.account;
+        let message = keep_message(&self.fleet().id, &account, id, request.waiting.as_ref());
+        let (record, ()) = commit(self.ports(), &account, |record, now| {
+            record.settle(&self.fleet().policy, now);
+            let live = record.live_named(id)?;
+            if !is_authorized(&live.registration, &message, &request.authorization) {
+                return Err(Refusal::InvalidAuthorization);
+            }
+            record.keep(id, request.waiting.as_ref(), &self.fleet().policy, now)
+        })
+        .await?;
+        tracing::info!(target: "audit", ?account, registration = %id, "registration kept");
+        self.site.observe(&account, &record).await
+    }
+
+    /// `DELETE /v1/registrations/{id}`. Gives when it is, or was, due.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn delete(
+        &self,
+        token: &str,
+        id: &RegistrationId,
+        request: &DeletionRequest,
+    ) -> Result<Time, VaultError> {
+        let account = self.authenticate(token)?.account;
+        let message = deletion_message(&self.fleet().id, &account, id);
+        self.device_signed(&account, token, &message, &request.device_signature)?;
+        let asked = Deletion {
+            at: self.ports().now(),
+            token: token.to_owned(),
+            device_signature: request.device_signature,
+            authorization: request.authorization,
+        };
+        let (record, due) = commit(self.ports(), &account, |record, now| {
+            record.settle(&self.fleet().policy, now);
+            let live = record.live.as_ref().filter(|live| live.registration.id == *id);
+            if let (Some(live), Some(authorization)) = (live, &asked.authorization)
+                && !is_authorized(&live.registration, &message, authorization)
+            {
+                return Err(Refusal::InvalidAuthorization);
+            }
+            record.delete(id, asked.clone(), &self.fleet().policy, now)
+        })
+        .await?;
+        tracing::info!(target: "audit", ?account, registration = %id, %due, "deletion asked for");
+        self.site.observe(&account, &record).await?;
+        Ok(due)
+    }
+
+    /// `PUT /v1/retrievals/{id}`: spends an attempt, and only then has anything evaluated.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn retrieve(
+        &self,
+        token: &str,
+        attempt: &AttemptId,
+        request: &RetrievalRequest,
+    ) -> Result<RetrievalAnswer, VaultError> {
+        let account = self.authenticate(token)?.account;
+        let ke1 = Ke1::parse(&request.ke1.0).map_err(|_| VaultError::Malformed("not a KE1 of this suite"))?;
+        let ke1_hash = Hash::from(&request.ke1);
+        let message = attempt_message(&self.fleet().id, &account, &request.registration, attempt, &ke1_hash);
+        self.device_signed(&account, token, &message, &request.device_signature)?;
+        let record = self.spend(token, &account, attempt, ke1_hash, request).await?;
+        let live = record.live_named(&request.registration)?;
+        let spent = live.open_attempt(attempt, &ke1_hash, &self.fleet().policy, self.ports().now())?;
+        let (attempts_remaining, open_until) =
+            (live.attempts_remaining(&self.fleet().policy), live.open_until(spent, &self.fleet().policy));
+        if let Some(kept) = self.logins.answer(&account, attempt) {
+            return Ok(RetrievalAnswer { attempts_remaining, open_until, ..kept });
+        }
+        let evaluate = EvaluateRequest {
+            account: account.clone(),
+            registration: request.registration,
+            attempt: *attempt,
+            ke1: request.ke1,
+            token: token.to_owned(),
+            device_signature: request.device_signature,
+        };
+        let (evaluation, unchecked, answers) = self.evaluate(&evaluate).await?;
+        let (ke2, login) = self.answer(&account, live, &ke1, &evaluation).await?;
+        let mut nonces: Vec<_> = answers.iter().map(|answer| answer.nonce).collect();
+        nonces.sort_by_key(|named| named.site);
+        let ke2 = Base64(ke2);
+        let answer = RetrievalAnswer { ke2, attempts_remaining, nonces, unchecked, open_until };
+        self.logins.keep(&account, attempt, login, answer.clone(), self.ports().now());
+        Ok(answer)
+    }
+
+    /// Commits the spend. What it gives is durable.
+    async fn spend(
+        &self,
+        token: &str,
+        account: &AccountId,
+        attempt: &AttemptId,
+        ke1_hash: Hash,
+        request: &RetrievalRequest,
+    ) -> Result<VaultRecord, VaultError> {
+        let policy = &self.fleet().policy;
+        let spend = |record: &mut VaultRecord, now: Time| {
+            let state = AttemptState::Unproved { token: token.to_owned(), device_signature: request.device_signature };
+            record.spend(&request.registration, Attempt { id: *attempt, ke1_hash, at: now, state }, policy, now)
+        };
+        match commit(self.ports(), account, spend).await {
+            Ok((record, spent)) => {
+                if spent == Spend::Added {
+                    let left = record.live.as_ref().map(|live| live.attempts_remaining(policy));
+                    tracing::info!(target: "audit", ?account, %attempt, ?left, "attempt spent");
+                }
+                Ok(record)
+            }
+            Err(error) => {
+                if error == VaultError::Refused(Refusal::Locked) {
+                    let record = self.site.record(account).await?;
+                    self.site.observe(account, &record).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Has as many sites evaluate as tell a false answer from a right one; all of them if those disagree.
+    async fn evaluate(&self, request: &EvaluateRequest) -> Result<(Point, bool, Vec<SiteAnswer>), VaultError> {
+        let Fleet { sites, threshold, site: own, .. } = *self.fleet();
+        let others = (1..=sites).map(SiteNumber).filter(|site| *site != own);
+        let order: Vec<SiteNumber> = std::iter::once(own).chain(others).collect();
+        let (first, rest) = order.split_at(usize::from(self.fleet().quorum()));
+        let mut refusal = SiteRefusal::Unreachable;
+        let mut answers = Vec::new();
+        for asked in [first, rest] {
+            for answer in join_all(asked.iter().map(|site| self.ask(*site, request))).await {
+                match answer {
+                    Ok(answer) => answers.push(answer),
+                    // The refusal of one that counts says more than that another cannot be reached.
+                    Err(refused) if refusal == SiteRefusal::Unreachable => refusal = refused,
+                    Err(_) => {}
+                }
+            }
+            let points: Vec<(u8, Point)> = answers.iter().map(|answer| (answer.nonce.site.0, answer.point)).collect();
+            match combine(&points, sites, threshold) {
+                Agreement::Agreed(point) => return Ok((point, false, answers)),
+                Agreement::Unchecked(point) if asked.len() == rest.len() => return Ok((point, true, answers)),
+                Agreement::Unchecked(_) | Agreement::Disagree | Agreement::TooFew => {}
+            }
+        }
+        Err(refusal.into())
+    }
+
+    async fn ask(&self, site: SiteNumber, request: &EvaluateRequest) -> Result<SiteAnswer, SiteRefusal> {
+        if site == self.fleet().site {
+            self.site.evaluate(request).await
+        } else {
+            let answer = self.ports().peers.evaluate(site, request).await?;
+            if answer.nonce.site == site { Ok(answer) } else { Err(SiteRefusal::Unreachable) }
+        }
+    }
+
+    /// OPAQUE's KE2 around an evaluation.
+    async fn answer(
+        &self,
+        account: &AccountId,
+        live: &Live,
+        ke1: &Ke1,
+        evaluation: &Point,
+    ) -> Result<([u8; coffer_proto::KE2_LEN], ServerLogin), VaultError> {
+        let registration = &live.registration;
+        let product = self.ports().hsm.agree(&ke1.client_ephemeral()).await?;
+        let client = client_identity(account, &registration.id);
+        let context = oprf_context(&registration.argon2, self.fleet().sites, self.fleet().threshold);
+        let identities = Identities { client: &client, server: self.fleet().id.as_bytes(), context: &context };
+        let ake = self.ports().hsm.public_keys().ake;
+        answer_login(&registration.upload.0, ke1, evaluation, &product, &ake, &identities)
+            .map_err(|_| VaultError::Unavailable)
+    }
+
+    /// `PUT /v1/retrievals/{id}/proof`: KE3 and the unlock key's signature, both verified before anything changes.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn prove(
+        &self,
+        token: &str,
+        attempt: &AttemptId,
+        request: &ProofRequest,
+    ) -> Result<ProofAnswer, VaultError> {
+        let account = self.authenticate(token)?.account;
+        let record = self.site.record(&account).await?;
+        let live = record.live.as_ref().ok_or_else(|| record.not_live())?;
+        let spent = live.attempt(attempt).ok_or(VaultError::InvalidProof)?;
+        let registration = live.registration.clone();
+        let message = proof_message(&self.fleet().id, &account, &registration.id, attempt, &request.nonces);
+        verify(&registration.unlock_key, &message, &request.unlock_signature).map_err(|_| VaultError::InvalidProof)?;
+        let proof_hash = proof_hash(request);
+        if spent.state != (AttemptState::Proved { proof: proof_hash }) {
+            self.logins.verify(&account, attempt, &request.ke3.0)?;
+        }
+        let proof = KeptProof::new(*attempt, request);
+        let ke1_hash = spent.ke1_hash;
+        let (record, refill) = commit(self.ports(), &account, |record, now| {
+            record.live_named(&registration.id)?;
+            record.refill(proof.clone(), &ke1_hash, proof_hash, &self.fleet().policy, now)
+        })
+        .await?;
+        let live = record.live.as_ref().ok_or(VaultError::InvalidProof)?;
+        if refill == Refill::Done {
+            tracing::info!(target: "audit", ?account, %attempt, "attempt proved");
+            self.deliver(&account, &registration.id, &proof).await;
+            self.site.observe(&account, &record).await?;
+        }
+        let attempts_remaining = live.attempts_remaining(&self.fleet().policy);
+        Ok(ProofAnswer { wrapped_backup_key: registration.wrapped_backup_key, attempts_remaining })
+    }
+
+    /// Hands a proof to every site that it names. Where it does not arrive, the site finds it in the record.
+    async fn deliver(&self, account: &AccountId, registration: &RegistrationId, proof: &KeptProof) {
+        let request = SiteProof { account: account.clone(), registration: *registration, proof: proof.clone() };
+        let deliver = async |site: SiteNumber| {
+            if site == self.fleet().site {
+                self.site.apply_proof(&request).await
+            } else {
+                self.ports().peers.apply_proof(site, &request).await
+            }
+        };
+        for outcome in join_all(proof.nonces.iter().map(|named| deliver(named.site))).await {
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "a proof waits in the record for a site");
+            }
+        }
+    }
+
+    /// `PUT /v1/archive-head`.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn keep_head(&self, token: &str, head: &ArchiveHead) -> Result<(), VaultError> {
+        let account = self.authenticate(token)?.account;
+        let message = head_message(&self.fleet().id, &account, head.number, head.sealed.as_bytes());
+        commit(self.ports(), &account, |record, now| {
+            record.settle(&self.fleet().policy, now);
+            let owner = record.head_owner().ok_or(Refusal::NotRegistered)?;
+            if verify(&owner, &message, &head.signature).is_err() {
+                return Err(Refusal::InvalidAuthorization);
+            }
+            record.keep_head(head.clone(), owner)
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// `GET /v1/archive-head`.
+    ///
+    /// # Errors
+    /// `NotRegistered` when there is none.
+    pub async fn head(&self, token: &str) -> Result<ArchiveHead, VaultError> {
+        let account = self.authenticate(token)?.account;
+        let kept = self.site.record(&account).await?.head;
+        Ok(kept.ok_or(Refusal::NotRegistered)?.head)
+    }
+
+    fn device_signed(
+        &self,
+        account: &AccountId,
+        token: &str,
+        message: &[u8],
+        signature: &coffer_proto::Signature,
+    ) -> Result<(), VaultError> {
+        device_signed(self.ports(), account, token, self.ports().now(), message, signature).map(drop)
+    }
+}
+
+/// Names a proof, so that the same one gets the same answer.
+fn proof_hash(request: &ProofRequest) -> Hash {
+    let mut hash = Sha256::new();
+    hash.update(request.ke3.0);
+    hash.update(request.unlock_signature.0);
+    for named in &request.nonces {
+        hash.update([named.site.0]);
+        hash.update(named.nonce.0);
+    }
+    Base64(hash.finalize().into())
+}
