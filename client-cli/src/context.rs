@@ -33,6 +33,7 @@ impl Context {
             memory: Some(self.memory(id)?),
             expected: self.options.receipt,
             allow_rollback: self.options.allow_rollback,
+            vault_head: None,
         })
     }
 }

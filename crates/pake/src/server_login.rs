@@ -69,7 +69,7 @@ pub fn check_upload(upload: &[u8]) -> Result<(), PakeError> {
 /// Answers `ke1` from what was computed elsewhere: `evaluation` is Q = k·B, combined from the sites' answers, and
 /// `ake_product` is the `ake` key times the client's key share, from an HSM. Both are believed.
 ///
-/// Costs six multiplications, and neither waits nor asks. Panics if the operating system has no randomness.
+/// Costs five multiplications, and neither waits nor asks. Panics if the operating system has no randomness.
 pub fn answer_login(
     upload: &[u8],
     ke1: &Ke1,

@@ -6,7 +6,8 @@ use coffer_proto::{AccountId, Time};
 
 use crate::budget::Refusal;
 use crate::error::VaultError;
-use crate::ports::{Clock as _, Freshness, RecordStore as _, Replaced};
+use crate::outside::{Freshness, Replaced};
+use crate::ports::{Clock as _, RecordStore as _};
 use crate::record::{VaultRecord, encode, parse, record_key};
 use crate::world::{Ports, World};
 

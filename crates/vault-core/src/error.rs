@@ -3,7 +3,7 @@
 use coffer_proto::Time;
 
 use crate::budget::Refusal;
-use crate::ports::{HsmError, LedgerError, StoreUnavailable};
+use crate::outside::{HsmError, LedgerError, StoreUnavailable};
 use crate::record::DamagedRecord;
 use crate::site::SiteRefusal;
 

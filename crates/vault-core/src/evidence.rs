@@ -7,7 +7,8 @@ use coffer_proto::{
 };
 
 use crate::error::VaultError;
-use crate::ports::{Bearer, Tokens};
+use crate::outside::Bearer;
+use crate::ports::Tokens;
 use crate::world::{Ports, World};
 
 /// Whether an Ed25519 signature holds, in the strict sense: no key or signature of small order, one encoding only.

@@ -30,7 +30,7 @@ impl LedgerSpend {
 }
 
 /// What a site keeps of a registration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SiteRow {
     /// Its share and its count.
     Held(Box<Held>),
@@ -42,7 +42,7 @@ pub enum SiteRow {
 }
 
 /// A share, and what was evaluated with it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Held {
     /// What it is a share of.
     pub registration: Registration,
@@ -63,7 +63,7 @@ pub struct Held {
 }
 
 /// One evaluation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Evaluation {
     /// For which attempt.
     pub attempt: AttemptId,

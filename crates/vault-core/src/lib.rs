@@ -19,6 +19,7 @@ mod error;
 mod evidence;
 mod ledger;
 mod logins;
+mod outside;
 mod policy;
 mod ports;
 mod receipts;
@@ -34,11 +35,12 @@ mod world;
 pub use budget::{Refill, Refusal, Spend};
 pub use error::VaultError;
 pub use ledger::{Admission, Evaluation, Held, LedgerRefusal, LedgerSpend, SiteRow};
-pub use policy::Policy;
-pub use ports::{
-    Bearer, Clock, Freshness, Hsm, HsmError, HsmPublicKeys, ImportedShare, Ledger, LedgerError, LedgerRow, Peers,
-    Point, RecordStore, Replaced, SealedShareIn, StoreUnavailable, Tokens, Version, Versioned, WrappedShare,
+pub use outside::{
+    Bearer, Freshness, HsmError, HsmPublicKeys, ImportedShare, LedgerError, LedgerRow, Replaced, SealedShareIn,
+    StoreUnavailable, Version, Versioned, WrappedShare,
 };
+pub use policy::Policy;
+pub use ports::{Clock, Hsm, Ledger, Peers, Point, RecordStore, Tokens};
 pub use record::{
     Activation, Attempt, AttemptState, Carried, Cause, DamagedRecord, Deletion, End, KeptHead, KeptProof, Live,
     VaultRecord, Waiting,

@@ -6,7 +6,8 @@ use subtle::ConstantTimeEq as _;
 
 use crate::error::VaultError;
 use crate::ledger::{SiteRow, mac_input};
-use crate::ports::{Hsm as _, Ledger as _, LedgerError, LedgerRow};
+use crate::outside::{LedgerError, LedgerRow};
+use crate::ports::{Hsm as _, Ledger as _};
 use crate::record::{encode, parse};
 use crate::world::{Ports, World};
 

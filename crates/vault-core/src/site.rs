@@ -11,7 +11,8 @@ use coffer_proto::{
 use crate::error::VaultError;
 use crate::evidence::{device_signed, holds, is_authorized, verify};
 use crate::ledger::{Admission, Held, LedgerRefusal, LedgerSpend, SiteRow, row_key, row_prefix};
-use crate::ports::{Freshness, Hsm as _, Ledger as _, RecordStore as _, SealedShareIn, WrappedShare};
+use crate::outside::{Freshness, SealedShareIn, WrappedShare};
+use crate::ports::{Hsm as _, Ledger as _, RecordStore as _};
 use crate::receipts::ReceiptKey;
 use crate::record::{Activation, Carried, KeptProof, Live, VaultRecord, parse, record_key};
 use crate::rows::{Row, Rows, WriteError};
@@ -208,11 +209,17 @@ impl<W: World> Site<W> {
     /// [`SiteRefusal`]. After any of them the same request may be sent again.
     pub async fn evaluate(&self, request: &EvaluateRequest) -> Result<SiteAnswer, SiteRefusal> {
         let EvaluateRequest { account, registration, attempt, .. } = request;
+        let message = attempt_message(&self.fleet.id, account, registration, attempt, &Hash::from(&request.ke1));
+        device_signed(&self.ports, account, &request.token, self.ports.now(), &message, &request.device_signature)?;
+        self.evaluate_verified(request).await
+    }
+
+    /// [`Site::evaluate`] after token and device signature were verified.
+    pub(crate) async fn evaluate_verified(&self, request: &EvaluateRequest) -> Result<SiteAnswer, SiteRefusal> {
+        let EvaluateRequest { account, registration, attempt, .. } = request;
         let ke1 = Ke1::parse(&request.ke1.0).map_err(|_| VaultError::Malformed("not a KE1 of this suite"))?;
         let ke1_hash = Hash::from(&request.ke1);
-        let message = attempt_message(&self.fleet.id, account, registration, attempt, &ke1_hash);
         let now = self.ports.now();
-        device_signed(&self.ports, account, &request.token, now, &message, &request.device_signature)?;
         let record = self.record(account).await?;
         let live = record.live_named(registration).map_err(VaultError::from)?;
         live.open_attempt(attempt, &ke1_hash, &self.fleet.policy, now).map_err(VaultError::from)?;

@@ -13,10 +13,11 @@ use sha2::{Digest as _, Sha256};
 use crate::budget::{Refill, Refusal, Spend};
 use crate::commit::commit;
 use crate::error::VaultError;
-use crate::evidence::{device_signed, is_authorized, receipt_holds, verify};
+use crate::evidence::{is_authorized, receipt_holds, verify};
 use crate::ledger::{SiteRow, row_key};
 use crate::logins::Logins;
-use crate::ports::{Bearer, Hsm as _, Peers as _, Tokens as _};
+use crate::outside::Bearer;
+use crate::ports::{Hsm as _, Peers as _, Tokens as _};
 use crate::record::{Activation, Attempt, AttemptState, Deletion, KeptProof, Live, VaultRecord};
 use crate::site::{EvaluateRequest, Site, SiteAnswer, SiteProof, SiteRefusal};
 use crate::world::{Fleet, Ports, World};
@@ -76,12 +77,12 @@ impl<W: World> Vault<W> {
         id: &RegistrationId,
         request: &RegistrationRequest,
     ) -> Result<Receipt, VaultError> {
-        let account = self.authenticate(token)?.account;
+        let Bearer { account, device_key } = self.authenticate(token)?;
         if request.registration.id != *id {
             return Err(VaultError::Malformed("the registration's id is not that of the path"));
         }
         let message = registration_message(&self.fleet().id, &account, &request.registration);
-        self.device_signed(&account, token, &message, &request.device_signature)?;
+        verify(&device_key, &message, &request.device_signature)?;
         self.site.import(&account, request).await
     }
 
@@ -95,11 +96,11 @@ impl<W: World> Vault<W> {
         id: &RegistrationId,
         request: &ActivationRequest,
     ) -> Result<Activated, VaultError> {
-        let account = self.authenticate(token)?.account;
+        let Bearer { account, device_key } = self.authenticate(token)?;
         let registration = self.held(&account, id).await?;
         let replaces = request.replaces.as_ref();
         let message = activation_message(&self.fleet().id, &account, id, &registration.hash(), replaces);
-        self.device_signed(&account, token, &message, &request.device_signature)?;
+        verify(&device_key, &message, &request.device_signature)?;
         let receipts = self.check_receipts(&account, &registration, &request.receipts)?;
         let activation = Activation {
             at: self.ports().now(),
@@ -110,6 +111,7 @@ impl<W: World> Vault<W> {
             receipts,
         };
         let (record, activated) = commit(self.ports(), &account, |record, now| {
+            record.settle(&self.fleet().policy, now);
             if let (Some(authorization), Some(live)) = (&activation.authorization, &record.live)
                 && live.registration.id != *id
                 && !is_authorized(&live.registration, &message, authorization)
@@ -183,9 +185,9 @@ impl<W: World> Vault<W> {
         id: &RegistrationId,
         request: &DeletionRequest,
     ) -> Result<Time, VaultError> {
-        let account = self.authenticate(token)?.account;
+        let Bearer { account, device_key } = self.authenticate(token)?;
         let message = deletion_message(&self.fleet().id, &account, id);
-        self.device_signed(&account, token, &message, &request.device_signature)?;
+        verify(&device_key, &message, &request.device_signature)?;
         let asked = Deletion {
             at: self.ports().now(),
             token: token.to_owned(),
@@ -218,11 +220,11 @@ impl<W: World> Vault<W> {
         attempt: &AttemptId,
         request: &RetrievalRequest,
     ) -> Result<RetrievalAnswer, VaultError> {
-        let account = self.authenticate(token)?.account;
+        let Bearer { account, device_key } = self.authenticate(token)?;
         let ke1 = Ke1::parse(&request.ke1.0).map_err(|_| VaultError::Malformed("not a KE1 of this suite"))?;
         let ke1_hash = Hash::from(&request.ke1);
         let message = attempt_message(&self.fleet().id, &account, &request.registration, attempt, &ke1_hash);
-        self.device_signed(&account, token, &message, &request.device_signature)?;
+        verify(&device_key, &message, &request.device_signature)?;
         let record = self.spend(token, &account, attempt, ke1_hash, request).await?;
         let live = record.live_named(&request.registration)?;
         let spent = live.open_attempt(attempt, &ke1_hash, &self.fleet().policy, self.ports().now())?;
@@ -310,7 +312,8 @@ impl<W: World> Vault<W> {
 
     async fn ask(&self, site: SiteNumber, request: &EvaluateRequest) -> Result<SiteAnswer, SiteRefusal> {
         if site == self.fleet().site {
-            self.site.evaluate(request).await
+            // It was all verified for the spend.
+            self.site.evaluate_verified(request).await
         } else {
             let answer = self.ports().peers.evaluate(site, request).await?;
             if answer.nonce.site == site { Ok(answer) } else { Err(SiteRefusal::Unreachable) }
@@ -366,9 +369,8 @@ impl<W: World> Vault<W> {
         let live = record.live.as_ref().ok_or(VaultError::InvalidProof)?;
         if refill == Refill::Done {
             tracing::info!(target: "audit", ?account, %attempt, "attempt proved");
-            self.deliver(&account, &registration.id, &proof).await;
-            self.site.observe(&account, &record).await?;
         }
+        self.deliver(&account, &registration.id, &proof).await;
         let attempts_remaining = live.attempts_remaining(&self.fleet().policy);
         Ok(ProofAnswer { wrapped_backup_key: registration.wrapped_backup_key, attempts_remaining })
     }
@@ -417,16 +419,6 @@ impl<W: World> Vault<W> {
         let account = self.authenticate(token)?.account;
         let kept = self.site.record(&account).await?.head;
         Ok(kept.ok_or(Refusal::NotRegistered)?.head)
-    }
-
-    fn device_signed(
-        &self,
-        account: &AccountId,
-        token: &str,
-        message: &[u8],
-        signature: &coffer_proto::Signature,
-    ) -> Result<(), VaultError> {
-        device_signed(self.ports(), account, token, self.ports().now(), message, signature).map(drop)
     }
 }
 
