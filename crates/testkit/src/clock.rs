@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use coffer_proto::Time;
-use coffer_vault_core::ports::Clock;
+use coffer_vault_core::Clock;
 
 use crate::turns::take_turns;
 
@@ -56,7 +56,7 @@ mod tests {
     use std::time::Duration;
 
     use coffer_proto::Time;
-    use coffer_vault_core::ports::Clock as _;
+    use coffer_vault_core::Clock as _;
 
     use super::TestClock;
 

@@ -1,7 +1,7 @@
 //! What every store owes, whatever is behind it.
 //!
 //! Each check wants a store that is empty and works, and panics at the first thing that is not as
-//! `coffer_vault_core::ports` promises.
+//! `coffer_vault_core` promises.
 
 mod ledger;
 mod records;

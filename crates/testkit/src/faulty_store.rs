@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use coffer_vault_core::ports::{
+use coffer_vault_core::{
     Freshness, Ledger, LedgerError, LedgerRow, RecordStore, Replaced, StoreUnavailable, Version, Versioned,
 };
 use rand::rngs::StdRng;
@@ -82,7 +82,7 @@ impl FaultyStore {
     }
 
     /// Makes a write, or not. `None`: its outcome is unknown.
-    async fn write<T>(&self, now: impl FnOnce() -> T, later: Write) -> Option<T> {
+    async fn attempt<T>(&self, now: impl FnOnce() -> T, later: Write) -> Option<T> {
         self.pause().await;
         let outcome = match self.change(|state| state.faults.fate(&mut state.random)) {
             Fate::Made => Some(now()),
@@ -103,7 +103,7 @@ impl FaultyStore {
     async fn write_record(&self, key: &[u8], expected: Option<Version>, value: Option<&[u8]>) -> Replaced {
         let later = Write::Record { key: key.to_vec(), expected, value: value.map(<[u8]>::to_vec) };
         let now = || self.store.replace_now(key, expected, value);
-        self.write(now, later).await.unwrap_or(Replaced::Unknown)
+        self.attempt(now, later).await.unwrap_or(Replaced::Unknown)
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -145,7 +145,7 @@ impl Ledger for FaultyStore {
     async fn write(&self, key: &[u8], expected: Option<u64>, row: &LedgerRow) -> Result<(), LedgerError> {
         let later = Write::Row { key: key.to_vec(), expected, row: row.clone() };
         let now = || self.store.write_now(key, expected, row);
-        self.write(now, later).await.unwrap_or(Err(LedgerError::Unavailable))
+        self.attempt(now, later).await.unwrap_or(Err(LedgerError::Unavailable))
     }
 
     async fn rows(&self, after: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, LedgerRow)>, LedgerError> {
@@ -161,5 +161,132 @@ impl fmt::Debug for FaultyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let faults = self.change(|state| state.faults);
         f.debug_struct("FaultyStore").field("faults", &faults).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coffer_vault_core::{
+        Freshness, Ledger as _, LedgerError, LedgerRow, RecordStore as _, Replaced, StoreUnavailable,
+    };
+    use futures_util::future::join_all;
+
+    use super::FaultyStore;
+    use crate::conformance::{check_ledger, check_records};
+    use crate::{Faults, MemoryStore, abandon};
+
+    const ALWAYS: u32 = 1000;
+
+    fn faulty(faults: Faults) -> (MemoryStore, FaultyStore) {
+        let store = MemoryStore::default();
+        (store.clone(), FaultyStore::new(store, 7, faults))
+    }
+
+    #[tokio::test]
+    async fn keeps_what_every_store_promises_when_nothing_goes_wrong() {
+        let (store, faulty) = faulty(Faults::NONE);
+        check_records(&faulty).await;
+        check_ledger(&faulty).await;
+        store.assert_sound();
+    }
+
+    #[tokio::test]
+    async fn a_lost_write_is_unknown_and_never_made() {
+        let (store, faulty) = faulty(Faults { lost: ALWAYS, ..Faults::NONE });
+        assert_eq!(faulty.replace(b"key", None, b"one").await, Replaced::Unknown);
+        faulty.settle();
+        assert_eq!(store.history(), []);
+    }
+
+    #[tokio::test]
+    async fn an_unreported_write_is_unknown_and_made() {
+        let (store, faulty) = faulty(Faults { unreported: ALWAYS, ..Faults::NONE });
+        let row = LedgerRow { number: 1, bytes: vec![1] };
+        assert_eq!(faulty.replace(b"key", None, b"one").await, Replaced::Unknown);
+        assert_eq!(faulty.write(b"row", None, &row).await, Err(LedgerError::Unavailable));
+        assert_eq!(store.history().len(), 1);
+        assert_eq!(store.read(b"row").await, Ok(Some(row)));
+    }
+
+    #[tokio::test]
+    async fn a_delayed_write_is_made_later_if_its_guard_still_holds() {
+        let (store, faulty) = faulty(Faults { delayed: ALWAYS, ..Faults::NONE });
+        assert_eq!(faulty.replace(b"late", None, b"one").await, Replaced::Unknown);
+        assert_eq!(faulty.replace(b"too late", None, b"one").await, Replaced::Unknown);
+        let first = store.replace(b"too late", None, b"other").await;
+        faulty.settle();
+        assert!(matches!(first, Replaced::Applied(_)), "the seed has not made the delayed write yet");
+        let value_of = |key| store.states(key).pop().flatten().map(|last| last.value);
+        assert_eq!(value_of(b"late"), Some(b"one".to_vec()));
+        assert_eq!(value_of(b"too late"), Some(b"other".to_vec()));
+    }
+
+    #[tokio::test]
+    async fn only_a_read_that_may_be_stale_is() {
+        let (store, faulty) = faulty(Faults { stale: ALWAYS, ..Faults::NONE });
+        store.replace(b"key", None, b"one").await;
+        let newest = store.get(b"key", Freshness::Newest).await;
+        let mut stale = 0;
+        for _ in 0..50 {
+            assert_eq!(faulty.get(b"key", Freshness::Newest).await, newest);
+            stale += usize::from(faulty.get(b"key", Freshness::MayBeStale).await != newest);
+        }
+        assert!((1..50).contains(&stale), "{stale} of 50 were stale");
+    }
+
+    #[tokio::test]
+    async fn who_is_cut_off_reads_and_writes_nothing_until_the_fault_is_mended() {
+        let (_, faulty) = faulty(Faults::CUT_OFF);
+        assert_eq!(faulty.get(b"key", Freshness::Newest).await, Err(StoreUnavailable));
+        assert_eq!(faulty.replace(b"key", None, b"one").await, Replaced::Unknown);
+        faulty.set_faults(Faults::NONE);
+        assert_eq!(faulty.get(b"key", Freshness::Newest).await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn a_write_that_its_caller_leaves_half_way_may_be_made_or_not() {
+        let (mut made, mut not_made) = (0, 0);
+        for seed in 0..100 {
+            let store = MemoryStore::default();
+            let faulty = FaultyStore::new(store.clone(), seed, Faults::NONE);
+            if abandon(faulty.replace(b"key", None, b"one"), 2).await.is_none() {
+                *(if store.history().is_empty() { &mut not_made } else { &mut made }) += 1;
+            }
+        }
+        assert!(made > 0 && not_made > 0, "{made} made, {not_made} not");
+    }
+
+    #[tokio::test]
+    async fn the_history_stays_sound_whatever_goes_wrong() {
+        for seed in 0..200 {
+            let store = MemoryStore::default();
+            let faulty = FaultyStore::new(store.clone(), seed, Faults::MANY);
+            join_all((0..8).map(|_| hammer(&faulty))).await;
+            faulty.settle();
+            store.assert_sound();
+            assert!(store.history().len() > 20, "seed {seed}");
+        }
+    }
+
+    async fn hammer(store: &FaultyStore) {
+        for round in 0..20 {
+            let Ok(there) = store.get(b"key", Freshness::MayBeStale).await else { continue };
+            let expected = there.map(|there| there.version);
+            match expected {
+                Some(expected) if round % 5 == 0 => drop(store.delete(b"key", expected).await),
+                _ => drop(store.replace(b"key", expected, &[round]).await),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_same_seed_places_the_same_faults() {
+        let mut histories = Vec::new();
+        for _ in 0..2 {
+            let (store, faulty) = faulty(Faults::MANY);
+            join_all((0..8).map(|_| hammer(&faulty))).await;
+            histories.push(store.history());
+        }
+        assert_eq!(histories[0], histories[1]);
     }
 }

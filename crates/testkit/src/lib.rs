@@ -1,4 +1,4 @@
-//! What the tests of the vault are built with: its outside world (`coffer_vault_core::ports`) in memory, on command
+//! What the tests of the vault are built with: its outside world (the ports of `coffer_vault_core`) in memory, on command
 //! faulty; and the suites that a real implementation has to pass.
 //!
 //! Every fake is a handle: its clones are the same store, the same HSM, the same clock.
@@ -9,13 +9,17 @@ mod faults;
 mod faulty_store;
 mod memory_store;
 mod software_hsm;
+mod test_vault;
 mod tokens;
 mod turns;
 
 pub use clock::TestClock;
+/// What a [`TestVault`] is made with.
+pub use coffer_vault_core::Policy;
 pub use faults::Faults;
 pub use faulty_store::FaultyStore;
 pub use memory_store::{MemoryStore, RecordWrite};
 pub use software_hsm::SoftwareHsm;
+pub use test_vault::TestVault;
 pub use tokens::TestTokens;
 pub use turns::{abandon, take_turns};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex};
 
-use coffer_vault_core::ports::{
+use coffer_vault_core::{
     Freshness, Ledger, LedgerError, LedgerRow, RecordStore, Replaced, StoreUnavailable, Version, Versioned,
 };
 
@@ -41,6 +41,11 @@ impl MemoryStore {
     /// Every write to the records that was made, in its order.
     pub fn history(&self) -> Vec<RecordWrite> {
         self.change(|contents| contents.history.clone())
+    }
+
+    /// Panics unless every write that was made replaced what its guard names, under a version that no write had before.
+    pub fn assert_sound(&self) {
+        check_history(&self.history());
     }
 
     /// What a record was at each time, the newest last; before the first write there was nothing.
@@ -137,4 +142,68 @@ impl Ledger for MemoryStore {
 fn page<T: Clone>(entries: &BTreeMap<Vec<u8>, T>, after: &[u8], limit: usize) -> Vec<(Vec<u8>, T)> {
     let entries = entries.range::<[u8], _>((Excluded(after), Unbounded)).take(limit);
     entries.map(|(key, entry)| (key.clone(), entry.clone())).collect()
+}
+
+fn check_history(history: &[RecordWrite]) {
+    let (mut last, mut current) = (Version(0), BTreeMap::new());
+    for write in history {
+        assert!(write.version > last, "{:?} does not come after {last:?}", write.version);
+        last = write.version;
+        assert_eq!(current.remove(&write.key), write.expected, "a guard that was stale let {write:?} through");
+        if write.value.is_some() {
+            current.insert(&write.key, write.version);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coffer_vault_core::{RecordStore as _, Replaced, Version};
+
+    use super::{MemoryStore, RecordWrite, check_history};
+    use crate::conformance::{check_ledger, check_records};
+
+    #[tokio::test]
+    async fn keeps_what_every_store_promises() {
+        let store = MemoryStore::default();
+        check_records(&store).await;
+        check_ledger(&store).await;
+        store.assert_sound();
+    }
+
+    #[tokio::test]
+    async fn remembers_every_write_that_was_made() {
+        let store = MemoryStore::default();
+        assert_eq!(store.replace(b"key", None, b"one").await, Replaced::Applied(Version(1)));
+        assert_ne!(store.replace(b"key", None, b"two").await, Replaced::Applied(Version(2)));
+        assert_eq!(store.delete(b"key", Version(1)).await, Replaced::Applied(Version(2)));
+        assert_eq!(store.history(), [write(None, 1, Some(b"one")), write(Some(1), 2, None)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "does not come after")]
+    fn refuses_a_history_with_a_version_that_comes_twice() {
+        check_history(&[write(None, 1, Some(b"one")), write(Some(1), 2, None), write(None, 2, Some(b"two"))]);
+    }
+
+    #[test]
+    #[should_panic(expected = "a guard that was stale")]
+    fn refuses_a_history_with_a_write_under_a_stale_guard() {
+        check_history(&[write(None, 1, Some(b"one")), write(Some(1), 2, Some(b"two")), write(Some(1), 3, None)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "a guard that was stale")]
+    fn refuses_a_history_with_an_update_of_what_was_deleted() {
+        check_history(&[write(None, 1, Some(b"one")), write(Some(1), 2, None), write(Some(1), 3, Some(b"two"))]);
+    }
+
+    fn write(expected: Option<u64>, version: u64, value: Option<&[u8]>) -> RecordWrite {
+        RecordWrite {
+            key: b"key".to_vec(),
+            expected: expected.map(Version),
+            version: Version(version),
+            value: value.map(<[u8]>::to_vec),
+        }
+    }
 }

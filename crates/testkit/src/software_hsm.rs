@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use aes_kw::KekAes256;
 use coffer_pake::Point;
-use coffer_vault_core::ledger::LedgerSpend;
-use coffer_vault_core::ports::{Hsm, HsmError, HsmPublicKeys, ImportedShare, SealedShareIn, WrappedShare};
+use coffer_vault_core::{Hsm, HsmError, HsmPublicKeys, ImportedShare, LedgerSpend, SealedShareIn, WrappedShare};
 use hmac::{Hmac, Mac as _};
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
@@ -156,4 +155,123 @@ fn multiply(key: &NonZeroScalar, point: &Point) -> Point {
 fn affine(point: &Point) -> AffinePoint {
     let encoded = EncodedPoint::from_bytes(point.encode()).expect("a point is encoded");
     Option::from(AffinePoint::from_encoded_point(&encoded)).expect("a point is on the curve")
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use coffer_pake::{
+        Argon2Parameters, Dealt, Identities, Point, Share, deal_registration, import_point, receipt_base, verify_es256,
+    };
+    use coffer_vault_core::{Hsm as _, HsmError, ImportedShare, LedgerSpend, SealedShareIn, WrappedShare};
+
+    use super::SoftwareHsm;
+
+    const CONTEXT: &[u8] = b"whose share it is";
+
+    fn dealt() -> Dealt {
+        let identities = Identities { client: b"ada", server: b"fleet", context: b"test" };
+        let argon2 = Argon2Parameters { memory_kib: 8192, passes: 1, lanes: 1 };
+        let ake = SoftwareHsm::single().public_keys().ake;
+        deal_registration(b"secret", &identities, &argon2, &ake, 1, 1).unwrap()
+    }
+
+    fn share() -> Share {
+        dealt().shares.remove(0)
+    }
+
+    async fn import(
+        hsm: &SoftwareHsm,
+        share: &Share,
+        context: &[u8],
+        expected: Point,
+    ) -> Result<ImportedShare, HsmError> {
+        let sealed = share.seal(&hsm.public_keys().share_import, CONTEXT).unwrap();
+        hsm.import_share(SealedShareIn {
+            transport: import_point(context, &sealed.ephemeral),
+            sealed: &sealed.wrapped,
+            expected,
+            receipt_base: receipt_base(context),
+        })
+        .await
+    }
+
+    fn negated(point: &Point) -> Point {
+        let mut bytes = point.encode();
+        bytes[0] ^= 1;
+        Point::parse(&bytes).unwrap()
+    }
+
+    #[tokio::test]
+    async fn imports_a_share_that_a_client_has_sealed_and_evaluates_with_it() {
+        let (hsm, share) = (SoftwareHsm::single(), share());
+        let imported = import(&hsm, &share, CONTEXT, share.public()).await.unwrap();
+        assert_eq!(imported.receipt, share.receipt(CONTEXT));
+
+        let wrapped = WrappedShare { wrapped: imported.wrapped, public: share.public() };
+        let element = receipt_base(CONTEXT);
+        let spend = LedgerSpend::insecure_without_a_spend();
+        assert_eq!(hsm.evaluate(spend, &wrapped, &element).await, Ok(share.receipt(CONTEXT)));
+        assert_eq!((hsm.evaluations_of(&element), hsm.evaluations()), (1, 1));
+        assert_eq!(hsm.evaluations_of(&Point::generator()), 0);
+    }
+
+    #[tokio::test]
+    async fn answers_with_the_sign_that_the_expected_point_has() {
+        let (hsm, share) = (SoftwareHsm::single(), share());
+        let imported = import(&hsm, &share, CONTEXT, negated(&share.public())).await.unwrap();
+        assert_eq!(imported.receipt, negated(&share.receipt(CONTEXT)));
+    }
+
+    #[tokio::test]
+    async fn refuses_a_share_that_was_sealed_under_another_context() {
+        let (hsm, share) = (SoftwareHsm::single(), share());
+        assert_eq!(import(&hsm, &share, b"another", share.public()).await, Err(HsmError::Refused));
+    }
+
+    #[tokio::test]
+    async fn refuses_a_share_that_is_not_the_expected_one() {
+        let (hsm, share) = (SoftwareHsm::single(), share());
+        assert_eq!(import(&hsm, &share, CONTEXT, Point::generator()).await, Err(HsmError::Refused));
+    }
+
+    #[tokio::test]
+    async fn refuses_a_share_that_another_hsm_has_wrapped() {
+        let (hsm, share) = (SoftwareHsm::single(), share());
+        let imported = import(&hsm, &share, CONTEXT, share.public()).await.unwrap();
+        let wrapped = WrappedShare { wrapped: imported.wrapped, public: share.public() };
+        let (other, spend) = (SoftwareHsm::single(), LedgerSpend::insecure_without_a_spend());
+        assert_eq!(other.evaluate(spend, &wrapped, &Point::generator()).await, Err(HsmError::Refused));
+        assert_eq!(other.evaluations(), 0);
+    }
+
+    #[tokio::test]
+    async fn fails_when_it_is_told_to_and_works_again_afterwards() {
+        let hsm = SoftwareHsm::single();
+        hsm.fail(Some(HsmError::Unavailable));
+        assert_eq!(hsm.mac(b"message").await, Err(HsmError::Unavailable));
+        assert_eq!(hsm.agree(&Point::generator()).await, Err(HsmError::Unavailable));
+        hsm.fail(None);
+        assert!(hsm.mac(b"message").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_fleet_shares_ake_and_nothing_else() {
+        let fleet = SoftwareHsm::fleet(2);
+        let [one, other] = [fleet[0].public_keys(), fleet[1].public_keys()];
+        assert_eq!(one.ake, other.ake);
+        assert_ne!(one.share_import, other.share_import);
+        assert_ne!(one.site_identity, other.site_identity);
+        assert_ne!(fleet[0].mac(b"message").await, fleet[1].mac(b"message").await);
+        assert_eq!(fleet[0].agree(&Point::generator()).await, Ok(one.ake));
+    }
+
+    #[tokio::test]
+    async fn certifies_with_its_identity() {
+        let hsm = SoftwareHsm::single();
+        let signature = hsm.certify(b"message").await.unwrap();
+        let identity = hsm.public_keys().site_identity;
+        assert!(verify_es256(&identity, b"message", &signature));
+        assert!(!verify_es256(&identity, b"another", &signature));
+    }
 }

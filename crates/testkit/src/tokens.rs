@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use coffer_proto::Time;
-use coffer_vault_core::ports::{Bearer, Tokens};
+use coffer_vault_core::{Bearer, Tokens};
 
 /// Knows the tokens that it has issued.
 #[derive(Debug, Clone, Default)]
@@ -35,7 +35,7 @@ impl Tokens for TestTokens {
 #[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use coffer_proto::{AccountId, Base64, Time};
-    use coffer_vault_core::ports::{Bearer, Tokens as _};
+    use coffer_vault_core::{Bearer, Tokens as _};
 
     use super::TestTokens;
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::Path;
 
 use redb::backends::FileBackend;
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, Table, TableDefinition, WriteTransaction};
+use redb::{Builder, Database, ReadableDatabase as _, Table, TableDefinition, WriteTransaction};
 
 use crate::error::OpenError;
 
@@ -52,7 +52,14 @@ impl<'t> Tables<'t> {
 
 /// Holds the folder for this process. The operating system lets go of it when the process ends, however it ends.
 pub(crate) struct Lock {
-    _folder: File,
+    folder: File,
+}
+
+impl Drop for Lock {
+    /// Closing alone would not do while a process that another thread has just forked has a copy of the descriptor.
+    fn drop(&mut self) {
+        let _ = self.folder.unlock();
+    }
 }
 
 /// Makes the folder and the file, or opens them.
@@ -62,9 +69,9 @@ pub(crate) fn open(folder: &Path) -> Result<(Lock, Database), OpenError> {
     if !file.try_exists().map_err(disk(&file))? {
         create(folder)?;
     }
-    let opened = OpenOptions::new().read(true).write(true).open(&file).map_err(disk(&file))?;
-    opened.set_permissions(Permissions::from_mode(0o600)).map_err(disk(&file))?;
-    let database = with_backend(opened).map_err(|error| refused(folder, &file, error))?;
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).map_err(disk(&file))?;
+    // Not `create`, which would take an emptied file for a new store.
+    let database = builder().open(&file).map_err(|error| refused(folder, &file, error.into()))?;
     check_format(&file, &database)?;
     Ok((lock, database))
 }
@@ -80,7 +87,7 @@ fn lock(folder: &Path) -> Result<Lock, OpenError> {
     if let (true, Some(parent)) = (new, folder.parent()) {
         sync_folder(parent)?;
     }
-    Ok(Lock { _folder: opened })
+    Ok(Lock { folder: opened })
 }
 
 /// The file gets its name once it is whole: redb does not open one that was cut off while it was made.
@@ -88,7 +95,7 @@ fn create(folder: &Path) -> Result<(), OpenError> {
     let unfinished = folder.join(UNFINISHED);
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
     let begin = |file: File| -> Result<(), redb::Error> {
-        let transaction = with_backend(file)?.begin_write()?;
+        let transaction = builder().create_with_backend(FileBackend::new(file)?)?.begin_write()?;
         Tables::open(&transaction)?.counters.insert(FORMAT, CURRENT_FORMAT)?;
         Ok(transaction.commit()?)
     };
@@ -97,9 +104,10 @@ fn create(folder: &Path) -> Result<(), OpenError> {
     sync_folder(folder)
 }
 
-fn with_backend(file: File) -> Result<Database, redb::Error> {
-    let backend = FileBackend::new(file)?;
-    Ok(Database::builder().set_cache_size(CACHE).create_with_backend(backend)?)
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE);
+    builder
 }
 
 fn check_format(file: &Path, database: &Database) -> Result<(), OpenError> {

@@ -3,7 +3,7 @@
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
-use coffer_vault_core::ports::{Ledger, LedgerError, LedgerRow};
+use coffer_vault_core::{Ledger, LedgerError, LedgerRow};
 use redb::ReadableTable as _;
 
 use crate::database::{COUNTERS, HIGHEST_NUMBER, LEDGER, Tables};
@@ -39,7 +39,8 @@ impl Ledger for EmbeddedLedger {
     }
 
     async fn highest_number(&self) -> Result<u64, LedgerError> {
-        let read = self.0.read(COUNTERS, |counters| Ok(counters.get(HIGHEST_NUMBER)?.map_or(0, |number| number.value())));
+        let read =
+            self.0.read(COUNTERS, |counters| Ok(counters.get(HIGHEST_NUMBER)?.map_or(0, |number| number.value())));
         read.ok_or(LedgerError::Unavailable)
     }
 }

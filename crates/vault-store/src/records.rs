@@ -3,7 +3,7 @@
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
-use coffer_vault_core::ports::{Freshness, RecordStore, Replaced, StoreUnavailable, Version, Versioned};
+use coffer_vault_core::{Freshness, RecordStore, Replaced, StoreUnavailable, Version, Versioned};
 use redb::{ReadOnlyTable, ReadableTable};
 
 use crate::database::{LAST_VERSION, RECORDS, Tables};

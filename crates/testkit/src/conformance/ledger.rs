@@ -1,6 +1,6 @@
 //! The checks of a ledger.
 
-use coffer_vault_core::ports::{Ledger, LedgerError, LedgerRow};
+use coffer_vault_core::{Ledger, LedgerError, LedgerRow};
 use futures_util::future::join_all;
 
 use super::{MAX_VALUE_LEN, ROUNDS, TASKS, binary_key, number_of};

@@ -1,6 +1,6 @@
 //! The checks of a record store.
 
-use coffer_vault_core::ports::{Freshness, RecordStore, Replaced, Version, Versioned};
+use coffer_vault_core::{Freshness, RecordStore, Replaced, Version, Versioned};
 use futures_util::future::join_all;
 
 use super::{MAX_VALUE_LEN, ROUNDS, TASKS, binary_key, number_of};

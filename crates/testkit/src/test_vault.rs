@@ -1,0 +1,286 @@
+//! A vault of one site in this process, behind the routes of its API.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use coffer_proto::{
+    AccountId, Base64, Base64Vec, DeletionAnswer, Fingerprint, FleetAnswer, FleetId, FleetManifest, PointBytes, Problem,
+    ProblemType, RootSet, RootSignature, SignedManifest, SiteEntry, SiteNumber, Time, VerifyingKey, manifest_message,
+};
+use coffer_vault_core::{
+    Bearer, Clock as _, EvaluateRequest, Fleet, Hsm as _, Peers, Policy, Ports, Refusal, SiteAnswer, SiteProof,
+    SiteRefusal, Vault, VaultError, World,
+};
+use p256::ecdsa::signature::Signer as _;
+use p256::ecdsa::{Signature, SigningKey};
+use p256::elliptic_curve::sec1::ToEncodedPoint as _;
+use rand::rngs::OsRng;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::clock::TestClock;
+use crate::memory_store::MemoryStore;
+use crate::software_hsm::SoftwareHsm;
+use crate::tokens::TestTokens;
+
+/// When its clock begins.
+const BEGIN: Time = Time::from_unix_seconds(1_795_000_000);
+const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The vault of the tests of its clients: what `coffer-vault` does, without HTTP, SoftHSM and disks.
+pub struct TestVault {
+    world: Outside,
+    fleet: Fleet,
+    root: SigningKey,
+    vault: Mutex<Arc<Vault<InMemory>>>,
+}
+
+/// All of it outlives a restart.
+struct Outside {
+    hsm: SoftwareHsm,
+    store: MemoryStore,
+    tokens: TestTokens,
+    clock: TestClock,
+}
+
+enum InMemory {}
+
+impl World for InMemory {
+    type Hsm = SoftwareHsm;
+    type Records = MemoryStore;
+    type Ledger = MemoryStore;
+    type Peers = Nobody;
+    type Tokens = TestTokens;
+    type Clock = TestClock;
+}
+
+/// The other sites of a fleet of one.
+struct Nobody;
+
+impl Peers for Nobody {
+    async fn evaluate(&self, _: SiteNumber, _: &EvaluateRequest) -> Result<SiteAnswer, SiteRefusal> {
+        Err(SiteRefusal::Unreachable)
+    }
+
+    async fn apply_proof(&self, _: SiteNumber, _: &SiteProof) -> Result<(), SiteRefusal> {
+        Err(SiteRefusal::Unreachable)
+    }
+}
+
+impl Outside {
+    async fn open(&self, fleet: &Fleet) -> Arc<Vault<InMemory>> {
+        let ports = Ports {
+            hsm: self.hsm.clone(),
+            records: self.store.clone(),
+            ledger: self.store.clone(),
+            peers: Nobody,
+            tokens: self.tokens.clone(),
+            clock: self.clock.clone(),
+        };
+        Arc::new(Vault::open(ports, fleet.clone()).await.expect("a store in memory can be read"))
+    }
+}
+
+impl TestVault {
+    /// A new vault of one site.
+    pub async fn new(policy: Policy) -> Self {
+        let hsm = SoftwareHsm::single();
+        let fleet = Fleet {
+            id: FleetId([7; 16]),
+            manifest_version: 3,
+            sites: 1,
+            threshold: 1,
+            site: SiteNumber(1),
+            site_identities: vec![hsm.public_keys().site_identity],
+            policy,
+        };
+        let (store, tokens, clock) = (MemoryStore::default(), TestTokens::default(), TestClock::at(BEGIN));
+        let world = Outside { hsm, store, tokens, clock };
+        let vault = Mutex::new(world.open(&fleet).await);
+        Self { world, fleet, root: SigningKey::random(&mut OsRng), vault }
+    }
+
+    /// Its clock.
+    pub const fn clock(&self) -> &TestClock {
+        &self.world.clock
+    }
+
+    /// What its clock shows.
+    pub fn now(&self) -> Time {
+        self.world.clock.now()
+    }
+
+    /// Its HSM.
+    pub const fn hsm(&self) -> &SoftwareHsm {
+        &self.world.hsm
+    }
+
+    /// What its process had in memory only is gone.
+    pub async fn restart(&self) {
+        let again = self.world.open(&self.fleet).await;
+        *self.vault.lock().expect("nothing panics while it holds the lock") = again;
+    }
+
+    /// A token in the form of a JWT, valid for a month.
+    pub fn token(&self, account: &AccountId, device_key: VerifyingKey) -> String {
+        let expires = self.now() + MONTH;
+        let token = self.world.tokens.issue(Bearer { account: account.clone(), device_key }, expires);
+        let claims = serde_json::json!({ "sub": account.as_str() }).to_string();
+        let [claims, token] = [claims, token].map(|part| URL_SAFE_NO_PAD.encode(part));
+        format!("e30.{claims}.{token}")
+    }
+
+    /// What clients pin.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.roots().fingerprint()
+    }
+
+    fn roots(&self) -> RootSet {
+        RootSet { threshold: 1, keys: vec![self.root_key()] }
+    }
+
+    fn root_key(&self) -> PointBytes {
+        let encoded = self.root.verifying_key().to_encoded_point(true);
+        Base64(encoded.as_bytes().try_into().expect("a compressed point has 33 bytes"))
+    }
+
+    /// The manifest as it is.
+    pub fn manifest(&self) -> FleetManifest {
+        let keys = self.world.hsm.public_keys();
+        let [ake, share_import, site_identity] =
+            [keys.ake, keys.share_import, keys.site_identity].map(|point| Base64(point.encode()));
+        FleetManifest {
+            fleet: self.fleet.id,
+            version: self.fleet.manifest_version,
+            threshold: self.fleet.threshold,
+            max_attempts: self.fleet.policy.max_attempts,
+            ake,
+            sites: vec![SiteEntry { site: self.fleet.site, share_import, site_identity }],
+            issued_at: BEGIN,
+            not_after: BEGIN + MONTH,
+        }
+    }
+
+    /// Any manifest, signed by its root.
+    pub fn sign(&self, manifest: &FleetManifest) -> SignedManifest {
+        let text = serde_json::to_vec(manifest).expect("plain data in memory");
+        let signature: Signature = self.root.sign(&manifest_message(&text));
+        let signature = RootSignature { key: self.root_key(), signature: Base64(signature.to_bytes().into()) };
+        let manifest = Base64Vec::new(text).expect("a manifest is short");
+        SignedManifest { manifest, roots: self.roots(), signatures: vec![signature] }
+    }
+
+    /// Answers a request as the API does: a status, and JSON.
+    pub async fn handle(&self, method: &str, path: &str, token: Option<&str>, body: &[u8]) -> (u16, Vec<u8>) {
+        let token = token.and_then(issued).unwrap_or_default();
+        match self.route(method, path, &token, body).await {
+            Ok(body) => (200, body),
+            Err(problem) => (problem.status, serde_json::to_vec(&problem).expect("plain data in memory")),
+        }
+    }
+
+    async fn route(&self, method: &str, path: &str, token: &str, body: &[u8]) -> Result<Vec<u8>, Problem> {
+        let vault = Arc::clone(&self.vault.lock().expect("nothing panics while it holds the lock"));
+        let parts: Vec<&str> = path.split('/').skip(1).collect();
+        match (method, parts.as_slice()) {
+            ("GET", ["v1", "fleet"]) => json(&FleetAnswer {
+                manifest: self.sign(&self.manifest()),
+                certificates: vec![vault.certificate().await.map_err(problem)?],
+            }),
+            ("GET", ["v1", "registrations"]) => json(&vault.registrations(token).await.map_err(problem)?),
+            ("PUT", ["v1", "registrations", id]) => {
+                json(&vault.register(token, &parse_id(id)?, &parse(body)?).await.map_err(problem)?)
+            }
+            ("PUT", ["v1", "registrations", id, "activation"]) => {
+                json(&vault.activate(token, &parse_id(id)?, &parse(body)?).await.map_err(problem)?)
+            }
+            ("PUT", ["v1", "registrations", id, "keep"]) => {
+                json(&vault.keep(token, &parse_id(id)?, &parse(body)?).await.map_err(problem)?)
+            }
+            ("DELETE", ["v1", "registrations", id]) => {
+                let due_at = vault.delete(token, &parse_id(id)?, &parse(body)?).await.map_err(problem)?;
+                json(&DeletionAnswer { due_at })
+            }
+            ("PUT", ["v1", "retrievals", id]) => {
+                json(&vault.retrieve(token, &parse_id(id)?, &parse(body)?).await.map_err(problem)?)
+            }
+            ("PUT", ["v1", "retrievals", id, "proof"]) => {
+                json(&vault.prove(token, &parse_id(id)?, &parse(body)?).await.map_err(problem)?)
+            }
+            ("PUT", ["v1", "archive-head"]) => json(&vault.keep_head(token, &parse(body)?).await.map_err(problem)?),
+            ("GET", ["v1", "archive-head"]) => json(&vault.head(token).await.map_err(problem)?),
+            _ => Err(of_type(ProblemType::NoSuchRoute, 404)),
+        }
+    }
+}
+
+/// The token inside of what looks like a JWT.
+fn issued(token: &str) -> Option<String> {
+    String::from_utf8(URL_SAFE_NO_PAD.decode(token.rsplit('.').next()?).ok()?).ok()
+}
+
+fn json<A: Serialize>(answer: &A) -> Result<Vec<u8>, Problem> {
+    Ok(serde_json::to_vec(answer).expect("plain data in memory"))
+}
+
+fn parse<B: DeserializeOwned>(body: &[u8]) -> Result<B, Problem> {
+    serde_json::from_slice(body).map_err(|_| of_type(ProblemType::Malformed, 400))
+}
+
+fn parse_id<I: std::str::FromStr>(id: &str) -> Result<I, Problem> {
+    id.parse().map_err(|_| of_type(ProblemType::Malformed, 400))
+}
+
+fn of_type(problem_type: ProblemType, status: u16) -> Problem {
+    Problem {
+        problem_type,
+        title: format!("{problem_type:?}"),
+        status,
+        detail: None,
+        attempts_remaining: None,
+        retry_at: None,
+        next_number: None,
+    }
+}
+
+fn problem(error: VaultError) -> Problem {
+    let (problem_type, status) = match error {
+        VaultError::Unauthorized => (ProblemType::Unauthorized, 401),
+        VaultError::Malformed(_) => (ProblemType::Malformed, 400),
+        VaultError::InvalidSignature | VaultError::Refused(Refusal::InvalidAuthorization) => {
+            (ProblemType::InvalidSignature, 403)
+        }
+        VaultError::InvalidShare => (ProblemType::InvalidShare, 422),
+        VaultError::InvalidReceipt => (ProblemType::InvalidReceipt, 422),
+        VaultError::InvalidProof => (ProblemType::InvalidProof, 403),
+        VaultError::RetrieveAgain => (ProblemType::RetrieveAgain, 409),
+        VaultError::NotDelivered => (ProblemType::NotDelivered, 409),
+        VaultError::UnknownManifest => (ProblemType::UnknownManifest, 422),
+        VaultError::TooManyPending | VaultError::Refused(Refusal::TooMany) => (ProblemType::TooManyRequests, 429),
+        VaultError::Refused(refusal) => of_refusal(refusal),
+        _ => (ProblemType::Unavailable, 503),
+    };
+    let next_number = match error {
+        VaultError::Refused(Refusal::StaleHead { next }) => Some(next),
+        _ => None,
+    };
+    Problem { retry_at: error.retry_at(), next_number, ..of_type(problem_type, status) }
+}
+
+const fn of_refusal(refusal: Refusal) -> (ProblemType, u16) {
+    match refusal {
+        Refusal::NotRegistered => (ProblemType::NotRegistered, 404),
+        Refusal::Locked => (ProblemType::Locked, 410),
+        Refusal::Wait { .. } => (ProblemType::Wait, 429),
+        Refusal::CoolDown { .. } => (ProblemType::CoolDown, 409),
+        Refusal::RegistrationChanged => (ProblemType::RegistrationChanged, 409),
+        Refusal::Erased => (ProblemType::Erased, 410),
+        Refusal::IdReused => (ProblemType::IdReused, 409),
+        Refusal::AttemptClosed => (ProblemType::AttemptClosed, 409),
+        Refusal::StaleHead { .. } => (ProblemType::StaleHead, 409),
+        Refusal::InvalidAuthorization => (ProblemType::InvalidSignature, 403),
+        Refusal::TooMany => (ProblemType::TooManyRequests, 429),
+    }
+}

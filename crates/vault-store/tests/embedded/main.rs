@@ -1,0 +1,10 @@
+//! The embedded store, from outside.
+#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::print_stderr, reason = "what was skipped, and how much was tried, is to be seen")]
+
+mod conformance;
+mod disk;
+mod full_disk;
+mod kill;
+mod opening;
+mod restart;
