@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use coffer_vault_core::ledger::LedgerSpend;
-use coffer_vault_core::ports::{Hsm, HsmError, HsmPublicKeys, ImportedShare, Point, SealedShareIn, WrappedShare};
+use coffer_vault_core::{Hsm, HsmError, HsmPublicKeys, ImportedShare, LedgerSpend, Point, SealedShareIn, WrappedShare};
 use tokio::sync::oneshot;
 
 use crate::config::TokenConfig;
@@ -32,10 +31,10 @@ enum Health {
 /// A PKCS#11 token as the vault's HSM, from [`open`](Self::open) to [`close`](Self::close) or drop.
 ///
 /// PKCS#11 sessions belong to one thread each, so operations run on threads of their own, and any executor may wait for
-/// them. When the token fails, all its sessions end, its library is finalised, and a supervisor connects again until the
-/// token is back; what was asked in the meantime is [`HsmError::Unavailable`], and nothing is done twice. A token that
-/// comes back with other keys, or no longer protects them, is not used; after a wrong PIN no further one is tried, since
-/// a token may count them.
+/// them. When the token fails, all its sessions end, its library is finalised, and a supervisor connects again until
+/// the token is back; what was asked in the meantime is [`HsmError::Unavailable`], and nothing is done twice. A token
+/// that comes back with other keys, or no longer protects them, is not used; after a wrong PIN no further one is tried,
+/// since a token may count them.
 pub struct HsmAdapter {
     public: HsmPublicKeys,
     root_public: Option<Point>,
@@ -49,7 +48,7 @@ struct Shared {
 }
 
 impl HsmAdapter {
-    /// Connects to the token, [checks](crate::check) it and starts the workers.
+    /// Connects to the token, [checks](fn@crate::check) it and starts the workers.
     pub fn open(config: TokenConfig) -> Result<Self, TokenError> {
         let connection = Connection::open(&config)?;
         let (public, root_public) = (connection.token.public, connection.token.root_public);
@@ -93,7 +92,7 @@ impl HsmAdapter {
         self.ask(move |operator| operator.sign_as_root(&message)).await
     }
 
-    async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&Operator<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, HsmError> {
@@ -221,11 +220,7 @@ impl Drop for Interrupt<'_> {
 }
 
 /// `None` once the queue is closed.
-fn reconnect(
-    config: &TokenConfig,
-    keys: &(HsmPublicKeys, Option<Point>),
-    queue: &Queue<Job>,
-) -> Option<Connection> {
+fn reconnect(config: &TokenConfig, keys: &(HsmPublicKeys, Option<Point>), queue: &Queue<Job>) -> Option<Connection> {
     while !queue.is_closed() {
         match Connection::open(config) {
             Ok(connection) if (connection.token.public, connection.token.root_public) == *keys => {
@@ -243,7 +238,3 @@ fn reconnect(
     }
     None
 }
-
-#[cfg(test)]
-#[path = "adapter_tests.rs"]
-mod tests;

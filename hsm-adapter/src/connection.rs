@@ -1,6 +1,6 @@
 //! A token that is logged in, with its keys found.
 
-use coffer_vault_core::ports::{HsmPublicKeys, Point};
+use coffer_vault_core::{HsmPublicKeys, Point};
 use cryptoki::context::Pkcs11;
 use cryptoki::error::Error;
 use cryptoki::object::ObjectHandle;

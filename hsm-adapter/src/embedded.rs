@@ -10,7 +10,8 @@ const MAX_LINE: usize = 1000;
 
 /// Prepares `folder` for SoftHSM's tokens, readable by this user alone, and writes its `softhsm2.conf`. Returns the
 /// environment variable that SoftHSM finds it by, and its value: the process that loads the module has to be *started*
-/// with it, because changing the environment of a running process is unsound while other threads read it. Safe to repeat.
+/// with it, because changing the environment of a running process is unsound while other threads read it. Safe to
+/// repeat.
 ///
 /// Fails if the folder cannot be made, or if its absolute path is one that SoftHSM's configuration cannot express: it
 /// must be UTF-8 of at most 900 bytes or so, without `#`, control characters, or white space at its ends.

@@ -19,7 +19,7 @@ pub enum TokenError {
         /// In the dynamic linker's words.
         reason: String,
     },
-    /// One adapter, [`init`](crate::init) or [`check`](crate::check) at a time uses a module within one process.
+    /// One adapter, [`init`](fn@crate::init) or [`check`](fn@crate::check) at a time uses a module within one process.
     #[error("the PKCS#11 module is already in use in this process")]
     InUse,
     /// A token's label has 1 to 32 bytes and no white space at its ends.
@@ -31,7 +31,7 @@ pub enum TokenError {
     /// The label has to be of one token only.
     #[error("the module has several tokens with the label {0:?}")]
     SeveralTokens(String),
-    /// [`init`](crate::init) needs a slot whose token is not initialised.
+    /// [`init`](fn@crate::init) needs a slot whose token is not initialised.
     #[error("the module has no slot for a new token")]
     NoFreeSlot,
     /// Each wrong try may count: a token can lock itself.
@@ -44,7 +44,7 @@ pub enum TokenError {
     /// this token, destroy the private half and initialise again.
     #[error("{0}: the private key is there, but its public half is not")]
     HalfPair(&'static str),
-    /// The token must not be used. Everything that [`check`](crate::check) found.
+    /// The token must not be used. Everything that [`check`](fn@crate::check) found.
     #[error("the token does not protect the keys as it must:{}", listed(.0))]
     Unfit(Vec<Finding>),
     /// Something that was not expected of a token.

@@ -1,4 +1,4 @@
-//! PKCS#11 behind the vault's [`Hsm`](coffer_vault_core::ports::Hsm) port.
+//! PKCS#11 behind the vault's [`Hsm`](coffer_vault_core::Hsm) port.
 //!
 //! | key | form | single use | mechanism that it allows |
 //! |---|---|---|---|
@@ -10,8 +10,9 @@
 //! | `fleet-root` | EC P-256 | signs the manifest of an embedded fleet of one | `CKM_ECDSA` |
 //!
 //! Each is a private, sensitive token object that can be neither extracted nor modified nor copied, and has one use:
-//! by default PKCS#11 lets whoever is logged in unwrap a key as extractable, or switch `CKA_DECRYPT` on. [`init`] makes
-//! the keys, [`check`] holds a token against the table, and [`HsmAdapter::open`] takes no token that fails it.
+//! by default PKCS#11 lets whoever is logged in unwrap a key as extractable, or switch `CKA_DECRYPT` on.
+//! [`init`](fn@init) makes the keys, [`check`](fn@check) holds a token against the table, and [`HsmAdapter::open`]
+//! takes no token that fails it.
 //!
 //! What the token computes for one evaluation: it unwraps the share under `share-kek` as a session object, gives x(k·B)
 //! and x(k·(B+G)) by two derivations, and destroys the object. PKCS#11 gives no y; the two x and the public K = k·G
@@ -37,6 +38,9 @@ mod queue;
 mod session_object;
 mod sign_recovery;
 mod unwrap_template;
+
+#[cfg(test)]
+mod tests;
 
 pub use adapter::HsmAdapter;
 pub use check::{Finding, check};

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use coffer_vault_core::ports::Point;
+use coffer_vault_core::Point;
 use cryptoki::error::Error;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::elliptic_curve::{EcKdf, Ecdh1DeriveParams};

@@ -2,8 +2,7 @@
 
 use std::cell::Cell;
 
-use coffer_vault_core::ledger::LedgerSpend;
-use coffer_vault_core::ports::{HsmError, ImportedShare, Point, WrappedShare};
+use coffer_vault_core::{HsmError, ImportedShare, LedgerSpend, Point, WrappedShare};
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
@@ -54,7 +53,7 @@ impl From<Failure> for HsmError {
     }
 }
 
-/// [`SealedShareIn`](coffer_vault_core::ports::SealedShareIn), owned.
+/// [`SealedShareIn`](coffer_vault_core::SealedShareIn), owned.
 pub(crate) struct SealedShare {
     pub(crate) transport: Point,
     pub(crate) sealed: Vec<u8>,
@@ -113,9 +112,8 @@ impl<'t> Operator<'t> {
 
     /// The spend is gone, whatever comes of it.
     pub(crate) fn evaluate(&self, _: LedgerSpend, share: &WrappedShare, element: &Point) -> Result<Point, Failure> {
-        let key = self
-            .unwrap(self.token.handles.share_kek, &share.wrapped, false)
-            .map_err(|failure| self.blame(failure))?;
+        let key =
+            self.unwrap(self.token.handles.share_kek, &share.wrapped, false).map_err(|failure| self.blame(failure))?;
         self.counters.evaluations.add_one();
         self.multiply(key.handle(), &share.public, element)
     }
@@ -172,6 +170,12 @@ impl<'t> Operator<'t> {
         let x = x_of_product(&self.session, key, element, &self.leftover)?;
         let x_successor = x_of_product(&self.session, key, &successor, &self.leftover)?;
         recover(&x, &x_successor, public).ok_or(Failure::Fault)
+    }
+
+    /// Everything that this session can see.
+    #[cfg(test)]
+    pub(crate) fn count_objects(&self) -> usize {
+        self.session.find_objects(&[]).map_or(0, |objects| objects.len())
     }
 
     const fn own(&self, handle: ObjectHandle) -> SessionObject<'_> {

@@ -4,7 +4,7 @@
 //! K = k·G known, x(k·(B+G)) = x(k·B + K) tells which: x(q+K) = x(−q+K) would mean q = −q or K = −K, and the group's
 //! order is odd.
 
-use coffer_vault_core::ports::Point;
+use coffer_vault_core::Point;
 use p256::elliptic_curve::group::Group;
 use p256::elliptic_curve::point::{AffineCoordinates, DecompressPoint};
 use p256::elliptic_curve::sec1::{FromEncodedPoint, ToEncodedPoint};
@@ -60,7 +60,7 @@ fn point(projective: ProjectivePoint) -> Option<Point> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test")]
 
-    use coffer_vault_core::ports::Point;
+    use coffer_vault_core::Point;
     use p256::{ProjectivePoint, Scalar};
 
     use super::{X, negated, point, recover, successor, x_of};

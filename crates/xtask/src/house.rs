@@ -25,7 +25,7 @@ pub(crate) const ROOMS: &[Room] = &[
     room("coffer-vault-client", 1, &["coffer-keys", "coffer-pake", "coffer-proto"]),
     room("coffer-vault-core", 1, &["coffer-pake", "coffer-proto"]),
     room("coffer-vault-store", 2, &["coffer-vault-core", "coffer-proto"]),
-    room("coffer-hsm-adapter", 2, &["coffer-vault-core", "coffer-proto"]),
+    room("coffer-hsm-adapter", 2, &["coffer-pake", "coffer-proto", "coffer-vault-core"]),
     room("coffer-sdk", 2, &["coffer-archive", "coffer-vault-client", "coffer-keys"]),
     room("coffer-client-cli", 3, &["coffer-sdk", "coffer-archive", "coffer-vault-client", "coffer-keys"]),
     room("coffer-vault-server", 3, &["coffer-vault-core", "coffer-vault-store", "coffer-hsm-adapter", "coffer-proto"]),

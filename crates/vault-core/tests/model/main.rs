@@ -4,6 +4,7 @@
 
 mod ledger;
 mod record;
+mod refill;
 mod succession;
 
 use coffer_proto::{Argon2, AttemptId, Base64, Base64Vec, Hash, Registration, RegistrationId, Time, UPLOAD_LEN};

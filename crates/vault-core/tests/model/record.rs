@@ -1,10 +1,9 @@
 //! The record's budget over a compare-and-swap register whose writes may be lost, delayed, repeated, and reported as
-//! unknown; coordinators crash between any two steps; proofs are replayed; a second registration waits and takes over.
+//! unknown; coordinators crash between any two steps.
 
 use std::collections::BTreeSet;
 
-use coffer_proto::{Base64, Hash};
-use coffer_vault_core::{AttemptState, KeptProof, Spend, VaultRecord};
+use coffer_vault_core::{Spend, VaultRecord};
 use stateright::{Checker as _, HasDiscoveries, Model, Property};
 
 use super::{BUDGET, activation, attempt, attempt_id, ke1_hash, policy, registration, time};
@@ -21,42 +20,24 @@ enum Variant {
     Refund,
     /// Writes whatever the record has become in the meantime.
     NoGuard,
-    /// Takes a proof again that has been used.
-    RefillTwice,
-    /// Takes a proof of the registration before.
-    RefillByAnother,
-    /// Evaluates an attempt that a later proof has forgiven.
-    EvaluateForgiven,
-    /// A registration that took over begins with a full budget.
-    FreshAfterTakeover,
 }
 
 struct Budget {
     variant: Variant,
     coordinators: usize,
     attempts: u8,
-    refills: u8,
     versions: u8,
-    takeover: bool,
-    under_way: usize,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct World {
     version: u8,
     record: VaultRecord,
-    ticks: u8,
     coordinators: Vec<Coordinator>,
     /// Writes under way: guard, and what they write.
     under_way: Vec<(u8, VaultRecord)>,
     next_attempt: u8,
-    /// Which registration an attempt was made for.
-    made_for: Vec<u8>,
     evaluated: BTreeSet<u8>,
-    refilled_by: BTreeSet<u8>,
-    refills: u8,
-    /// Evaluations that were made or granted when a right password was last proved for the first time.
-    before_proof: usize,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -94,44 +75,32 @@ enum Step {
     GiveUp(usize),
     Crash(usize),
     Evaluate(usize),
-    Prove(u8),
-    Tick,
+}
+
+fn spend(record: &mut VaultRecord, number: u8) -> Option<Spend> {
+    record.spend(&registration(1).id, attempt(number, time(0)), &policy(), time(0)).ok()
+}
+
+fn is_open(record: &VaultRecord, number: u8) -> bool {
+    let live = record.live.as_ref();
+    live.is_some_and(|live| live.open_attempt(&attempt_id(number), &ke1_hash(number), &policy(), time(0)).is_ok())
 }
 
 impl Budget {
-    fn spend(&self, record: &mut VaultRecord, number: u8, made_for: u8, now: u8) -> Option<Spend> {
-        let id = registration(made_for).id;
-        record.spend(&id, attempt(number, time(now)), &policy(), time(now)).ok()
-    }
-
-    fn refill(&self, record: &mut VaultRecord, number: u8, made_for: u8, now: u8) -> bool {
-        let live = record.live.as_ref().map(|live| live.registration.id);
-        match self.variant {
-            Variant::RefillTwice => {
-                let Some(live) = &mut record.live else { return false };
-                live.attempts.iter_mut().for_each(|attempt| attempt.state = AttemptState::Forgiven);
-                return true;
+    fn propose(&self, world: &World, next: &mut World, attempt: u8, version: u8, record: &VaultRecord) -> Coordinator {
+        let mut after = record.clone();
+        match spend(&mut after, attempt) {
+            // It is there already: that is good if it still is, in the newest record.
+            Some(Spend::There) if is_open(&world.record, attempt) => Coordinator::Granted { attempt },
+            None | Some(Spend::There) => Coordinator::Idle,
+            Some(Spend::Added) => {
+                if self.variant == Variant::CheckThenSpend {
+                    next.evaluated.insert(attempt);
+                }
+                next.under_way.push((version, after.clone()));
+                Coordinator::Waits { attempt, guard: version, record: after }
             }
-            Variant::RefillByAnother if live != Some(registration(made_for).id) => {
-                let Some(live) = &mut record.live else { return false };
-                (live.carried, live.attempts) = (None, Vec::new());
-                return true;
-            }
-            _ => {}
         }
-        let proof = KeptProof { attempt: attempt_id(number), nonces: Vec::new(), unlock_signature: Base64([0; 64]) };
-        let hash: Hash = Base64([number; 32]);
-        let before = record.clone();
-        record.refill(proof, &ke1_hash(number), hash, &policy(), time(now)).is_ok() && *record != before
-    }
-
-    /// What a coordinator knows when it has read a record that holds its attempt.
-    fn may_evaluate(&self, record: &VaultRecord, number: u8, now: u8) -> bool {
-        let Some(live) = &record.live else { return false };
-        if self.variant == Variant::EvaluateForgiven {
-            return live.attempt(&attempt_id(number)).is_some();
-        }
-        live.open_attempt(&attempt_id(number), &ke1_hash(number), &policy(), time(now)).is_ok()
     }
 }
 
@@ -141,25 +110,10 @@ impl Model for Budget {
 
     fn init_states(&self) -> Vec<World> {
         let mut record = VaultRecord::default();
-        let activated = record.activate(registration(1), activation(None, time(0)), &policy(), time(0));
-        assert!(activated.is_ok());
-        if self.takeover {
-            let waits = record.activate(registration(2), activation(Some(1), time(0)), &policy(), time(0));
-            assert!(waits.is_ok() && record.waiting.is_some());
-        }
-        vec![World {
-            version: 1,
-            record,
-            ticks: 0,
-            coordinators: vec![Coordinator::Idle; self.coordinators],
-            under_way: Vec::new(),
-            next_attempt: 0,
-            made_for: Vec::new(),
-            evaluated: BTreeSet::new(),
-            refilled_by: BTreeSet::new(),
-            refills: 0,
-            before_proof: 0,
-        }]
+        assert!(record.activate(registration(1), activation(None, time(0)), &policy(), time(0)).is_ok());
+        let coordinators = vec![Coordinator::Idle; self.coordinators];
+        let (under_way, evaluated) = (Vec::new(), BTreeSet::new());
+        vec![World { version: 1, record, coordinators, under_way, next_attempt: 0, evaluated }]
     }
 
     fn actions(&self, world: &World, steps: &mut Vec<Step>) {
@@ -179,59 +133,26 @@ impl Model for Budget {
         for write in 0..world.under_way.len() {
             steps.extend([Step::Deliver(write), Step::DeliverCopy(write), Step::Lose(write)]);
         }
-        if world.refills < self.refills {
-            steps.extend(world.evaluated.iter().map(|attempt| Step::Prove(*attempt)));
-        }
-        if self.takeover && world.ticks < 1 {
-            steps.push(Step::Tick);
-        }
     }
 
     fn next_state(&self, world: &World, step: Step) -> Option<World> {
         let mut next = world.clone();
-        let now = world.ticks;
+        let (version, record) = (world.version, world.record.clone());
         match step {
             Step::Begin(number) => {
-                let attempt = next.next_attempt;
                 next.next_attempt += 1;
-                let mut settled = next.record.clone();
-                settled.settle(&policy(), time(now));
-                next.made_for.push(settled.live.as_ref().map_or(0, |live| live.registration.id.as_bytes()[0]));
-                let (version, record) = (next.version, next.record.clone());
-                next.coordinators[number] = Coordinator::Read { attempt, version, record };
+                next.coordinators[number] = Coordinator::Read { attempt: world.next_attempt, version, record };
             }
-            Step::Retry(number, attempt) => {
-                let (version, record) = (next.version, next.record.clone());
-                next.coordinators[number] = Coordinator::Read { attempt, version, record };
-            }
+            Step::Retry(number, attempt) => next.coordinators[number] = Coordinator::Read { attempt, version, record },
             Step::Propose(number) => {
                 let Coordinator::Read { attempt, version, record } = &world.coordinators[number] else { return None };
-                let mut after = record.clone();
-                let made_for = world.made_for[usize::from(*attempt)];
-                next.coordinators[number] = match self.spend(&mut after, *attempt, made_for, now) {
-                    None if self.variant == Variant::EvaluateForgiven && self.may_evaluate(record, *attempt, now) => {
-                        Coordinator::Granted { attempt: *attempt }
-                    }
-                    None => Coordinator::Idle,
-                    // It is there already: that is good if it still is, in the newest record.
-                    Some(Spend::There) if self.may_evaluate(&world.record, *attempt, now) => {
-                        Coordinator::Granted { attempt: *attempt }
-                    }
-                    Some(Spend::There) => Coordinator::Idle,
-                    Some(Spend::Added) => {
-                        if self.variant == Variant::CheckThenSpend {
-                            next.evaluated.insert(*attempt);
-                        }
-                        next.under_way.push((*version, after.clone()));
-                        Coordinator::Waits { attempt: *attempt, guard: *version, record: after }
-                    }
-                };
+                next.coordinators[number] = self.propose(world, &mut next, *attempt, *version, record);
             }
             Step::Deliver(write) | Step::DeliverCopy(write) => {
-                let (guard, record) = world.under_way[write].clone();
-                if guard == world.version || self.variant == Variant::NoGuard {
+                let (guard, written) = world.under_way[write].clone();
+                if guard == version || self.variant == Variant::NoGuard {
                     next.version += 1;
-                    next.record = record;
+                    next.record = written;
                 } else if matches!(step, Step::DeliverCopy(_)) {
                     return None;
                 }
@@ -239,27 +160,22 @@ impl Model for Budget {
                     next.under_way.remove(write);
                 }
             }
-            Step::Lose(write) => {
-                next.under_way.remove(write);
-            }
+            Step::Lose(write) => drop(next.under_way.remove(write)),
             Step::Learn(number) => {
-                let Coordinator::Waits { attempt, guard, record } = &world.coordinators[number] else { return None };
-                let is_there =
-                    world.record.live.as_ref().is_some_and(|live| live.attempt(&attempt_id(*attempt)).is_some());
-                next.coordinators[number] = if is_there && self.may_evaluate(&world.record, *attempt, now) {
-                    Coordinator::Granted { attempt: *attempt }
-                } else if is_there {
-                    Coordinator::Idle
-                } else if world.version != *guard {
-                    let (version, record) = (world.version, world.record.clone());
-                    Coordinator::Read { attempt: *attempt, version, record }
-                } else if world.under_way.iter().all(|(under_way, _)| under_way != guard) {
-                    // Unknown: the identical write again.
-                    next.under_way.push((*guard, record.clone()));
-                    world.coordinators[number].clone()
-                } else {
+                let Coordinator::Waits { attempt, guard, record: written } = &world.coordinators[number] else {
                     return None;
                 };
+                let is_under_way = world.under_way.iter().any(|(under_way, _)| under_way == guard);
+                if is_open(&record, *attempt) {
+                    next.coordinators[number] = Coordinator::Granted { attempt: *attempt };
+                } else if version != *guard {
+                    next.coordinators[number] = Coordinator::Read { attempt: *attempt, version, record };
+                } else if !is_under_way {
+                    // Unknown: the identical write again.
+                    next.under_way.push((*guard, written.clone()));
+                } else {
+                    return None;
+                }
             }
             Step::GiveUp(number) => {
                 let Coordinator::Waits { attempt, .. } = world.coordinators[number] else { return None };
@@ -278,131 +194,56 @@ impl Model for Budget {
                 next.evaluated.insert(attempt);
                 next.coordinators[number] = Coordinator::Idle;
             }
-            Step::Prove(attempt) => {
-                let made_for = world.made_for[usize::from(attempt)];
-                if !self.refill(&mut next.record, attempt, made_for, now) {
-                    return None;
-                }
-                next.version += 1;
-                next.refills += 1;
-                let live = world.record.live.as_ref().map(|live| live.registration.id);
-                if live == Some(registration(made_for).id) && next.refilled_by.insert(attempt) {
-                    let granted = world.coordinators.iter().filter_map(|coordinator| match coordinator {
-                        Coordinator::Granted { attempt } => Some(*attempt),
-                        _ => None,
-                    });
-                    next.before_proof = granted.chain(world.evaluated.iter().copied()).collect::<BTreeSet<_>>().len();
-                }
-            }
-            Step::Tick => {
-                next.ticks += 1;
-                let before = next.record.clone();
-                next.record.settle(&policy(), time(next.ticks));
-                if self.variant == Variant::FreshAfterTakeover
-                    && let Some(live) = &mut next.record.live
-                {
-                    live.carried = None;
-                }
-                next.version += u8::from(next.record != before);
-            }
         }
         Some(next)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            // Each right password opens one fresh budget, once.
-            Property::always("budget", |_, world: &World| world.evaluated.len() <= BUDGET + world.before_proof),
-            Property::sometimes("all guesses can be used", |_, world: &World| world.evaluated.len() >= BUDGET),
-            Property::sometimes("a proof opens a new budget", |model: &Budget, world: &World| {
-                world.evaluated.len() > BUDGET || model.refills == 0
-            }),
+            Property::always("budget", |_, world: &World| world.evaluated.len() <= BUDGET),
+            Property::sometimes("all guesses can be used", |_, world: &World| world.evaluated.len() == BUDGET),
         ]
     }
 
     fn within_boundary(&self, world: &World) -> bool {
-        world.version <= self.versions && world.under_way.len() <= self.under_way
+        world.version <= self.versions && world.under_way.len() <= 2
     }
 }
 
-fn explore(budget: Budget) -> (usize, Vec<&'static str>) {
+fn explore(variant: Variant) -> (usize, Vec<&'static str>) {
+    let budget = Budget { variant, coordinators: 2, attempts: 3, versions: 5 };
     let checker = budget.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     (checker.unique_state_count(), checker.discoveries().keys().copied().collect())
 }
 
-fn holds(budget: Budget) {
-    let (states, found) = explore(budget);
-    assert!(!found.contains(&"budget"), "the budget was exceeded");
-    assert!(found.contains(&"all guesses can be used"), "{found:?}");
-    assert!(found.contains(&"a proof opens a new budget"), "{found:?}");
+#[test]
+fn no_interleaving_of_two_coordinators_exceeds_the_budget() {
+    let (states, found) = explore(Variant::Right);
+    assert_eq!(found, ["all guesses can be used"]);
     assert!(states > 1000, "{states} states are too few to mean anything");
 }
 
-fn small(variant: Variant) -> Budget {
-    Budget { variant, coordinators: 2, attempts: 3, refills: 0, versions: 5, takeover: false, under_way: 2 }
-}
-
-#[test]
-fn no_interleaving_of_two_coordinators_exceeds_the_budget() {
-    holds(Budget { refills: 1, ..small(Variant::Right) });
-}
-
-#[test]
-fn no_takeover_and_no_replayed_proof_exceeds_the_budget() {
-    holds(sequential(Variant::Right));
-}
-
-fn is_caught(budget: Budget) {
-    let (_, found) = explore(budget);
+fn is_caught(variant: Variant) {
+    let (_, found) = explore(variant);
     assert!(found.contains(&"budget"), "the model does not see what is wrong with this");
 }
 
 #[test]
 fn catches_check_then_spend() {
-    is_caught(small(Variant::CheckThenSpend));
+    is_caught(Variant::CheckThenSpend);
 }
 
 #[test]
 fn catches_an_evaluation_on_an_unknown_commit() {
-    is_caught(small(Variant::EvaluateOnUnknown));
+    is_caught(Variant::EvaluateOnUnknown);
 }
 
 #[test]
 fn catches_a_refund() {
-    is_caught(small(Variant::Refund));
+    is_caught(Variant::Refund);
 }
 
 #[test]
 fn catches_a_write_without_a_guard() {
-    is_caught(small(Variant::NoGuard));
-}
-
-fn sequential(variant: Variant) -> Budget {
-    Budget { variant, coordinators: 1, attempts: 4, refills: 2, versions: 7, takeover: true, under_way: 1 }
-}
-
-#[test]
-fn catches_a_proof_that_refills_twice() {
-    is_caught(sequential(Variant::RefillTwice));
-}
-
-#[test]
-fn catches_a_refill_by_another_registrations_proof() {
-    is_caught(sequential(Variant::RefillByAnother));
-}
-
-#[test]
-fn catches_a_takeover_with_a_fresh_budget() {
-    is_caught(sequential(Variant::FreshAfterTakeover));
-}
-
-#[test]
-fn catches_the_evaluation_of_a_forgiven_attempt() {
-    is_caught(Budget {
-        coordinators: 2,
-        attempts: 6,
-        refills: 1,
-        versions: 9,
-        ..sequential(Variant::EvaluateForgiven)
-    });
+    is_caught(Variant::NoGuard);
 }

@@ -1,0 +1,135 @@
+//! A token in a process of its own.
+
+use std::any::type_name;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::object::{Attribute, ObjectHandle};
+use cryptoki::session::{Session, UserType};
+
+use crate::check::{Finding, check};
+use crate::keys::Key;
+use crate::{HsmAdapter, Pin, SOFTHSM_MODULE, TokenConfig, TokenError, embedded_environment, init};
+
+pub(super) const LABEL: &str = "a vault";
+const FOLDER: &str = "COFFER_HSM_TEST_FOLDER";
+const PASSED: &str = "passed";
+
+/// Where SoftHSM keeps the token of one test.
+pub(super) struct TokenFolder {
+    pub(super) folder: PathBuf,
+    pin: Pin,
+    so_pin: Pin,
+}
+
+/// Runs `test` in a process that was started with SoftHSM's environment: the module reads it once, and a test that
+/// changed it while others run would be unsound. `test` must be a closure within a test function, whose name tells the
+/// new process what to run.
+pub(super) fn in_own_process<T: FnOnce(&TokenFolder)>(test: T) {
+    if let Some(folder) = env::var_os(FOLDER) {
+        let folder = PathBuf::from(folder);
+        let pins = (Pin::generate().unwrap(), Pin::generate().unwrap());
+        test(&TokenFolder { folder: folder.clone(), pin: pins.0, so_pin: pins.1 });
+        fs::write(folder.join(PASSED), []).unwrap();
+        return;
+    }
+    let name = type_name::<T>().strip_suffix("::{{closure}}").unwrap().split_once("::").unwrap().1;
+    let folder = tempfile::tempdir().unwrap();
+    let (variable, value) = embedded_environment(folder.path()).unwrap();
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(variable, value)
+        .env(FOLDER, folder.path())
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{} {}", output.status, String::from_utf8_lossy(&said));
+    assert!(folder.path().join(PASSED).exists(), "no test was run: {name}");
+}
+
+impl TokenFolder {
+    pub(super) fn config(&self) -> TokenConfig {
+        TokenConfig::embedded(LABEL, Pin::new(self.pin.expose().to_owned()))
+    }
+
+    pub(super) fn init(&self) -> Result<(), TokenError> {
+        init(&self.config(), &self.so_pin)
+    }
+
+    pub(super) fn open(&self) -> HsmAdapter {
+        self.init().unwrap();
+        HsmAdapter::open(self.config()).unwrap()
+    }
+
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        check(&self.config()).unwrap()
+    }
+
+    pub(super) fn tokens(&self) -> PathBuf {
+        self.folder.join("tokens")
+    }
+
+    pub(super) const fn so_pin(&self) -> &Pin {
+        &self.so_pin
+    }
+
+    /// What an attacker has who runs code on the host and knows the PIN: a session that may do everything, and nothing
+    /// of ours in between.
+    pub(super) fn as_attacker<R>(&self, attack: impl FnOnce(&Session) -> R) -> R {
+        let module = initialised_module();
+        let slot = module
+            .get_slots_with_initialized_token()
+            .unwrap()
+            .into_iter()
+            .find(|slot| module.get_token_info(*slot).unwrap().label().trim_end() == LABEL)
+            .unwrap();
+        let session = module.open_rw_session(slot).unwrap();
+        session.login(UserType::User, Some(&self.pin.to_auth_pin())).unwrap();
+        let result = attack(&session);
+        drop(session);
+        module.finalize().unwrap();
+        result
+    }
+
+    /// Adds a line to SoftHSM's configuration.
+    pub(super) fn configure(&self, line: &str) {
+        let path = self.folder.join("softhsm2.conf");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, format!("{text}{line}\n")).unwrap();
+    }
+}
+
+pub(super) fn initialised_module() -> Pkcs11 {
+    let module = Pkcs11::new(Path::new(SOFTHSM_MODULE)).unwrap();
+    module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
+    module
+}
+
+pub(super) fn find(session: &Session, key: Key) -> ObjectHandle {
+    let found = session.find_objects(&key.search()).unwrap();
+    assert_eq!(found.len(), 1, "{}", key.label);
+    found[0]
+}
+
+pub(super) fn destroy(session: &Session, search: &[Attribute]) {
+    let found = session.find_objects(search).unwrap();
+    assert_eq!(found.len(), 1);
+    session.destroy_object(found[0]).unwrap();
+}
+
+/// Makes the key anew, with `replaced` in place of the attribute of the same kind.
+pub(super) fn remake(session: &Session, key: Key, replaced: Attribute) {
+    let mut template = key.template();
+    template.retain(|attribute| attribute.attribute_type() != replaced.attribute_type());
+    template.push(replaced);
+    destroy(session, &key.search());
+    if key.purpose.is_pair() {
+        destroy(session, &key.public_search());
+        session.generate_key_pair(&key.purpose.generation(), &key.public_template(), &template).unwrap();
+    } else {
+        session.generate_key(&key.purpose.generation(), &template).unwrap();
+    }
+}
