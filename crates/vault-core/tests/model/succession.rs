@@ -1,12 +1,19 @@
 //! A thief with a token and a device key against an owner with the key: who ends up with what.
 
 use coffer_proto::{Authorization, Base64, KeyRole, RegistrationId};
-use coffer_vault_core::{Activation, Cause, Deletion, VaultRecord};
+use coffer_vault_core::{Activation, Cause, Deletion, Policy, VaultRecord};
 use stateright::{Checker as _, Model, Property};
 
-use super::{activation, policy, registration, time};
+use super::{TICK, activation, registration, time};
 
 const OWNER: u8 = 1;
+
+/// Ticks that a takeover waits.
+const WAIT: u8 = 2;
+
+fn policy() -> Policy {
+    Policy { takeover_after: TICK * u32::from(WAIT), ..super::policy() }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Variant {
@@ -64,7 +71,7 @@ impl Model for Thief {
         if world.next < 13 {
             steps.extend([Step::ThiefActivates, Step::ThiefDeletes]);
         }
-        if world.ticks < 4 {
+        if world.ticks < 5 {
             steps.push(Step::Tick);
         }
         // Only as long as one of the owner's registrations is live are the owner's keys good for anything.
@@ -124,10 +131,10 @@ impl Model for Thief {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            // The owner who looked within the waiting time (one tick) still has a live registration.
+            // The owner who looked within the waiting time still has a live registration.
             Property::always("who looks in time loses nothing", |_, world: &World| {
                 let owned = Self::live(&world.record).is_some_and(|id| id.as_bytes()[0] < 10);
-                owned || world.ticks > world.objected_at
+                owned || world.ticks >= world.objected_at + WAIT
             }),
             Property::always("no id comes back", |_, world: &World| {
                 let waiting = world.record.waiting.as_ref().map(|waiting| waiting.registration.id);
