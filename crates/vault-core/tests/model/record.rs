@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use coffer_vault_core::{Spend, VaultRecord};
-use stateright::{Checker as _, HasDiscoveries, Model, Property};
+use stateright::{Checker, HasDiscoveries, Model, Property};
 
 use super::{BUDGET, activation, attempt, attempt_id, ke1_hash, policy, registration, time};
 
@@ -212,7 +212,12 @@ impl Model for Budget {
 
 fn explore(variant: Variant) -> (usize, Vec<&'static str>) {
     let budget = Budget { variant, coordinators: 2, attempts: 3, versions: 5 };
-    let checker = budget.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let checker = budget.checker().threads(2).finish_when(HasDiscoveries::AnyFailures);
+    // What is wrong is found sooner in depth.
+    if variant == Variant::Right { found(&checker.spawn_bfs().join()) } else { found(&checker.spawn_dfs().join()) }
+}
+
+fn found(checker: &impl Checker<Budget>) -> (usize, Vec<&'static str>) {
     (checker.unique_state_count(), checker.discoveries().keys().copied().collect())
 }
 
