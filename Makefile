@@ -12,8 +12,8 @@ help: ## this list
 setup: ## install what is missing (apt-get; asks sudo where not root)
 	@.ci/install packages
 
-demo: setup ## back up a real chat archive, lose the device, restore from the 64 digits
-	cargo build --release --locked -p coffer-client-cli
+demo: setup ## back up a real chat archive, lose the device, restore from the 64 digits and from a password
+	cargo build --release --locked -p coffer-client-cli -p coffer-vault-server
 	deploy/demo.sh
 
 # COFFER_TEST_PYTHON is the Python that has what tests/interop imports; without it tests use python3.

@@ -1,20 +1,25 @@
 #!/usr/bin/env bash
-# The main job, from beginning to end: back up a real chat archive, lose the device, get everything back from 64 digits.
-# `make demo` builds the program and runs this. COFFER names another build of it.
+# The main job, from beginning to end: back up a real chat archive, lose the device, get everything back: from 64 digits,
+# and from a password that a vault guards. `make demo` builds the programs and runs this. COFFER and COFFER_VAULT_PROGRAM name
+# other builds of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 program=$(realpath -m "${COFFER:-${CARGO_TARGET_DIR:-target}/release/coffer}")
 sample=$(realpath tests/data/sample-chats)
-[ -x "$program" ] || { echo "error: $program is not there; \`make demo\` builds it" >&2 && exit 1; }
+vault_program=$(realpath -m "${COFFER_VAULT_PROGRAM:-${CARGO_TARGET_DIR:-target}/release/coffer-vault}")
+for built in "$program" "$vault_program"; do
+    [ -x "$built" ] || { echo "error: $built is not there; \`make demo\` builds it" >&2 && exit 1; }
+done
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+vault_pid=
+trap '[ -z "$vault_pid" ] || kill "$vault_pid" 2>/dev/null; rm -rf "$work"' EXIT
 begin=$(date +%s%N)
 
 # A home of the demo's own, and the key in a file of it: nothing of yours is touched.
 export COFFER_HOME=$work/phone/home NO_COLOR=1
-unset COFFER_ARCHIVE
+unset COFFER_ARCHIVE COFFER_VAULT COFFER_VAULT_TOKEN_FILE
 chats=$work/phone/chats
 provider=$work/provider
 paper=$work/paper
@@ -27,6 +32,15 @@ run() {
     (cd "$work" && "$@") 2>&1 | sed "s|$work/||g"
 }
 coffer() { "$program" "$@"; }
+coffer-vault() { "$vault_program" "$@"; }
+# expect CODE WHY COMMAND…: runs a command that has to end with this exit code.
+expect() {
+    local code=$1 why=$2 status=0
+    shift 2
+    run "$@" || status=$?
+    say "" "(exit code $status)"
+    [ "$status" -eq "$code" ] || fail "$why should end with exit code $code"
+}
 fail() {
     printf '\nFAILED: %s\n' "$*" >&2
     exit 1
@@ -90,20 +104,97 @@ step "6. A new phone, and a digit mistyped"
 digit=$(head -c 1 "$paper")
 wrong=$([ "$digit" = 7 ] && echo 1 || echo 7)
 sed "1s/^./$wrong/" "$paper" >"$work/mistyped"
-status=0
-run coffer restore --archive "$provider" --recovery-key-file "$work/mistyped" --to "$work/new-phone" || status=$?
-say "" "(exit code $status)"
-[ "$status" -eq 10 ] || fail "a wrong key should end with exit code 10"
+expect 10 "a wrong key" coffer restore --archive "$provider" --recovery-key-file "$work/mistyped" --to "$work/new-phone"
 [ ! -e "$work/new-phone/chats" ] || fail "something was restored with a wrong key"
 
 step "7. The right digits"
 run coffer restore --archive "$provider" --recovery-key-file "$paper" --to "$work/new-phone"
 
 step "8. Is it what was lost?"
-differences=$(rsync -nacXH --delete --itemize-changes "$work/what-was-lost/" "$work/new-phone/chats/")
-[ -z "$differences" ] || fail "rsync finds differences:" "$differences"
-diff -r --no-dereference "$work/what-was-lost" "$work/new-phone/chats" || fail "diff finds differences"
-[ "$(sqlite3 "$work/new-phone/chats/Databases/msgstore.db" 'PRAGMA integrity_check')" = ok ] || fail "the message store is broken"
-say "$(find "$work/new-phone/chats" -type f | wc -l) files: contents, names, times, permissions and owners are the same (rsync -nacXH, diff -r)"
+compare() {
+    local restored=$1 differences
+    differences=$(rsync -nacXH --delete --itemize-changes "$work/what-was-lost/" "$restored/")
+    [ -z "$differences" ] || fail "rsync finds differences:" "$differences"
+    diff -r --no-dereference "$work/what-was-lost" "$restored" || fail "diff finds differences"
+    [ "$(sqlite3 "$restored/Databases/msgstore.db" 'PRAGMA integrity_check')" = ok ] || fail "the message store is broken"
+    say "$(find "$restored" -type f | wc -l) files: contents, names, times, permissions and owners are the same (rsync -nacXH, diff -r)"
+}
+compare "$work/new-phone/chats"
+
+step "9. A vault, on SoftHSM"
+say "For this demonstration the waiting times between guesses are zero, and a locked key is erased after two seconds," \
+    "not after three days."
+coffer-vault serve --data "$work/vault" --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0 --log-level warn \
+    --policy-waits 0s --policy-open-at-zero 2s >"$work/vault-address" 2>"$work/vault-log" &
+vault_pid=$!
+for _ in $(seq 300); do
+    [ -s "$work/vault-address" ] && break
+    kill -0 "$vault_pid" 2>/dev/null || fail "the vault has not started: $(cat "$work/vault-log")"
+    sleep 0.1
+done
+address=$(cat "$work/vault-address")
+[ -n "$address" ] || fail "the vault gives no address"
+say "" "it serves at $address"
+# token ACCOUNT: the messaging service vouches for this device.
+token() {
+    coffer-vault dev-token --data "$work/vault" --account "$1" --device-key "$(coffer vault device-key)" >"$work/token"
+}
+
+step "10. A password instead of paper"
+export COFFER_HOME=$work/new-phone/home
+run coffer init --key-store file --join "$provider" --recovery-key-file "$paper"
+token alice
+echo "correct horse battery staple" >"$work/password"
+run coffer protect password --vault "$address" --token-file "$work/token" --password-file "$work/password"
+run coffer backup "$work/new-phone/chats"
+run coffer status
+
+step "11. The new phone is lost too, and a password mistyped on the next"
+rm -rf "$work/new-phone"
+export COFFER_HOME=$work/third-phone/home
+token alice
+echo "correct horse battery stable" >"$work/mistyped"
+restore_by_password() {
+    coffer restore --archive "$provider" --vault "$address" --token-file "$work/token" --password-file "$1" --to "$2"
+}
+expect 20 "a wrong password" restore_by_password "$work/mistyped" "$work/third-phone"
+[ ! -e "$work/third-phone/chats" ] || fail "something was restored with a wrong password"
+
+step "12. The right password"
+run restore_by_password "$work/password" "$work/third-phone"
+compare "$work/third-phone/chats"
+
+step "13. Somebody who has only guesses: ten of them"
+export COFFER_HOME=$work/other-phone/home
+run coffer init --key-store file "$work/other-provider"
+token bob
+run coffer protect password --vault "$address" --token-file "$work/token" --password-file "$work/password"
+for guess in 1 2 3 4 5 6 7 8 9 10; do
+    echo "letmein-$guess" >"$work/guess"
+    status=0
+    coffer key verify --yes --password-file "$work/guess" >"$work/said" 2>&1 || status=$?
+    say "guess $guess: $(head -n 1 "$work/said")"
+    [ "$status" -eq 20 ] || fail "guess $guess should end with exit code 20, not $status: $(cat "$work/said")"
+done
+sleep 3
+say "" "and now the right one:"
+expect 21 "a locked key" coffer key verify --yes --password-file "$work/password"
+run coffer vault status
+
+step "14. What the vault has written down"
+secret_words="horse battery letmein"
+for word in $secret_words; do
+    ! grep -rqaF -- "$word" "$work/vault" "$work/vault-log" || fail "the vault has written down \"$word\""
+done
+key_bytes=$(tr -d ' \n' <"$paper")
+! grep -rqaiF -- "$key_bytes" "$work/vault" "$work/vault-log" || fail "the vault has the key"
+python3 - "$key_bytes" "$work/vault" <<'PYTHON' || fail "the vault has the key"
+import pathlib, sys
+key = bytes.fromhex(sys.argv[1])
+sys.exit(any(key in path.read_bytes() for path in pathlib.Path(sys.argv[2]).rglob("*") if path.is_file()))
+PYTHON
+say "of the passwords and the key: nothing, in $(find "$work/vault" -type f | wc -l) files and the log"
+kill "$vault_pid" && wait "$vault_pid" || fail "the vault should end with exit code 0"
+vault_pid=
 milliseconds=$((($(date +%s%N) - begin) / 1000000))
 printf '\nOK. All of this took %d.%d seconds.\n' $((milliseconds / 1000)) $((milliseconds % 1000 / 100))
