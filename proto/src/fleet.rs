@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 
 use crate::bytes::{Base64Vec, PointBytes, Signature, VerifyingKey};
 use crate::framing::frame;
@@ -46,7 +47,7 @@ pub struct SiteEntry {
 }
 
 /// Who may sign manifests: any `threshold` of these keys.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RootSet {
     /// Signatures that are needed.
@@ -90,7 +91,7 @@ impl FromStr for Fingerprint {
 }
 
 /// A manifest as it is handed round.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SignedManifest {
     /// The JSON text of a [`FleetManifest`], exactly as it was signed.
     pub manifest: Base64Vec<65536>,
@@ -101,7 +102,7 @@ pub struct SignedManifest {
 }
 
 /// One root's signature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RootSignature {
     /// Which of the keys.
     pub key: PointBytes,
@@ -110,7 +111,7 @@ pub struct RootSignature {
 }
 
 /// A site's receipt key, vouched for by its HSM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SiteCertificate {
     /// Whose.
@@ -126,7 +127,7 @@ pub struct SiteCertificate {
 }
 
 /// `GET /v1/fleet`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FleetAnswer {
     /// The manifest and its signatures.
     pub manifest: SignedManifest,

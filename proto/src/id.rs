@@ -5,8 +5,11 @@ use std::str::FromStr;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::bytes::Base64;
+use crate::schema::text;
 
 /// Not 32 lower-case hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +74,14 @@ macro_rules! id {
                 }
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                text("32 hexadecimal digits in lower case.").pattern(Some("^[0-9a-f]{32}$")).into()
+            }
+        }
+
+        impl ToSchema for $name {}
     };
 }
 
@@ -88,7 +99,7 @@ id! {
 }
 
 /// A site's number in the fleet, from 1; also the argument at which its share lies on the dealer's polynomial.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct SiteNumber(pub u8);
 

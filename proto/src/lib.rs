@@ -14,6 +14,7 @@ mod id;
 mod problem;
 mod registration;
 mod retrieval;
+mod schema;
 mod signed;
 mod status;
 mod time;

@@ -1,11 +1,12 @@
 //! What goes wrong, as RFC 9457 problem details.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::time::Time;
 
 /// The body of every answer that is not a success: `application/problem+json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// What happened, for programs.
     #[serde(rename = "type")]
@@ -29,7 +30,7 @@ pub struct Problem {
 }
 
 /// Every problem there is. A client acts on this and on nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum ProblemType {
     /// The token is missing or does not hold, for whatever reason.
     #[serde(rename = "urn:coffer:problem:unauthorized")]
@@ -46,6 +47,9 @@ pub enum ProblemType {
     /// The route takes another method.
     #[serde(rename = "urn:coffer:problem:method-not-allowed")]
     MethodNotAllowed,
+    /// The body is not `application/json`.
+    #[serde(rename = "urn:coffer:problem:unsupported-media-type")]
+    UnsupportedMediaType,
     /// A signature is not by the key that it should be by, or is over something else.
     #[serde(rename = "urn:coffer:problem:invalid-signature")]
     InvalidSignature,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 
 use crate::bytes::{Base64, Base64Vec, Hash, PointBytes, Signature, VerifyingKey};
 use crate::fleet::SiteCertificate;
@@ -11,7 +12,7 @@ use crate::retrieval::UPLOAD_LEN;
 use crate::time::Time;
 
 /// Argon2id (RFC 9106) as the client ran it when it registered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Argon2 {
     /// Memory in KiB.
@@ -23,7 +24,7 @@ pub struct Argon2 {
 }
 
 /// All that the vault keeps of an escrowed key but the shares themselves. Immutable, and signed by its own unlock key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Registration {
     /// Its name.
@@ -41,7 +42,7 @@ pub struct Registration {
     /// Belongs to whoever has the backup key.
     pub owner_key: VerifyingKey,
     /// OPAQUE's RegistrationUpload (RFC 9807, section 5.1).
-    pub upload: Base64<UPLOAD_LEN>,
+    pub upload: Base64<{ UPLOAD_LEN }>,
     /// The backup key, wrapped under OPAQUE's export key.
     pub wrapped_backup_key: Base64Vec<128>,
 }
@@ -78,7 +79,7 @@ fn concat<const N: usize>(items: &[Base64<N>]) -> Vec<u8> {
 }
 
 /// One site's share, for its HSM alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SealedShare {
     /// E, the client's ephemeral point.
@@ -95,7 +96,7 @@ impl SealedShare {
 }
 
 /// `PUT /v1/registrations/{id}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegistrationRequest {
     /// What is registered; its id is that of the path.
@@ -109,7 +110,7 @@ pub struct RegistrationRequest {
 }
 
 /// A site's word that its HSM holds a share, and the proof of it: `point` can be computed only with the share.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
     /// Who says so.
@@ -127,7 +128,7 @@ pub struct Receipt {
 }
 
 /// Which of the live registration's keys signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyRole {
     /// Whoever knows the password.
@@ -137,7 +138,7 @@ pub enum KeyRole {
 }
 
 /// A signature by one of the live registration's keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Authorization {
     /// Which key.
@@ -147,7 +148,7 @@ pub struct Authorization {
 }
 
 /// `PUT /v1/registrations/{id}/activation`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActivationRequest {
     /// The registration that is live now and is to be replaced, if there is one.
@@ -161,7 +162,7 @@ pub struct ActivationRequest {
 }
 
 /// What became of an activation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum Activated {
     /// It is live.
@@ -174,7 +175,7 @@ pub enum Activated {
 }
 
 /// `PUT /v1/registrations/{id}/keep`: the id is that of the live registration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeepRequest {
     /// The waiting registration that is to go; none if it is a waiting deletion.
@@ -184,7 +185,7 @@ pub struct KeepRequest {
 }
 
 /// `DELETE /v1/registrations/{id}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeletionRequest {
     /// By the device key that the token names.
@@ -194,7 +195,7 @@ pub struct DeletionRequest {
 }
 
 /// The answer to a [`DeletionRequest`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeletionAnswer {
     /// When it is, or was, due: with a signature by one of its keys, at once.

@@ -1,6 +1,7 @@
 //! Getting a key back: an attempt and its proof.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::bytes::{Base64, Base64Vec, Nonce, Signature};
 use crate::id::{RegistrationId, SiteNumber};
@@ -16,19 +17,19 @@ pub const KE3_LEN: usize = 32;
 pub const UPLOAD_LEN: usize = 129;
 
 /// `PUT /v1/retrievals/{id}`: spends one attempt, once for each id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetrievalRequest {
     /// The live registration.
     pub registration: RegistrationId,
     /// OPAQUE's first message.
-    pub ke1: Base64<KE1_LEN>,
+    pub ke1: Base64<{ KE1_LEN }>,
     /// By the device key that the token names.
     pub device_signature: Signature,
 }
 
 /// A site's newest mark on an evaluation: a proof that signs it forgives what came before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SiteNonce {
     /// Whose.
@@ -38,11 +39,11 @@ pub struct SiteNonce {
 }
 
 /// The answer to a [`RetrievalRequest`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetrievalAnswer {
     /// OPAQUE's second message.
-    pub ke2: Base64<KE2_LEN>,
+    pub ke2: Base64<{ KE2_LEN }>,
     /// Attempts that are left if this one is not proved.
     pub attempts_remaining: u8,
     /// What the proof has to sign, one for each site that answered, in the order of their numbers.
@@ -54,11 +55,11 @@ pub struct RetrievalAnswer {
 }
 
 /// `PUT /v1/retrievals/{id}/proof`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProofRequest {
     /// OPAQUE's third message.
-    pub ke3: Base64<KE3_LEN>,
+    pub ke3: Base64<{ KE3_LEN }>,
     /// As they came.
     pub nonces: Vec<SiteNonce>,
     /// By the registration's unlock key, over the attempt and the nonces.
@@ -66,7 +67,7 @@ pub struct ProofRequest {
 }
 
 /// The answer to a [`ProofRequest`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProofAnswer {
     /// For the export key to unwrap.

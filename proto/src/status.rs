@@ -1,13 +1,14 @@
 //! What `GET /v1/registrations` tells the bearer of a valid token.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::id::RegistrationId;
 use crate::registration::Argon2;
 use crate::time::Time;
 
 /// The state of an account's escrow. Asking spends nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RegistrationsAnswer {
     /// The one that answers retrievals.
     pub live: Option<LiveStatus>,
@@ -20,7 +21,7 @@ pub struct RegistrationsAnswer {
 }
 
 /// The live registration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LiveStatus {
     /// Its name.
     pub id: RegistrationId,
@@ -47,14 +48,14 @@ pub struct LiveStatus {
 }
 
 /// A guess that was not proved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailedAttempt {
     /// When it was made.
     pub at: Time,
 }
 
 /// A registration that takes over later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WaitingStatus {
     /// Its name.
     pub id: RegistrationId,
@@ -65,7 +66,7 @@ pub struct WaitingStatus {
 }
 
 /// A registration that is gone for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LockedStatus {
     /// Its name.
     pub id: RegistrationId,

@@ -1,0 +1,7 @@
+//! What the program can be asked to do, one file each.
+
+pub(crate) mod check_config;
+pub(crate) mod dev_token;
+pub(crate) mod hsm;
+pub(crate) mod openapi;
+pub(crate) mod serve;

@@ -1,0 +1,28 @@
+//! `coffer-vault check-config`
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::jwks;
+
+/// The configuration has been read; what it names has to be there.
+pub(crate) fn run(config: &Config) -> Result<(), Error> {
+    let readable = |path: &Path| {
+        let refuse = |error: std::io::Error| Error::Named { path: path.to_owned(), why: error.to_string() };
+        File::open(path).map(drop).map_err(refuse)
+    };
+    if let Some(tls) = &config.tls {
+        readable(&tls.certificate)?;
+        readable(&tls.key)?;
+    }
+    readable(&config.hsm.module)?;
+    config.hsm.pin_file.as_deref().map_or(Ok(()), readable)?;
+    if let Some(file) = &config.tokens.jwks_file {
+        jwks::read(file)?;
+    }
+    let _ = writeln!(std::io::stdout(), "The configuration is right.");
+    Ok(())
+}

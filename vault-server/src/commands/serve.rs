@@ -1,0 +1,142 @@
+//! `coffer-vault serve`
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use coffer_vault_core::Clock as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::data::DataFolder;
+use crate::error::Error;
+use crate::listener::{self, Listener};
+use crate::site::{self, OpenSite};
+use crate::world::{SharedHsm, SystemClock};
+use crate::{observe, ops, router, telemetry, token};
+
+const SWEEP_EVERY: Duration = Duration::from_secs(5 * 60);
+const RENEW_EVERY: Duration = Duration::from_secs(3600);
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Closing the HSM's sessions takes milliseconds, unless the HSM hangs.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+pub(crate) fn run(config: Config) -> Result<(), Error> {
+    let data = DataFolder::open(&config.data)?;
+    token::enter_environment(&config, &data)?;
+    let _lock = data.lock()?;
+    telemetry::start(config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::System("no threads", error.to_string()))?;
+    let served = runtime.block_on(serve(config, &data));
+    // Whatever still runs has had its time.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    served
+}
+
+async fn serve(config: Config, data: &DataFolder) -> Result<(), Error> {
+    let mut ends = Ends::listen()?;
+    let api = Listener::bind(config.listen)?;
+    let private = Listener::bind(config.ops_listen)?;
+    let tls = match &config.tls {
+        Some(files) => Some(listener::load_tls(files).await?),
+        None => None,
+    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = config.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", api.address));
+    let metrics = observe::start().map_err(|error| Error::System("no metrics", error.to_string()))?;
+    let OpenSite { app, operations, hsm, tokens } = site::open(config, data, metrics).await?;
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(sweep(Arc::clone(&app)));
+    tasks.spawn(renew_manifest(Arc::clone(&app), hsm.clone()));
+    tasks.spawn(tokens.keep_keys_fresh());
+    let upkeep = operations.metrics.clone();
+    tasks.spawn(keep_up(Arc::clone(&app), move || upkeep.run_upkeep()));
+
+    let handles = [api.handle.clone(), private.handle.clone()];
+    let ops_address = private.address;
+    let mut servers = JoinSet::new();
+    servers.spawn(api.serve(router::router(Arc::clone(&app)), tls));
+    servers.spawn(private.serve(ops::router(Arc::clone(&operations)), None));
+    announce(&format!("{url}/#{}", app.manifest().fingerprint()));
+    tracing::info!(%ops_address, "serving; the line on standard output is the address that clients are given");
+
+    let failed = tokio::select! {
+        () = ends.wait() => None,
+        Some(ended) = servers.join_next() => Some(ended),
+    };
+    tracing::info!("ending: no more connections are taken");
+    operations.is_ending.store(true, Ordering::Relaxed);
+    handles.iter().for_each(listener::end);
+    while servers.join_next().await.is_some() {}
+    tasks.shutdown().await;
+    let closed = tokio::time::timeout(CLOSE_WITHIN, tokio::task::spawn_blocking(move || hsm.close())).await;
+    tracing::info!(hsm_closed = closed.is_ok(), "ended");
+    match failed {
+        None => Ok(()),
+        Some(ended) => Err(Error::System("a listener has ended", format!("{ended:?}"))),
+    }
+}
+
+/// The one line on standard output. That nobody reads it is no reason not to serve.
+fn announce(address: &str) {
+    let mut output = std::io::stdout().lock();
+    let _ = writeln!(output, "{address}").and_then(|()| output.flush());
+}
+
+/// SIGTERM and SIGINT.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
+    fn listen() -> Result<Self, Error> {
+        let listen = |kind| signal(kind).map_err(|error| Error::System("no signals", error.to_string()));
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Erases what has come due, for ever.
+async fn sweep(app: Arc<App>) {
+    loop {
+        match app.vault.site().sweep().await {
+            Ok(accounts) => tracing::debug!(accounts, "swept"),
+            Err(error) => tracing::warn!(%error, "the sweep was not finished"),
+        }
+        tokio::time::sleep(SWEEP_EVERY).await;
+    }
+}
+
+async fn renew_manifest(app: Arc<App>, hsm: SharedHsm) {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        match app.manifest().renewed(&hsm, SystemClock.now()).await {
+            Ok(Some(manifest)) => app.replace_manifest(manifest),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the manifest was not signed again"),
+        }
+    }
+}
+
+async fn keep_up(app: Arc<App>, metrics: impl Fn() + Send) {
+    loop {
+        tokio::time::sleep(UPKEEP_EVERY).await;
+        app.limits.forget();
+        metrics();
+    }
+}

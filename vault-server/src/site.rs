@@ -1,0 +1,93 @@
+//! Everything that a vault of one site is made of, put together.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use coffer_hsm_adapter::HsmAdapter;
+use coffer_vault_core::{Clock as _, Fleet, Hsm as _, Policy, Ports, Vault};
+use coffer_vault_store::EmbeddedStore;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::data::DataFolder;
+use crate::error::Error;
+use crate::issuer::Issuer;
+use crate::limits::Limits;
+use crate::manifest::{Manifest, SITE};
+use crate::ops::Operations;
+use crate::token;
+use crate::tokens::JwtTokens;
+use crate::world::{CountedRecords, NoPeers, SharedHsm, SystemClock};
+
+/// A site that can serve.
+pub(crate) struct OpenSite {
+    pub(crate) app: Arc<App>,
+    pub(crate) operations: Arc<Operations>,
+    pub(crate) hsm: SharedHsm,
+    pub(crate) tokens: JwtTokens,
+}
+
+/// Opens the site of this folder. What there is not yet of it is made, in an order that a crash can interrupt anywhere:
+/// PINs, token, manifest, store.
+pub(crate) async fn open(config: Config, data: &DataFolder, metrics: PrometheusHandle) -> Result<OpenSite, Error> {
+    let is_new = !data.manifest().exists();
+    if is_new && data.store().exists() {
+        let why = "it is missing, but the store is there: put back a copy of it";
+        return Err(Error::Manifest { path: data.manifest(), why });
+    }
+    if is_new && config.hsm.pin_file.is_none() {
+        token::init(&config, data, None)?;
+        tracing::info!(folder = %data.token().display(), "a SoftHSM token was made: for development and demos");
+    }
+    let hsm = SharedHsm::new(HsmAdapter::open(token::describe(&config, data)?)?);
+    let manifest = manifest(&config, data, &hsm).await?;
+    let tokens = open_tokens(&config, data)?;
+    let store = EmbeddedStore::open(&data.store())?;
+    let (records, ledger) = (CountedRecords(store.records), store.ledger);
+    let fleet = Fleet {
+        id: manifest.content.fleet,
+        manifest_version: manifest.content.version,
+        sites: 1,
+        threshold: 1,
+        site: SITE,
+        site_identities: vec![hsm.public_keys().site_identity],
+        policy: Policy { max_attempts: manifest.content.max_attempts, ..config.policy },
+    };
+    let ports = Ports {
+        hsm: hsm.clone(),
+        records: records.clone(),
+        ledger: ledger.clone(),
+        peers: NoPeers,
+        tokens: tokens.clone(),
+        clock: SystemClock,
+    };
+    let vault = Vault::open(ports, fleet).await?;
+    let app = Arc::new(App::new(vault, Limits::new(&config.limits), manifest));
+    let operations = Operations { hsm: hsm.clone(), records, ledger, metrics, is_ending: AtomicBool::new(false) };
+    Ok(OpenSite { app, operations: Arc::new(operations), hsm, tokens })
+}
+
+async fn manifest(config: &Config, data: &DataFolder, hsm: &SharedHsm) -> Result<Manifest, Error> {
+    let (path, now) = (data.manifest(), SystemClock.now());
+    let Some(manifest) = Manifest::load(&path, hsm)? else {
+        let max_attempts = config.max_attempts.unwrap_or(config.policy.max_attempts);
+        return Manifest::make(&path, hsm, max_attempts, now).await;
+    };
+    if config.max_attempts.is_some_and(|attempts| attempts != manifest.content.max_attempts) {
+        let why = "policy.max_attempts differs from what it says, and clients rely on that: set it as it was";
+        return Err(Error::Manifest { path, why });
+    }
+    Ok(manifest.renewed(hsm, now).await?.unwrap_or(manifest))
+}
+
+fn open_tokens(config: &Config, data: &DataFolder) -> Result<JwtTokens, Error> {
+    let file = match &config.tokens.jwks_file {
+        Some(file) => file.clone(),
+        None => {
+            Issuer::open_or_make(data)?;
+            data.jwks()
+        }
+    };
+    JwtTokens::open(&config.tokens, file)
+}
