@@ -124,7 +124,7 @@ compare "$work/new-phone/chats"
 step "9. A vault, on SoftHSM"
 say "For this demonstration the waiting times between guesses are zero, and a locked key is erased after two seconds," \
     "not after three days."
-coffer-vault serve --data "$work/vault" --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0 --log-level warn \
+"$vault_program" serve --data "$work/vault" --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0 --log-level warn \
     --policy-waits 0s --policy-open-at-zero 2s >"$work/vault-address" 2>"$work/vault-log" &
 vault_pid=$!
 for _ in $(seq 300); do

@@ -6,7 +6,9 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 use coffer_archive::Receipt;
 
-use crate::commands::{backup, completions, init, key, ls, man, protect, restore, snapshots, status, verify};
+use crate::commands::{
+    backup, completions, init, key, ls, man, password, protect, restore, snapshots, status, vault, verify,
+};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::{self, Exit};
@@ -16,13 +18,14 @@ const ABOUT: &str = "End-to-end encrypted chat backups";
 const LONG_ABOUT: &str = "\
 End-to-end encrypted chat backups.
 
-Whoever stores the archive learns nothing of what is in it. A random key opens it: this device keeps that key, and you \
-keep it on paper, as 64 digits, for the day the device is gone.";
+Whoever stores the archive learns nothing of what is in it. A random key opens it: this device keeps that key. For the \
+day the device is gone you keep it on paper, as 64 digits, or have a vault guard it behind a password.";
 
 const EXAMPLES: &str = "\
 Examples:
   coffer init /mnt/disk/backups     make an archive, and its key on this device
   coffer protect recovery-key       show the 64 digits to write down
+  coffer protect password           or have a vault give the key back for a password
   coffer backup ~/chats             back up a folder
   coffer restore --to ~/restored    get everything back";
 
@@ -94,6 +97,8 @@ pub(crate) enum Command {
     Restore(restore::Args),
     Verify(verify::Args),
     Key(key::Args),
+    Password(password::Args),
+    Vault(vault::Args),
     Status(status::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -110,6 +115,8 @@ impl Command {
             Self::Restore(args) => restore::run(args, context),
             Self::Verify(args) => verify::run(args, context),
             Self::Key(args) => key::run(args, context),
+            Self::Password(args) => password::run(args, context),
+            Self::Vault(args) => vault::run(args, context),
             Self::Status(args) => status::run(args, context),
             Self::Completions(args) => completions::run(args),
             Self::Man(args) => man::run(args),

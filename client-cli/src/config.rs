@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 
 use coffer_keys::ArchiveId;
+use coffer_vault_client::{FleetMemory, VaultAddress};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -13,7 +15,7 @@ use crate::key_store::KeyPlace;
 /// The version that this program writes, and the newest that it reads.
 const VERSION: u32 = 1;
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     version: u32,
@@ -25,14 +27,48 @@ pub(crate) struct Config {
     pub(crate) key_store: KeyPlace,
     /// The ways in which the key survives the loss of this device.
     pub(crate) protected_by: Vec<Protection>,
+    /// The vault that keeps the key under a password; absent where none was ever asked to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) vault: Option<KnownVault>,
     /// RFC 3339.
     pub(crate) created: String,
+}
+
+/// A vault, and what this device remembers of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KnownVault {
+    #[serde(with = "as_text")]
+    pub(crate) address: VaultAddress,
+    pub(crate) token_file: PathBuf,
+    /// Certificates that TLS trusts in the place of the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// So that nobody shows an older manifest.
+    pub(crate) fleet: FleetMemory,
+    /// 32 digits: the registration that this device made last.
+    pub(crate) registration: Option<String>,
+}
+
+mod as_text {
+    use coffer_vault_client::VaultAddress;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(address: &VaultAddress, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(address)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<VaultAddress, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Protection {
     RecoveryKey,
+    Password,
 }
 
 #[derive(Deserialize)]
@@ -49,6 +85,7 @@ impl Config {
             archive_id: None,
             key_store,
             protected_by: Vec::new(),
+            vault: None,
             created: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         }
     }
@@ -67,9 +104,18 @@ impl Config {
     }
 
     pub(crate) fn protect(&mut self, by: Protection) {
-        if !self.protected_by.contains(&by) {
+        if !self.is_protected_by(by) {
             self.protected_by.push(by);
         }
+    }
+
+    pub(crate) fn is_protected_by(&self, by: Protection) -> bool {
+        self.protected_by.contains(&by)
+    }
+
+    /// It no longer is.
+    pub(crate) fn unprotect(&mut self, by: Protection) {
+        self.protected_by.retain(|way| *way != by);
     }
 
     pub(crate) fn read(home: &Home) -> Result<Option<Self>, Error> {
@@ -126,7 +172,7 @@ impl From<serde_json::Error> for Refused {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
-    use super::{Config, KeyPlace, Protection, Refused};
+    use super::{Config, FleetMemory, KeyPlace, KnownVault, Protection, Refused};
 
     const TEXT: &str = r#"{
         "version": 1,
@@ -144,6 +190,28 @@ mod tests {
         assert_eq!(config.archive_id().unwrap().as_bytes()[15], 15);
         assert_eq!(config.key_store, KeyPlace::File);
         assert_eq!(config.protected_by, [Protection::RecoveryKey]);
+    }
+
+    #[test]
+    fn reads_what_it_wrote_of_a_vault() {
+        let mut config = Config::parse(TEXT.as_bytes()).unwrap();
+        assert_eq!(config.vault, None);
+        config.vault = Some(KnownVault {
+            address: format!("https://vault.example/#{}", "0a".repeat(32)).parse().unwrap(),
+            token_file: "/run/token".into(),
+            ca_file: None,
+            fleet: FleetMemory { version: 3, threshold: 1 },
+            registration: Some("0b".repeat(16)),
+        });
+        let again = Config::parse(&serde_json::to_vec(&config).unwrap()).unwrap();
+        assert_eq!(again.vault, config.vault);
+    }
+
+    #[test]
+    fn refuses_a_field_of_a_vault_that_it_does_not_know() {
+        let vault = r#""vault": {"address": "", "password": ""}, "created""#;
+        let text = TEXT.replacen("\"created\"", vault, 1);
+        assert!(matches!(Config::parse(text.as_bytes()), Err(Refused::Broken(_))));
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 mod archive;
 mod hint;
+mod vault;
+
+pub(crate) use vault::VaultError;
 
 use std::io;
 use std::path::PathBuf;
@@ -15,6 +18,8 @@ use crate::exit::Exit;
 pub(crate) enum Error {
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     #[error("this recovery key does not open the archive")]
     WrongRecoveryKey { typo: Option<Typo> },
     #[error("{origin} is not a recovery key: {why}")]
@@ -76,6 +81,7 @@ impl Error {
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
             Self::Archive(error) => archive::kind(error),
+            Self::Vault(error) => error.kind(),
             Self::WrongRecoveryKey { .. } => "wrong-key",
             Self::NotARecoveryKey { .. } => "not-a-recovery-key",
             Self::NoKey { .. } => "no-key",
@@ -104,6 +110,7 @@ impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Archive(error) => archive::exit(error),
+            Self::Vault(error) => error.exit(),
             Self::WrongRecoveryKey { .. }
             | Self::NotARecoveryKey { .. }
             | Self::NoKey { .. }
@@ -126,6 +133,11 @@ impl Error {
             | Self::File { .. }
             | Self::Output(_) => Exit::Failed,
         }
+    }
+
+    /// Whether a person at a prompt may try again at once.
+    pub(crate) const fn is_slip_of_password(&self) -> bool {
+        matches!(self, Self::Vault(VaultError::Password(_) | VaultError::PasswordsDiffer | VaultError::Hopeless { .. }))
     }
 
     /// Whether nobody is to hear of it: who closed the pipe knows.

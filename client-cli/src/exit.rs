@@ -20,6 +20,14 @@ pub(crate) enum Exit {
     Refused = 17,
     TooNew = 18,
     NotFound = 19,
+    WrongPassword = 20,
+    Locked = 21,
+    Wait = 22,
+    NotRegistered = 23,
+    VaultUnavailable = 24,
+    Unauthorized = 25,
+    VaultRefused = 26,
+    Unconfirmed = 27,
 }
 
 const TABLE: &[(Exit, &str)] = &[
@@ -37,6 +45,14 @@ const TABLE: &[(Exit, &str)] = &[
     (Exit::Refused, "the archive's storage refused: read-only, or not permitted"),
     (Exit::TooNew, "a later version of coffer wrote this"),
     (Exit::NotFound, "there is no such snapshot or path"),
+    (Exit::WrongPassword, "the password is wrong"),
+    (Exit::Locked, "no attempt is left: the vault has erased the key"),
+    (Exit::Wait, "the vault does it later, at the time that is named"),
+    (Exit::NotRegistered, "the vault keeps nothing for this account"),
+    (Exit::VaultUnavailable, "the vault cannot be reached, or cannot do it just now: try again"),
+    (Exit::Unauthorized, "the vault does not accept the account token"),
+    (Exit::VaultRefused, "the vault refuses, or is not to be trusted"),
+    (Exit::Unconfirmed, "a question was not answered with yes"),
 ];
 
 /// What is not this program's to choose.

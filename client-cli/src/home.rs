@@ -1,4 +1,5 @@
-//! The folder in which this device keeps what it needs: `config.json`, perhaps `key`, and `archives/<id>/`.
+//! The folder in which this device keeps what it needs: `config.json`, perhaps `key`, `device-key` and `attempt`, and
+//! `archives/<id>/`.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -29,6 +30,15 @@ impl Home {
 
     pub(crate) fn key_file(&self) -> PathBuf {
         self.0.join("key")
+    }
+
+    pub(crate) fn device_key_file(&self) -> PathBuf {
+        self.0.join("device-key")
+    }
+
+    /// The attempt at a password that is under way.
+    pub(crate) fn attempt_file(&self) -> PathBuf {
+        self.0.join("attempt")
     }
 
     /// The folder for what the device remembers of one archive.

@@ -9,7 +9,7 @@ mod platform;
 
 use std::fmt;
 
-use coffer_keys::{BackupKey, RecoveryKey};
+use coffer_keys::{BackupKey, RandomnessError, RecoveryKey, SigningKey};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -77,7 +77,7 @@ impl KeyPlace {
         let digits = key.recovery_key().expose_groups();
         match self {
             Self::Platform { entry } => platform::keep(entry, &digits),
-            Self::File => file::keep(home, &digits),
+            Self::File => file::keep(home, &home.key_file(), &digits),
         }
     }
 
@@ -92,4 +92,34 @@ impl KeyPlace {
         let broken = |why| Error::KeyBroken { place: self.shown(home).to_string(), why };
         Ok(parsed.map_err(broken)?.backup_key())
     }
+}
+
+/// The key that this device signs its requests to a vault with. It is made when it is first needed: beside the backup
+/// key, or in the file "device-key" where there is none. Its seed is kept in the same form, 64 digits.
+///
+/// A device that loses it gets a new token for a new one.
+pub(crate) fn device_key(home: &Home, place: Option<&KeyPlace>) -> Result<SigningKey, Error> {
+    let file = home.device_key_file();
+    let entry = match place {
+        Some(KeyPlace::Platform { entry }) => Some(format!("{entry}-device")),
+        Some(KeyPlace::File) | None => None,
+    };
+    // One that was made before there was a backup key is the one that the token names.
+    let mut kept = file::load(&file)?;
+    if let (None, Some(entry)) = (&kept, &entry) {
+        kept = platform::load(entry)?;
+    }
+    if let Some(digits) = kept {
+        let broken = |why| Error::KeyBroken { place: "the place of the device key".to_owned(), why };
+        let seed = RecoveryKey::parse(&digits).map_err(broken)?.backup_key();
+        return Ok(SigningKey::from_seed(*seed.expose_bytes()));
+    }
+    let made =
+        SigningKey::generate().map_err(|RandomnessError { .. }| Error::Archive(coffer_archive::Error::Randomness))?;
+    let digits = BackupKey::from_bytes(*made.expose_seed()).recovery_key().expose_groups();
+    match &entry {
+        Some(entry) => platform::keep(entry, &digits)?,
+        None => file::keep(home, &file, &digits)?,
+    }
+    Ok(made)
 }

@@ -14,9 +14,11 @@ mod home;
 mod key_store;
 mod opening;
 mod output;
+mod password;
 mod progress;
 mod recovery_key;
 mod secret_text;
+mod vault;
 
 use std::process::ExitCode;
 

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::error::Error;
 use crate::recovery_key;
+use crate::vault::{self, PasswordWay};
 
 /// An archive that lies somewhere, as its clear header says. Nothing of it is trusted yet.
 #[derive(Debug)]
@@ -26,14 +27,33 @@ pub(crate) fn device(context: &Context) -> Result<Option<(Config, ArchiveId)>, E
 
 /// The archive that the options name, or else the device's own, opened.
 pub(crate) fn open(context: &Context) -> Result<Archive, Error> {
+    open_or(context, |found, _| Ok(open_with_recovery_key(context, found)?.0))
+}
+
+/// The same for a device that may know no more than a password: where it has no key, and a vault is named, that vault is
+/// asked for it.
+pub(crate) fn open_by_password_if_named(context: &Context, way: &PasswordWay) -> Result<Archive, Error> {
+    if way.vault.address.is_none() || context.options.recovery_key_file.is_some() {
+        return open(context);
+    }
+    open_or(context, |found, config| {
+        let (key, head) = vault::by_password(context, way, config)?;
+        open_with_head(context, found, &key, head.as_ref())
+    })
+}
+
+/// With the device's own key if it is of that archive, or else in another way.
+fn open_or(
+    context: &Context,
+    otherwise: impl FnOnce(&Found, Option<&Config>) -> Result<Archive, Error>,
+) -> Result<Archive, Error> {
     let device = device_if_needed(context)?;
     let found = find(context, device.as_ref())?;
-    match device.filter(|(_, id)| *id == found.id) {
-        Some((config, _)) if context.options.recovery_key_file.is_none() => {
-            let key = config.key_store.load(&context.home)?;
-            open_with(context, &found, &key)
+    match &device {
+        Some((config, id)) if *id == found.id && context.options.recovery_key_file.is_none() => {
+            open_with(context, &found, &config.key_store.load(&context.home)?)
         }
-        _ => Ok(open_with_recovery_key(context, &found)?.0),
+        other => otherwise(&found, other.as_ref().map(|(config, _)| config)),
     }
 }
 
@@ -72,7 +92,14 @@ pub(crate) fn identify(url: &str) -> Result<Found, Error> {
 
 /// Opens an archive, and says what a person must know of it whatever the command.
 pub(crate) fn open_with(context: &Context, found: &Found, key: &BackupKey) -> Result<Archive, Error> {
-    let open = |options| Archive::open(found.destination.clone(), key, options);
+    open_with_head(context, found, key, None)
+}
+
+fn open_with_head(context: &Context, found: &Found, key: &BackupKey, head: Option<&Vec<u8>>) -> Result<Archive, Error> {
+    let open = |options| {
+        let options = OpenOptions { vault_head: head.cloned(), ..options };
+        Archive::open(found.destination.clone(), key, options)
+    };
     let strictly = OpenOptions { allow_rollback: false, ..context.open_options(found.id)? };
     let archive = if context.options.allow_rollback {
         // What would be refused is what is accepted.

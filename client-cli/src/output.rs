@@ -9,12 +9,15 @@ mod secret;
 mod status;
 mod text;
 mod time;
+mod vault;
 
 pub(crate) use archived::{LockRecord, ProblemRecord, SnapshotRecord, Snapshots, shown_sources};
 pub(crate) use done::{BackedUp, Restored, SetUp, Verified};
 pub(crate) use listing::Listing;
 pub(crate) use secret::ShownKey;
 pub(crate) use status::{ArchiveStatus, DeviceStatus, Status};
+pub(crate) use time::local_time;
+pub(crate) use vault::{Deleted, DeviceKey, Kept, Protected, VaultRecord, VerifiedKey};
 
 use std::fmt::{self, Display};
 use std::io::{self, Write as _};
@@ -26,6 +29,7 @@ use serde::Serialize;
 use self::error::ErrorRecord;
 use self::text::Clean;
 use crate::error::Error;
+use crate::recovery_key;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -146,6 +150,18 @@ impl Output {
         if self.is_for_people() {
             say(format_args!("{text}"));
         }
+    }
+
+    /// Whether a person answers y. Where there is none to ask, that is no.
+    pub(crate) fn ask(self, question: &str) -> Result<bool, Error> {
+        if !recovery_key::can_ask() {
+            return Ok(false);
+        }
+        self.prompt(question);
+        let mut answer = String::new();
+        let unreadable = |source| Error::File { action: "read", path: "the terminal".into(), source };
+        io::stdin().read_line(&mut answer).map_err(unreadable)?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 
     /// Asks; the answer is typed on the same line.

@@ -74,10 +74,15 @@ impl Coffer {
         self.run([OsStr::new("init"), self.archive.as_os_str()]).succeeds();
     }
 
+    /// Another device, which has seen nothing of the archive yet.
+    pub(crate) fn with_home(&self, name: &str) -> Self {
+        Self { scratch: Rc::clone(&self.scratch), home: self.path(name), archive: self.archive.clone() }
+    }
+
     /// Another device that takes part in the same archive.
     #[track_caller]
     pub(crate) fn joined_by(&self, name: &str) -> Self {
-        let other = Self { scratch: Rc::clone(&self.scratch), home: self.path(name), archive: self.archive.clone() };
+        let other = self.with_home(name);
         let paper = self.paper();
         let arguments = ["init", "--join", "--recovery-key-file"].map(OsStr::new);
         other.run(arguments.into_iter().chain([paper.as_os_str(), self.archive.as_os_str()])).succeeds();
@@ -114,6 +119,9 @@ impl Coffer {
         let mut command = Command::new(binary::path());
         command.args(arguments).current_dir(self.scratch.path()).stdin(Stdio::null());
         command.env_remove("COFFER_ARCHIVE").env("COFFER_HOME", &self.home);
+        for variable in ["COFFER_VAULT", "COFFER_VAULT_TOKEN_FILE", "COFFER_VAULT_CA_FILE"] {
+            command.env_remove(variable);
+        }
         command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus").env("TZ", "UTC");
         command
     }

@@ -15,4 +15,7 @@ mod material;
 mod mounts;
 mod noise;
 mod secrecy;
+mod server;
+mod terminal;
 mod tree;
+mod vault;

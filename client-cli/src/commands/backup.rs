@@ -4,14 +4,16 @@ use std::fs::{self, FileType};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use coffer_archive::{BackupOptions, BackupReport, Problem};
+use coffer_archive::{Archive, BackupOptions, BackupReport, Problem};
 
+use crate::config::Protection;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::opening;
 use crate::output::BackedUp;
 use crate::progress;
+use crate::vault::{Vault, VaultOptions, send_head};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,12 +44,38 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     context.output.notes(&report.notes);
     context.output.problems(&report.problems);
     let is_all_left_out = warn_of_nothing(args, context, &mut report);
+    tell_vault(context, &archive);
     context.output.summary(&BackedUp::of(&report, is_protected))?;
     if !is_protected {
         context.output.warning("the key is on this device only: if the device is lost, so is the backup");
-        context.output.hint("run `coffer protect recovery-key` and write the 64 digits down");
+        context.output.hint(
+            "run `coffer protect recovery-key` and write the 64 digits down, or set a password with `coffer protect password`",
+        );
     }
     Ok(if report.problems.is_empty() && !is_all_left_out { Exit::Done } else { Exit::Incomplete })
+}
+
+/// The vault notes the newest snapshot for the next device. If it cannot be told now, the next backup tells it.
+fn tell_vault(context: &Context, archive: &Archive) {
+    let told = || -> Result<(), Error> {
+        let own = opening::device(context)?.filter(|(config, id)| {
+            *id == archive.id() && config.is_protected_by(Protection::Password) && is_by_device(context)
+        });
+        let Some((mut config, _)) = own else { return Ok(()) };
+        let key = config.key_store.load(&context.home)?;
+        let vault = Vault::open(context, &VaultOptions::NONE, Some(&config))?;
+        vault.remember(context, &mut config)?;
+        send_head(context, &vault, archive.url(), &key)
+    };
+    if let Err(error) = told() {
+        context.output.warning(&format!("the vault was not told of the new snapshot: {error}"));
+        context.output.hint("the backup itself is done; the next one tells the vault");
+    }
+}
+
+/// Whether the archive was opened with the key that the device keeps.
+fn is_by_device(context: &Context) -> bool {
+    context.options.recovery_key_file.is_none()
 }
 
 /// Warns of sources without content and of a snapshot without files: who made it may believe in it. Returns whether
@@ -91,8 +119,8 @@ fn without_content(path: &Path) -> Option<&'static str> {
 }
 
 /// Whether the key would survive the loss of this device. A key that came from elsewhere does.
-fn is_protected(context: &Context, archive: &coffer_archive::Archive) -> Result<bool, Error> {
-    if context.options.recovery_key_file.is_some() {
+fn is_protected(context: &Context, archive: &Archive) -> Result<bool, Error> {
+    if !is_by_device(context) {
         return Ok(true);
     }
     let device = opening::device(context)?.filter(|(_, id)| *id == archive.id());

@@ -1,15 +1,19 @@
 //! `coffer key`: the key on this device.
 
+use crate::config::Protection;
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, VaultError};
 use crate::exit::Exit;
 use crate::opening;
-use crate::output::ShownKey;
+use crate::output::{ShownKey, VerifiedKey};
+use crate::recovery_key;
+use crate::vault::{PasswordWay, Vault, retrieve};
 
 const EXAMPLES: &str = "\
 Examples:
   coffer key show          the 64 digits, four rows of four groups
-  coffer key show --qr     and as a QR code, for another device's camera";
+  coffer key show --qr     and as a QR code, for another device's camera
+  coffer key verify        is the password, or what is on paper, still right?";
 
 /// Look at the key that this device keeps
 #[derive(Debug, clap::Args)]
@@ -27,11 +31,43 @@ enum Action {
         #[arg(long)]
         qr: bool,
     },
+    /// Check that what protects the key gives it back: the password, by a real retrieval; or the 64 digits
+    Verify(PasswordWay),
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
-    let Action::Show { qr } = args.action;
-    let (_, key) = opening::device_key(context)?;
-    context.output.show(&ShownKey::new(&key.recovery_key(), qr))?;
+    match &args.action {
+        Action::Show { qr } => {
+            let (_, key) = opening::device_key(context)?;
+            context.output.show(&ShownKey::new(&key.recovery_key(), *qr))?;
+            Ok(Exit::Done)
+        }
+        Action::Verify(way) => verify(context, way),
+    }
+}
+
+fn verify(context: &Context, way: &PasswordWay) -> Result<Exit, Error> {
+    let (mut config, key) = opening::device_key(context)?;
+    if context.options.recovery_key_file.is_some() || !config.is_protected_by(Protection::Password) {
+        let typed = match &context.options.recovery_key_file {
+            Some(file) => recovery_key::from_file(file)?,
+            None if recovery_key::can_ask() => {
+                recovery_key::ask(&context.output)?.ok_or_else(|| Error::NoKey { url: config.archive_url.clone() })?
+            }
+            None => return Err(Error::NoKey { url: config.archive_url }),
+        };
+        if typed.backup_key() != key {
+            let typo = typed.near_misses().find(|(_, near)| *near == key).map(|(typo, _)| typo);
+            return Err(Error::WrongRecoveryKey { typo });
+        }
+        context.output.summary(&VerifiedKey { by: "recovery key" })?;
+        return Ok(Exit::Done);
+    }
+    let vault = Vault::open(context, &way.vault, Some(&config))?;
+    vault.remember(context, &mut config)?;
+    if retrieve(context, &vault, &way.password, way.yes)?.backup_key != key {
+        return Err(VaultError::OtherKey.into());
+    }
+    context.output.summary(&VerifiedKey { by: "password" })?;
     Ok(Exit::Done)
 }

@@ -12,14 +12,16 @@ use crate::exit::Exit;
 use crate::opening;
 use crate::output::{Restored, shown_sources};
 use crate::progress;
+use crate::vault::PasswordWay;
 
 const EXAMPLES: &str = "\
 Examples:
   coffer restore --to ~/restored                        everything in the latest snapshot
   coffer restore 3 --to ~/restored --path chats/2024    one folder of snapshot 3
 
-On a device that never saw the archive, with the 64 digits in a file or at the prompt:
+On a device that never saw the archive, with the 64 digits in a file or at the prompt, or with the password:
   coffer --archive /mnt/disk/backups restore --to ~/restored
+  coffer --archive /mnt/disk/backups restore --to ~/restored --vault ADDRESS --token-file FILE
 
 Files that are there already are left alone, unless --force is given. Those with the right content are not written \
 again, so that an interrupted restore goes on where it stopped.";
@@ -44,10 +46,13 @@ pub(crate) struct Args {
     /// Overwrite files whose content differs
     #[arg(long)]
     force: bool,
+
+    #[command(flatten)]
+    by_password: PasswordWay,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
-    let archive = opening::open(context)?;
+    let archive = opening::open_by_password_if_named(context, &args.by_password)?;
     let snapshot = archive.snapshot(&args.snapshot)?;
     refuse_archive(&args.to, &archive)?;
     note_other_sources(context, &archive, snapshot);

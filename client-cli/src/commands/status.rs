@@ -8,7 +8,8 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::opening;
-use crate::output::{ArchiveStatus, DeviceStatus, LockRecord, ProblemRecord, SnapshotRecord, Status};
+use crate::output::{ArchiveStatus, DeviceStatus, LockRecord, ProblemRecord, SnapshotRecord, Status, VaultRecord};
+use crate::vault::{Vault, VaultOptions, record};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,6 +23,7 @@ pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args, context: &Context) -> Result<Exit, Error> {
     let own = opening::device(context)?;
+    let asked = own.as_ref().and_then(|(config, _)| of_vault(context, config.clone()));
     let device = own.map(|(config, id)| of_device(context, &config, id)).transpose()?;
     // What the device knows by itself is of use above all when the archive cannot be opened.
     let (archive, failure) = match opening::open(context).and_then(|archive| of_archive(&archive)) {
@@ -33,7 +35,11 @@ pub(crate) fn run(_: &Args, context: &Context) -> Result<Exit, Error> {
         _ => Exit::Done,
     };
     if device.is_some() || archive.is_some() {
-        context.output.show(&Status { device, archive })?;
+        let (vault, vault_problem) = asked.map_or((None, None), |asked| match asked {
+            Ok(vault) => (Some(vault), None),
+            Err(error) => (None, Some(error.to_string())),
+        });
+        context.output.show(&Status { device, vault, vault_problem, archive })?;
     }
     failure.map_or(Ok(exit), Err)
 }
@@ -42,6 +48,7 @@ fn of_device(context: &Context, config: &Config, id: ArchiveId) -> Result<Device
     let head = context.memory(id)?.head()?;
     let named = |protection: &Protection| match protection {
         Protection::RecoveryKey => "recovery key, written down",
+        Protection::Password => "password, with the vault",
     };
     Ok(DeviceStatus {
         home: context.home.folder().display().to_string(),
@@ -51,6 +58,22 @@ fn of_device(context: &Context, config: &Config, id: ArchiveId) -> Result<Device
         protected_by: config.protected_by.iter().map(named).collect(),
         remembered_receipt: head.map(|head| head.receipt().to_string()),
     })
+}
+
+/// What the vault says, where this device has one. When it cannot be asked, that is a warning: all else is known here.
+fn of_vault(context: &Context, mut config: Config) -> Option<Result<VaultRecord, Error>> {
+    config.vault.as_ref()?;
+    let ask = || {
+        let vault = Vault::open(context, &VaultOptions::NONE, Some(&config))?;
+        Ok((record(&vault, Some(&config))?, vault))
+    };
+    let asked: Result<_, Error> = ask();
+    let remembered = asked.and_then(|(record, vault)| vault.remember(context, &mut config).map(|()| record));
+    match &remembered {
+        Ok(record) => record.alarms().iter().for_each(|alarm| context.output.warning(alarm)),
+        Err(error) => context.output.warning(&format!("the vault cannot be asked: {error}")),
+    }
+    Some(remembered)
 }
 
 fn of_archive(archive: &Archive) -> Result<ArchiveStatus, Error> {

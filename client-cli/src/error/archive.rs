@@ -14,6 +14,7 @@ pub(super) const fn kind(error: &Error) -> &'static str {
         Error::HeaderMissing { .. } => "header-missing",
         Error::FormatTooNew { .. } => "format-too-new",
         Error::Rollback { .. } => "rolled-back",
+        Error::VaultHead { .. } => "foreign-head",
         Error::Destination { kind, .. } => match kind {
             DestinationErrorKind::Unavailable => "destination-unavailable",
             DestinationErrorKind::Full => "destination-full",
@@ -42,6 +43,7 @@ pub(super) const fn exit(error: &Error) -> Exit {
         Error::ArchiveExists { .. } | Error::NotEmpty { .. } => Exit::ArchiveExists,
         Error::FormatTooNew { .. } => Exit::TooNew,
         Error::Rollback { .. } => Exit::RolledBack,
+        Error::VaultHead { .. } => Exit::VaultRefused,
         Error::Destination { kind, .. } => match kind {
             DestinationErrorKind::Unavailable => Exit::Unavailable,
             DestinationErrorKind::Full => Exit::Full,
@@ -75,6 +77,7 @@ mod tests {
             (Error::Damaged { object: object(), why: Damage::Tag }, "damaged", 11),
             (destination(Kind::NotFound), "object-missing", 11),
             (Error::Rollback { remembered, newest: None }, "rolled-back", 12),
+            (Error::VaultHead { why: Damage::Tag }, "foreign-head", 26),
             (Error::NoArchive { url: url() }, "no-archive", 13),
             (Error::ArchiveExists { url: url() }, "archive-exists", 14),
             (Error::NotEmpty { url: url() }, "not-empty", 14),

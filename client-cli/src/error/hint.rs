@@ -10,6 +10,7 @@ use super::Error;
 pub(super) fn of(error: &Error) -> Option<String> {
     Some(match error {
         Error::Archive(error) => return of_archive(error),
+        Error::Vault(error) => return error.hint().map(str::to_owned),
         Error::WrongRecoveryKey { typo: Some(typo) } => of_typo(*typo),
         Error::WrongRecoveryKey { typo: None } => {
             "more than one digit differs; compare all 16 groups, and that it is the key of this archive".to_owned()
@@ -128,6 +129,9 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
         }
         ArchiveError::Rollback { .. } => {
             "an older copy of the archive was put in its place; if you know why, --allow-rollback accepts it"
+        }
+        ArchiveError::VaultHead { .. } => {
+            "did the account's last backup go to another archive? --allow-rollback opens this one all the same"
         }
         ArchiveError::Destination { kind, .. } => return of_destination(*kind),
         ArchiveError::BadUrl { .. } => AN_ADDRESS,

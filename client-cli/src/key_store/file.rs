@@ -11,11 +11,11 @@ use crate::error::Error;
 use crate::home::Home;
 use crate::secret_text;
 
-pub(super) fn keep(home: &Home, digits: &str) -> Result<(), Error> {
+pub(super) fn keep(home: &Home, path: &Path, digits: &str) -> Result<(), Error> {
     let mut line = Zeroizing::new(String::with_capacity(digits.len() + 1));
     line.push_str(digits);
     line.push('\n');
-    home.write(&home.key_file(), line.as_bytes())
+    home.write(path, line.as_bytes())
 }
 
 /// The digits; None when there is no such file.
@@ -48,7 +48,7 @@ mod tests {
     fn keeps_a_key_for_its_owners_eyes() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::find(Some(&folder.path().join("home"))).unwrap();
-        keep(&home, "0123").unwrap();
+        keep(&home, &home.key_file(), "0123").unwrap();
         assert_eq!(load(&home.key_file()).unwrap().unwrap().as_str(), "0123\n");
         assert_eq!(fs::metadata(home.key_file()).unwrap().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(home.folder()).unwrap().mode() & 0o777, 0o700);

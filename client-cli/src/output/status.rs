@@ -6,10 +6,15 @@ use serde::Serialize;
 
 use super::archived::{LockRecord, ProblemRecord, SnapshotRecord};
 use super::text::{Clean, Counted};
+use super::vault::VaultRecord;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Status {
     pub(crate) device: Option<DeviceStatus>,
+    /// Absent where the device has none, or it cannot be asked.
+    pub(crate) vault: Option<VaultRecord>,
+    /// Why it cannot be asked.
+    pub(crate) vault_problem: Option<String>,
     /// Absent when the archive could not be opened; the error says why.
     pub(crate) archive: Option<ArchiveStatus>,
 }
@@ -47,6 +52,9 @@ impl fmt::Display for Status {
         if let Some(device) = &self.device {
             device.fmt(f)?;
         }
+        if let Some(vault) = &self.vault {
+            vault.fmt(f)?;
+        }
         let Some(archive) = &self.archive else { return Ok(()) };
         if own != Some(archive.id.as_str()) {
             line(f, "archive", &archive.url)?;
@@ -63,7 +71,9 @@ impl fmt::Display for DeviceStatus {
         line(f, "archive id", &self.archive_id)?;
         line(f, "key", &self.key_place)?;
         match self.protected_by.as_slice() {
-            [] => line(f, "protected by", "nothing yet: run `coffer protect recovery-key`")?,
+            [] => {
+                line(f, "protected by", "nothing yet: run `coffer protect recovery-key`, or `coffer protect password`")?
+            }
             ways => line(f, "protected by", &ways.join(", "))?,
         }
         line(f, "last seen", self.remembered_receipt.as_deref().unwrap_or("no snapshot yet"))
@@ -87,6 +97,6 @@ impl fmt::Display for ArchiveStatus {
     }
 }
 
-fn line(f: &mut fmt::Formatter<'_>, name: &str, value: &str) -> fmt::Result {
+pub(super) fn line(f: &mut fmt::Formatter<'_>, name: &str, value: &str) -> fmt::Result {
     writeln!(f, "{:<14}{}", format!("{name}:"), Clean(value))
 }

@@ -21,6 +21,11 @@ pub(super) fn local(time: Time) -> String {
     }
 }
 
+/// A time of the vault's, in the local time zone.
+pub(crate) fn local_time(time: coffer_vault_client::Time) -> String {
+    local(Time { seconds: time.unix_seconds(), nanoseconds: 0 })
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Time, local, rfc3339};

@@ -134,6 +134,9 @@ impl Device {
         let mut command = Command::new(env!("CARGO_BIN_EXE_coffer"));
         command.args(arguments).current_dir(self.folder.path());
         command.env_remove("COFFER_ARCHIVE").env("COFFER_HOME", self.home());
+        for variable in ["COFFER_VAULT", "COFFER_VAULT_TOKEN_FILE", "COFFER_VAULT_CA_FILE"] {
+            command.env_remove(variable);
+        }
         command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus").env("TZ", "UTC");
         command
     }

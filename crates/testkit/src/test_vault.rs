@@ -6,8 +6,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use coffer_proto::{
-    AccountId, Base64, Base64Vec, DeletionAnswer, Fingerprint, FleetAnswer, FleetId, FleetManifest, PointBytes, Problem,
-    ProblemType, RootSet, RootSignature, SignedManifest, SiteEntry, SiteNumber, Time, VerifyingKey, manifest_message,
+    AccountId, Base64, Base64Vec, DeletionAnswer, Fingerprint, FleetAnswer, FleetId, FleetManifest, PointBytes,
+    Problem, ProblemType, RootSet, RootSignature, SignedManifest, SiteEntry, SiteNumber, Time, VerifyingKey,
+    manifest_message,
 };
 use coffer_vault_core::{
     Bearer, Clock as _, EvaluateRequest, Fleet, Hsm as _, Peers, Policy, Ports, Refusal, SiteAnswer, SiteProof,
@@ -15,7 +16,6 @@ use coffer_vault_core::{
 };
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
-use p256::elliptic_curve::sec1::ToEncodedPoint as _;
 use rand::rngs::OsRng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -173,8 +173,8 @@ impl TestVault {
     }
 
     /// Answers a request as the API does: a status, and JSON.
-    pub async fn handle(&self, method: &str, path: &str, token: Option<&str>, body: &[u8]) -> (u16, Vec<u8>) {
-        let token = token.and_then(issued).unwrap_or_default();
+    pub async fn handle(&self, method: &str, path: &str, token: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let token = issued(token).unwrap_or_default();
         match self.route(method, path, &token, body).await {
             Ok(body) => (200, body),
             Err(problem) => (problem.status, serde_json::to_vec(&problem).expect("plain data in memory")),
@@ -183,6 +183,7 @@ impl TestVault {
 
     async fn route(&self, method: &str, path: &str, token: &str, body: &[u8]) -> Result<Vec<u8>, Problem> {
         let vault = Arc::clone(&self.vault.lock().expect("nothing panics while it holds the lock"));
+        vault.authenticate(token).map_err(problem)?;
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         match (method, parts.as_slice()) {
             ("GET", ["v1", "fleet"]) => json(&FleetAnswer {

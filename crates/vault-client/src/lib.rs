@@ -1,1 +1,63 @@
-//! Being built.
+//! The Backup Key Vault from the client's side, as typed steps over a [`Transport`]. No files and no terminals: what is to
+//! be kept, the caller keeps.
+//!
+//! ```text
+//!  VaultAddress ─► HttpTransport ─► Fleet::fetch ──► Session::new(transport, fleet, token, device key)
+//!                                   (FleetMemory)      ├─ status      what the vault has; spends nothing
+//!                                                      ├─ register    protects a backup key, or changes its password
+//!                                                      ├─ retrieve    password ─► backup key (AttemptStore)
+//!                                                      ├─ keep        objects to a change
+//!                                                      ├─ delete      ends it
+//!                                                      └─ head, put_head
+//! ```
+//!
+//! # Whom it believes
+//!
+//! The vault only for what proves itself: a manifest signed by the roots of the address's fingerprint, and not older
+//! than one seen before; a receipt that only the HSM could compute; at a retrieval, a server key that is the manifest's.
+//! At a registration it asks the vault nothing: it deals the OPRF key itself (see `coffer_pake`). What cannot be proved
+//! (that a password is wrong, that an attempt was spent) is reported and never acted upon beyond that.
+//!
+//! # When the network fails
+//!
+//! Ids are chosen here and every write may be sent twice, so an unknown outcome is met with the identical request. An
+//! attempt is kept by an [`AttemptStore`] before it is sent, and goes on under the same id.
+//!
+//! # What wiping covers
+//!
+//! [`Password`], [`Token`], the keys and kept attempts are wiped when they are dropped and print nothing in `Debug`. Not
+//! reached are the request bodies inside the HTTP library, in which a token stands, and what `coffer_pake` does not reach.
+
+mod address;
+mod attempt;
+mod ending;
+mod exchange;
+mod fleet;
+mod head;
+mod http;
+mod password;
+mod receipts;
+mod register;
+mod retrieve;
+mod session;
+mod token;
+mod transport;
+
+pub use address::{AddressError, VaultAddress};
+pub use attempt::{AttemptStore, NothingKept};
+pub use exchange::RequestError;
+pub use fleet::{Fleet, FleetError, FleetMemory};
+pub use head::{HeadError, KeptHead};
+pub use http::{HttpError, HttpTransport};
+pub use password::{Password, PasswordError};
+pub use register::{RegisterError, Registered};
+pub use retrieve::{RetrieveError, Retrieved};
+pub use session::{Session, shown_public_key};
+pub use token::{Token, TokenError};
+pub use transport::{MAX_ANSWER, Method, Request, Response, Transport, TransportError};
+
+pub use coffer_pake::Argon2Parameters;
+pub use coffer_proto::{
+    AccountId, FailedAttempt, Fingerprint, LiveStatus, LockedStatus, ProblemType, RegistrationId, RegistrationsAnswer,
+    Time, WaitingStatus,
+};

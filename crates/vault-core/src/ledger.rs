@@ -1,14 +1,22 @@
 //! A site's own count of what its HSM evaluated. It believes no other site and no record: whatever the record store is
 //! made to say, a registration gets no more than `max_attempts` evaluations here between two proofs.
 
-use coffer_proto::{AccountId, AttemptId, Hash, Nonce, PointBytes, Receipt, Registration, RegistrationId, Time, frame};
+use coffer_proto::{
+    AccountId, AttemptId, Hash, Nonce, PointBytes, Receipt, Registration, RegistrationId, SiteNumber, Time, frame,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Policy;
-use crate::record::Carried;
+use crate::record::{Carried, KeptProof};
 
 /// Two looks at one clock differ by what lies between them: the record's, when a guess is spent, and this one's.
 const SLACK_SECONDS: u64 = 5;
+
+/// Closed attempts that are remembered. Who could repeat older ones needs the record store and as many proofs.
+const CLOSED_AT_MOST: usize = 1024;
+
+/// Threats that are remembered. Nothing is erased for one more.
+const THREATS_AT_MOST: usize = 64;
 
 /// Proves that an evaluation has been paid for: only a durable ledger row makes one, and evaluating uses it up.
 #[derive(Debug)]
@@ -58,8 +66,24 @@ pub struct Held {
     pub carried: Option<Carried>,
     /// Since the last proof, oldest first.
     pub evaluations: Vec<Evaluation>,
-    /// When this site first saw what may end the registration without one of its keys.
-    pub threatened_since: Option<Time>,
+    /// Since when this site knows that no guess is left.
+    pub exhausted_since: Option<Time>,
+    /// What may end the registration without one of its keys, and what might have.
+    pub threats: Vec<Threat>,
+    /// Attempts that a proof has closed, oldest first: none of them counts towards erasing any more, whatever a record
+    /// says.
+    pub closed: Vec<AttemptId>,
+}
+
+/// A request to end the registration that a device alone has signed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Threat {
+    /// What is to take its place; nothing, if it is to be deleted.
+    pub successor: Option<RegistrationId>,
+    /// When this site first saw it, by its own clock.
+    pub since: Time,
+    /// Whether a key of the registration has objected.
+    pub refused: bool,
 }
 
 /// One evaluation.
@@ -138,7 +162,7 @@ impl Held {
         }
         self.evaluations.push(Evaluation { attempt, ke1_hash, nonce, at: now, answer: None });
         if self.failures() >= usize::from(policy.max_attempts) {
-            self.threatened_since = Some(now);
+            self.exhausted_since = Some(now);
         }
         Ok(Admission::Added)
     }
@@ -163,8 +187,43 @@ impl Held {
         };
         self.evaluations.drain(..=position);
         self.carried = None;
-        self.threatened_since = None;
+        self.exhausted_since = None;
         true
+    }
+
+    /// Takes a proof whose signature holds. The first time, its bearer objects to all that threatens the registration.
+    pub(crate) fn prove(&mut self, proof: &KeptProof, site: SiteNumber) {
+        let mut closed: Vec<_> = self.evaluations.iter().map(|evaluation| evaluation.attempt).collect();
+        if let Some(named) = proof.nonce_of(site) {
+            self.forgive(&named.nonce);
+        }
+        closed.truncate(closed.len() - self.evaluations.len());
+        closed.push(proof.attempt);
+        if !self.closed.contains(&proof.attempt) {
+            self.refuse(|_| true);
+            self.exhausted_since = None;
+        }
+        closed.retain(|attempt| !self.closed.contains(attempt));
+        self.closed.extend(closed);
+        self.closed.drain(..self.closed.len().saturating_sub(CLOSED_AT_MOST));
+    }
+
+    /// A successor that was refused is so for ever. A deletion has no name, and may be asked for again.
+    pub(crate) fn refuse(&mut self, is_refused: impl Fn(&Threat) -> bool) {
+        self.threats.retain(|threat| threat.successor.is_some() || !is_refused(threat));
+        self.threats.iter_mut().filter(|threat| is_refused(threat)).for_each(|threat| threat.refused = true);
+    }
+
+    /// A device asks that the registration ends. Since when this site knows, unless it was refused.
+    pub(crate) fn threaten(&mut self, successor: Option<RegistrationId>, now: Time) -> Option<Time> {
+        if let Some(known) = self.threats.iter().find(|known| known.successor == successor) {
+            return (!known.refused).then_some(known.since);
+        }
+        if self.threats.len() >= THREATS_AT_MOST {
+            return None;
+        }
+        self.threats.push(Threat { successor, since: now, refused: false });
+        Some(now)
     }
 }
 

@@ -34,7 +34,7 @@ mod world;
 
 pub use budget::{Refill, Refusal, Spend};
 pub use error::VaultError;
-pub use ledger::{Admission, Evaluation, Held, LedgerRefusal, LedgerSpend, SiteRow};
+pub use ledger::{Admission, Evaluation, Held, LedgerRefusal, LedgerSpend, SiteRow, Threat};
 pub use outside::{
     Bearer, Freshness, HsmError, HsmPublicKeys, ImportedShare, LedgerError, LedgerRow, Replaced, SealedShareIn,
     StoreUnavailable, Version, Versioned, WrappedShare,

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use coffer_pake::ServerLogin;
-use coffer_proto::{AccountId, AttemptId, RetrievalAnswer, Time};
+use coffer_proto::{AccountId, AttemptId, RegistrationId, RetrievalAnswer, Time};
 
 use crate::error::VaultError;
 
@@ -18,8 +18,11 @@ const KEPT_FOR: Duration = Duration::from_secs(3600);
 
 #[derive(Default)]
 pub(crate) struct Logins {
-    open: Mutex<HashMap<(AccountId, AttemptId), Login>>,
+    open: Mutex<HashMap<Of, Login>>,
 }
+
+/// What an exchange is of. An attempt's id alone would not do: another registration may be asked under the same.
+pub(crate) type Of = (AccountId, RegistrationId, AttemptId);
 
 struct Login {
     server: ServerLogin,
@@ -30,8 +33,7 @@ struct Login {
 impl Logins {
     pub(crate) fn keep(
         &self,
-        account: &AccountId,
-        attempt: &AttemptId,
+        of: Of,
         server: ServerLogin,
         answer: RetrievalAnswer,
         now: Time,
@@ -43,19 +45,19 @@ impl Logins {
         if open.len() >= AT_MOST {
             open.clear();
         }
-        open.insert((account.clone(), *attempt), Login { server, answer, since: now });
+        open.insert(of, Login { server, answer, since: now });
     }
 
     /// The answer that was given to this very attempt.
-    pub(crate) fn answer(&self, account: &AccountId, attempt: &AttemptId) -> Option<RetrievalAnswer> {
+    pub(crate) fn answer(&self, of: &Of) -> Option<RetrievalAnswer> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.get(&(account.clone(), *attempt)).map(|login| login.answer.clone())
+        open.get(of).map(|login| login.answer.clone())
     }
 
     /// Whether a KE3 finishes an exchange. It stays open, so that the same proof can come again.
-    pub(crate) fn verify(&self, account: &AccountId, attempt: &AttemptId, ke3: &[u8]) -> Result<(), VaultError> {
+    pub(crate) fn verify(&self, of: &Of, ke3: &[u8]) -> Result<(), VaultError> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let login = open.get(&(account.clone(), *attempt)).ok_or(VaultError::RetrieveAgain)?;
+        let login = open.get(of).ok_or(VaultError::RetrieveAgain)?;
         login.server.finish(ke3).map_err(|_| VaultError::InvalidProof)
     }
 }

@@ -141,7 +141,9 @@ impl<W: World> Site<W> {
             activated: false,
             carried: None,
             evaluations: Vec::new(),
-            threatened_since: None,
+            exhausted_since: None,
+            threats: Vec::new(),
+            closed: Vec::new(),
         };
         match self.rows.write(&self.ports, &key, None, &SiteRow::Held(Box::new(held))).await {
             Ok(_) => {
@@ -232,13 +234,13 @@ impl<W: World> Site<W> {
             };
             self.catch_up(account, live, &mut held).await?;
             let nonce = Base64(random()?);
-            let spend = match held.admit(*attempt, ke1_hash, nonce, &self.fleet.policy, now) {
+            let (spend, number) = match held.admit(*attempt, ke1_hash, nonce, &self.fleet.policy, now) {
                 Ok(Admission::Answered(point)) => return self.answer(&held, &point),
                 // The row was read, so it is durable.
-                Ok(Admission::PaidFor) => LedgerSpend::durable(),
+                Ok(Admission::PaidFor) => (LedgerSpend::durable(), number),
                 Ok(Admission::Added) => {
                     match self.rows.write(&self.ports, &key, Some(number), &SiteRow::Held(held.clone())).await {
-                        Ok(_) => LedgerSpend::durable(),
+                        Ok(number) => (LedgerSpend::durable(), number),
                         Err(WriteError::Conflict) => continue,
                         Err(WriteError::Vault(error)) => return Err(error.into()),
                     }
@@ -251,8 +253,9 @@ impl<W: World> Site<W> {
             let share = WrappedShare { wrapped: held.wrapped.clone(), public };
             let point = self.ports.hsm.evaluate(spend, &share, &ke1.blinded()).await.map_err(VaultError::from)?;
             let point = Base64(point.encode());
-            self.keep_answer(&key, attempt, point).await;
-            return self.answer(&held, &point);
+            let answer = self.answer(&held, &point);
+            self.keep_answer(&key, attempt, point, Row { number, content: SiteRow::Held(held) }).await;
+            return answer;
         }
     }
 
@@ -263,22 +266,23 @@ impl<W: World> Site<W> {
     }
 
     /// A retry is then answered without the HSM. If it cannot be kept, a retry evaluates the same element again.
-    async fn keep_answer(&self, key: &[u8], attempt: &AttemptId, point: coffer_proto::PointBytes) {
+    async fn keep_answer(&self, key: &[u8], attempt: &AttemptId, point: coffer_proto::PointBytes, written: Row) {
+        let mut current = written;
         loop {
-            let Ok(Some(Row { number, content: SiteRow::Held(mut held) })) = self.rows.read(&self.ports, key).await
-            else {
-                return;
-            };
+            let Row { number, content: SiteRow::Held(mut held) } = current else { return };
             held.answered(attempt, point);
             match self.rows.write(&self.ports, key, Some(number), &SiteRow::Held(held)).await {
-                Err(WriteError::Conflict) => {}
+                Err(WriteError::Conflict) => match self.rows.read(&self.ports, key).await {
+                    Ok(Some(row)) => current = row,
+                    Ok(None) | Err(_) => return,
+                },
                 Ok(_) | Err(WriteError::Vault(_)) => return,
             }
         }
     }
 
     /// Brings a row up to what the record proves: that the registration was activated, and proofs that it has not seen.
-    async fn catch_up(&self, account: &AccountId, live: &Live, held: &mut Held) -> Result<(), VaultError> {
+    pub(crate) async fn catch_up(&self, account: &AccountId, live: &Live, held: &mut Held) -> Result<(), VaultError> {
         if held.registration != live.registration {
             return Err(VaultError::Unavailable);
         }
@@ -287,11 +291,11 @@ impl<W: World> Site<W> {
             held.activated = true;
         }
         for proof in &live.proofs {
-            if let Some(named) = proof.nonce_of(self.fleet.site)
-                && held.evaluations.iter().any(|evaluation| evaluation.nonce == named.nonce)
-                && self.proof_holds(account, &live.registration, proof)
-            {
-                held.forgive(&named.nonce);
+            let named = proof.nonce_of(self.fleet.site);
+            let is_named = |named: &SiteNonce| held.evaluations.iter().any(|known| known.nonce == named.nonce);
+            let is_news = !held.closed.contains(&proof.attempt) || named.is_some_and(is_named);
+            if is_news && self.proof_holds(account, &live.registration, proof) {
+                held.prove(proof, self.fleet.site);
             }
         }
         Ok(())
@@ -322,13 +326,12 @@ impl<W: World> Site<W> {
         Ok(last.map(|last| Carried { failures, last }))
     }
 
-    /// Takes a proof: forgives what it names. Proofs that are known, or name nothing of this site, change nothing.
+    /// Takes a proof: forgives what it names. A proof that is known changes nothing.
     ///
     /// # Errors
     /// [`SiteRefusal`].
     pub async fn apply_proof(&self, request: &SiteProof) -> Result<(), SiteRefusal> {
         let SiteProof { account, registration, proof } = request;
-        let Some(named) = proof.nonce_of(self.fleet.site) else { return Ok(()) };
         let key = row_key(account, registration);
         loop {
             let Some(Row { number, content: SiteRow::Held(mut held) }) = self.rows.read(&self.ports, &key).await?
@@ -338,7 +341,9 @@ impl<W: World> Site<W> {
             if !self.proof_holds(account, &held.registration, proof) {
                 return Err(VaultError::InvalidProof.into());
             }
-            if !held.forgive(&named.nonce) {
+            let before = held.clone();
+            held.prove(proof, self.fleet.site);
+            if held == before {
                 return Ok(());
             }
             match self.rows.write(&self.ports, &key, Some(number), &SiteRow::Held(held)).await {

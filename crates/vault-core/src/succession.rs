@@ -23,8 +23,14 @@ impl VaultRecord {
         now: Time,
     ) -> Result<Activated, Refusal> {
         self.settle(policy, now);
-        if let Some(there) = self.activated(&registration, &activation, policy)? {
-            return Ok(there);
+        let replaces_live = self.live.as_ref().map(|live| live.registration.id) == activation.replaces;
+        match self.activated(&registration, &activation, policy)? {
+            // What waits may be signed for later.
+            Some(Activated::Waiting { .. }) if activation.authorization.is_some() && replaces_live => {
+                self.waiting = None;
+            }
+            Some(there) => return Ok(there),
+            None => {}
         }
         if let Some(retry_at) = self.cool_down_until.filter(|until| *until > now) {
             return Err(Refusal::CoolDown { retry_at });
@@ -32,7 +38,7 @@ impl VaultRecord {
         if self.erased.len() >= ERASED_AT_MOST {
             return Err(Refusal::TooMany);
         }
-        if self.live.as_ref().map(|live| live.registration.id) != activation.replaces {
+        if !replaces_live {
             return Err(Refusal::RegistrationChanged);
         }
         self.end_waiting();

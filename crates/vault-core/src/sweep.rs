@@ -3,16 +3,55 @@
 
 use std::collections::BTreeSet;
 
-use coffer_proto::{AccountId, Authorization, Time, attempt_message, deletion_message};
+use coffer_proto::{
+    AccountId, Authorization, Hash, RegistrationId, Signature, Time, activation_message, attempt_message,
+    deletion_message,
+};
 
 use crate::error::VaultError;
 use crate::evidence::{device_signed, is_authorized};
 use crate::ledger::{Held, SiteRow};
 use crate::ports::Ledger as _;
-use crate::record::{Attempt, AttemptState, Cause, VaultRecord};
+use crate::record::{Activation, Attempt, AttemptState, Cause, Deletion, Live, VaultRecord, Waiting};
 use crate::rows::WriteError;
 use crate::site::Site;
 use crate::world::World;
+
+/// A request to end a registration, as the record has it.
+struct Ending<'a> {
+    /// What is to take its place, and its [`Registration::hash`](coffer_proto::Registration::hash).
+    successor: Option<(&'a RegistrationId, &'a Hash)>,
+    at: Time,
+    token: &'a str,
+    device_signature: &'a Signature,
+    authorization: Option<&'a Authorization>,
+}
+
+impl<'a> Ending<'a> {
+    fn by(successor: &'a RegistrationId, hash: &'a Hash, activation: &'a Activation) -> Self {
+        Self {
+            successor: Some((successor, hash)),
+            at: activation.at,
+            token: &activation.token,
+            device_signature: &activation.device_signature,
+            authorization: activation.authorization.as_ref(),
+        }
+    }
+
+    fn deletion(asked: &'a Deletion) -> Self {
+        Self {
+            successor: None,
+            at: asked.at,
+            token: &asked.token,
+            device_signature: &asked.device_signature,
+            authorization: asked.authorization.as_ref(),
+        }
+    }
+
+    fn successor(&self) -> Option<RegistrationId> {
+        self.successor.map(|(id, _)| *id)
+    }
+}
 
 /// What is to become of a row.
 enum Fate {
@@ -46,87 +85,107 @@ impl<W: World> Site<W> {
     }
 
     async fn fate(&self, account: &AccountId, record: &VaultRecord, held: &mut Held) -> Result<Fate, VaultError> {
-        let now = self.ports.now();
-        let id = held.registration.id;
+        let (now, id, before) = (self.ports.now(), held.registration.id, held.clone());
         if let Some(live) = record.live.as_ref().filter(|live| live.registration.id == id) {
-            return self.fate_of_live(account, record, live, held).await;
+            self.look_at_live(account, record, live, held).await?;
+            return Ok(if *held == before { Fate::Stays } else { Fate::Changed });
         }
         let end = record.ends.iter().rev().find(|end| end.id == id);
         let is_over = match end.map(|end| &end.cause) {
             None => false,
             Some(Cause::Replaced { by, hash, activation }) => {
-                let replaces = activation.replaces.as_ref();
-                let message = coffer_proto::activation_message(&self.fleet.id, account, by, hash, replaces);
-                let (token, signature) = (&activation.token, &activation.device_signature);
-                let signed = device_signed(&self.ports, account, token, activation.at, &message, signature).is_ok();
-                replaces == Some(&id) && signed && self.may_end(held, &message, activation.authorization.as_ref(), now)
+                activation.replaces == Some(id) && self.may_end(account, held, &Ending::by(by, hash, activation))
             }
-            Some(Cause::Deleted(asked)) => {
-                let message = deletion_message(&self.fleet.id, account, &id);
-                let signed =
-                    device_signed(&self.ports, account, &asked.token, asked.at, &message, &asked.device_signature);
-                signed.is_ok() && self.may_end(held, &message, asked.authorization.as_ref(), now)
-            }
+            Some(Cause::Deleted(asked)) => self.may_end(account, held, &Ending::deletion(asked)),
             Some(Cause::Locked { attempts }) => {
                 let verified = self.verified_attempts(account, held, attempts);
                 let carried = held.carried.map_or(0, |carried| usize::from(carried.failures));
                 let is_exhausted = verified + carried >= usize::from(self.fleet.policy.max_attempts);
-                is_exhausted && held.threatened_since.is_some_and(|at| at + self.fleet.policy.open_at_zero <= now)
+                is_exhausted && *held.exhausted_since.get_or_insert(now) + self.fleet.policy.open_at_zero <= now
             }
         };
         let is_stale = !held.activated
             && record.waiting.as_ref().is_none_or(|waiting| waiting.registration.id != id)
             && held.imported_at + self.fleet.policy.pending_for <= now;
-        if is_over || is_stale {
-            return Ok(Fate::Erased);
-        }
-        // From now on the waiting time runs here, if it has not begun before.
-        if end.is_some() && held.threatened_since.is_none() {
-            held.threatened_since = Some(now);
-            return Ok(Fate::Changed);
-        }
-        Ok(Fate::Stays)
+        Ok(match is_over || is_stale {
+            true => Fate::Erased,
+            false if *held == before => Fate::Stays,
+            false => Fate::Changed,
+        })
     }
 
-    /// The live registration: whether its activation is known here, and whether something threatens it.
-    async fn fate_of_live(
+    /// The live registration: whether its activation and its proofs are known here, and what threatens it.
+    async fn look_at_live(
         &self,
         account: &AccountId,
         record: &VaultRecord,
-        live: &crate::record::Live,
+        live: &Live,
         held: &mut Held,
-    ) -> Result<Fate, VaultError> {
-        let before = held.clone();
-        if !held.activated && held.registration == live.registration {
-            held.carried = self.verify_activation(account, &live.registration, &live.activation).await?;
-            held.activated = true;
+    ) -> Result<(), VaultError> {
+        if held.registration != live.registration {
+            return Ok(());
         }
-        let is_full = held.failures() >= usize::from(self.fleet.policy.max_attempts);
-        if record.waiting.is_some() || live.deletion.is_some() || is_full {
-            held.threatened_since.get_or_insert(self.ports.now());
-        } else {
-            held.threatened_since = None;
+        self.catch_up(account, live, held).await?;
+        if held.failures() < usize::from(self.fleet.policy.max_attempts) {
+            held.exhausted_since = None;
         }
-        Ok(if *held == before { Fate::Stays } else { Fate::Changed })
+        let hash = record.waiting.as_ref().map(|waiting| waiting.registration.hash());
+        let waiting = record.waiting.as_ref().zip(hash.as_ref()).map(|(waiting, hash)| {
+            let Waiting { registration, activation } = waiting;
+            Ending::by(&registration.id, hash, activation)
+        });
+        let endings = waiting.into_iter().chain(live.deletion.as_ref().map(Ending::deletion));
+        let endings: Vec<_> = endings.filter(|ending| self.is_asked(account, held, ending)).collect();
+        held.refuse(|known| endings.iter().all(|ending| ending.successor() != known.successor));
+        for ending in endings {
+            held.threaten(ending.successor(), self.ports.now());
+        }
+        Ok(())
     }
 
     /// A key of the registration has signed; or a device alone, and this site has known of it for the whole waiting time.
-    fn may_end(&self, held: &Held, message: &[u8], authorization: Option<&Authorization>, now: Time) -> bool {
-        match authorization {
-            Some(authorization) => is_authorized(&held.registration, message, authorization),
-            None => held.threatened_since.is_some_and(|since| since + self.fleet.policy.takeover_after <= now),
+    fn may_end(&self, account: &AccountId, held: &mut Held, ending: &Ending<'_>) -> bool {
+        if !self.is_asked(account, held, ending) {
+            return false;
+        }
+        if let Some(authorization) = ending.authorization {
+            return is_authorized(&held.registration, &self.message(account, held, ending), authorization);
+        }
+        let now = self.ports.now();
+        held.threaten(ending.successor(), now).is_some_and(|since| since + self.fleet.policy.takeover_after <= now)
+    }
+
+    /// Whether a device of the account asked for it, with a token that held then.
+    fn is_asked(&self, account: &AccountId, held: &Held, ending: &Ending<'_>) -> bool {
+        let message = self.message(account, held, ending);
+        device_signed(&self.ports, account, ending.token, ending.at, &message, ending.device_signature).is_ok()
+    }
+
+    fn message(&self, account: &AccountId, held: &Held, ending: &Ending<'_>) -> Vec<u8> {
+        let (fleet, id) = (&self.fleet.id, &held.registration.id);
+        match ending.successor {
+            Some((by, hash)) => activation_message(fleet, account, by, hash, Some(id)),
+            None => deletion_message(fleet, account, id),
         }
     }
 
-    /// How many different attempts of the registration were signed by a device whose token held when they were spent.
+    /// How many different attempts of the registration were signed by a device whose token held when they were spent, and
+    /// have not been closed by a proof that this site knows of.
     fn verified_attempts(&self, account: &AccountId, held: &Held, attempts: &[Attempt]) -> usize {
-        let verified = attempts.iter().filter(|attempt| {
+        let unproved = attempts.iter().filter(|attempt| !held.closed.contains(&attempt.id));
+        let verified = unproved.filter(|attempt| {
             let AttemptState::Unproved { token, device_signature } = &attempt.state else { return false };
             let id = &held.registration.id;
             let message = attempt_message(&self.fleet.id, account, id, &attempt.id, &attempt.ke1_hash);
             device_signed(&self.ports, account, token, attempt.at, &message, device_signature).is_ok()
         });
         verified.map(|attempt| attempt.id).collect::<BTreeSet<_>>().len()
+    }
+
+    async fn sweep_account(&self, account: &AccountId) -> Result<(), VaultError> {
+        let mut record = self.record(account).await?;
+        record.settle(&self.fleet.policy, self.ports.now());
+        self.observe(account, &record).await
     }
 
     /// Goes over all accounts of this site once: what has come due is erased even where nobody asks. Gives how many
@@ -148,10 +207,11 @@ impl<W: World> Site<W> {
                 if last_account.as_ref() == Some(&account) {
                     continue;
                 }
-                let mut record = self.record(&account).await?;
-                record.settle(&self.fleet.policy, self.ports.now());
-                self.observe(&account, &record).await?;
-                accounts += 1;
+                // One damaged record or row does not keep the sweeper from the others.
+                match self.sweep_account(&account).await {
+                    Ok(()) => accounts += 1,
+                    Err(error) => tracing::error!(?account, %error, "not swept"),
+                }
                 last_account = Some(account);
             }
         }

@@ -4,7 +4,7 @@ use coffer_pake::{Agreement, Identities, Ke1, Point, ServerLogin, answer_login, 
 use coffer_proto::{
     AccountId, Activated, ActivationRequest, ArchiveHead, AttemptId, Base64, DeletionRequest, Hash, KeepRequest,
     ProofAnswer, ProofRequest, Receipt, Registration, RegistrationId, RegistrationRequest, RetrievalAnswer,
-    RetrievalRequest, SiteCertificate, SiteNumber, Time, activation_message, attempt_message, client_identity,
+    RetrievalRequest, SiteCertificate, SiteNonce, SiteNumber, Time, activation_message, attempt_message, client_identity,
     deletion_message, head_message, keep_message, oprf_context, proof_message, registration_message,
 };
 use futures_util::future::join_all;
@@ -230,7 +230,8 @@ impl<W: World> Vault<W> {
         let spent = live.open_attempt(attempt, &ke1_hash, &self.fleet().policy, self.ports().now())?;
         let (attempts_remaining, open_until) =
             (live.attempts_remaining(&self.fleet().policy), live.open_until(spent, &self.fleet().policy));
-        if let Some(kept) = self.logins.answer(&account, attempt) {
+        let of = (account.clone(), request.registration, *attempt);
+        if let Some(kept) = self.logins.answer(&of) {
             return Ok(RetrievalAnswer { attempts_remaining, open_until, ..kept });
         }
         let evaluate = EvaluateRequest {
@@ -247,7 +248,7 @@ impl<W: World> Vault<W> {
         nonces.sort_by_key(|named| named.site);
         let ke2 = Base64(ke2);
         let answer = RetrievalAnswer { ke2, attempts_remaining, nonces, unchecked, open_until };
-        self.logins.keep(&account, attempt, login, answer.clone(), self.ports().now());
+        self.logins.keep(of, login, answer.clone(), self.ports().now());
         Ok(answer)
     }
 
@@ -349,6 +350,10 @@ impl<W: World> Vault<W> {
         request: &ProofRequest,
     ) -> Result<ProofAnswer, VaultError> {
         let account = self.authenticate(token)?.account;
+        let is_site = |named: &SiteNonce| (1..=self.fleet().sites).contains(&named.site.0);
+        if !request.nonces.iter().all(is_site) || !request.nonces.is_sorted_by(|one, next| one.site < next.site) {
+            return Err(VaultError::Malformed("the nonces are one for each site, in the order of their numbers"));
+        }
         let record = self.site.record(&account).await?;
         let live = record.live.as_ref().ok_or_else(|| record.not_live())?;
         let spent = live.attempt(attempt).ok_or(VaultError::InvalidProof)?;
@@ -357,7 +362,7 @@ impl<W: World> Vault<W> {
         verify(&registration.unlock_key, &message, &request.unlock_signature).map_err(|_| VaultError::InvalidProof)?;
         let proof_hash = proof_hash(request);
         if spent.state != (AttemptState::Proved { proof: proof_hash }) {
-            self.logins.verify(&account, attempt, &request.ke3.0)?;
+            self.logins.verify(&(account.clone(), registration.id, *attempt), &request.ke3.0)?;
         }
         let proof = KeptProof::new(*attempt, request);
         let ke1_hash = spent.ke1_hash;
@@ -375,7 +380,8 @@ impl<W: World> Vault<W> {
         Ok(ProofAnswer { wrapped_backup_key: registration.wrapped_backup_key, attempts_remaining })
     }
 
-    /// Hands a proof to every site that it names. Where it does not arrive, the site finds it in the record.
+    /// Hands a proof to every site: those that it does not name learn that its attempt does not count towards erasing.
+    /// Where it does not arrive, the site finds it in the record.
     async fn deliver(&self, account: &AccountId, registration: &RegistrationId, proof: &KeptProof) {
         let request = SiteProof { account: account.clone(), registration: *registration, proof: proof.clone() };
         let deliver = async |site: SiteNumber| {
@@ -385,7 +391,7 @@ impl<W: World> Vault<W> {
                 self.ports().peers.apply_proof(site, &request).await
             }
         };
-        for outcome in join_all(proof.nonces.iter().map(|named| deliver(named.site))).await {
+        for outcome in join_all((1..=self.fleet().sites).map(SiteNumber).map(deliver)).await {
             if let Err(error) = outcome {
                 tracing::warn!(%error, "a proof waits in the record for a site");
             }

@@ -68,7 +68,9 @@ fn held() -> Held {
         activated: true,
         carried: None,
         evaluations: Vec::new(),
-        threatened_since: None,
+        exhausted_since: None,
+        threats: Vec::new(),
+        closed: Vec::new(),
     }
 }
 

@@ -1,0 +1,47 @@
+//! `coffer protect password`, and `coffer password change`.
+
+use coffer_vault_client::{Argon2Parameters, Registered};
+
+use crate::config::Protection;
+use crate::context::Context;
+use crate::error::{Error, VaultError};
+use crate::exit::Exit;
+use crate::opening;
+use crate::output::Protected;
+use crate::password::PasswordOptions;
+use crate::vault::{Vault, VaultOptions, send_head};
+
+/// Registers the device's key under a new password. What this key's owner had registered before is replaced at once.
+pub(crate) fn protect_with_password(
+    context: &Context,
+    options: &VaultOptions,
+    password: &PasswordOptions,
+) -> Result<Exit, Error> {
+    let (mut config, key) = opening::device_key(context)?;
+    let vault = Vault::open(context, options, Some(&config))?;
+    let password = password.ask_for_new(context)?;
+    context.output.note("registering the key with the vault, and retrieving it once to be sure …");
+    let register = vault.session.register(&password, &key, &Argon2Parameters::DEFAULT);
+    let registered = vault.wait(register).map_err(VaultError::from)?;
+    let (Registered::Protected { registration } | Registered::Waiting { registration, .. }) = registered;
+    config.vault = Some(vault.known(Some(registration.to_string())));
+    match registered {
+        Registered::Protected { .. } => config.protect(Protection::Password),
+        Registered::Waiting { .. } => config.unprotect(Protection::Password),
+    }
+    config.write(&context.home)?;
+    if let Registered::Waiting { live_at, .. } = registered {
+        return Err(VaultError::Waiting { live_at }.into());
+    }
+    if let Err(error) = send_head(context, &vault, &config.archive_url, &key) {
+        context.output.warning(&format!("the vault was not told of the newest snapshot: {error}"));
+        context.output.hint("the next backup tells it");
+    }
+    let attempts = vault.status().ok().and_then(|status| Some(status.live?.max_attempts)).unwrap_or_default();
+    context.output.summary(&Protected {
+        protected_by: "password",
+        registration: registration.to_string(),
+        attempts,
+    })?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,233 @@
+//! What the vault has of an account, and what was done about it.
+
+use std::fmt;
+
+use coffer_vault_client::{LiveStatus, RegistrationsAnswer, Time};
+use serde::Serialize;
+
+use super::status::line;
+use super::text::{Clean, Counted};
+use super::time::local_time;
+
+/// The vault's word on the account.
+#[derive(Debug, Serialize)]
+pub(crate) struct VaultRecord {
+    pub(crate) address: String,
+    pub(crate) account: String,
+    /// "live", "locked" or "none".
+    state: &'static str,
+    live: Option<Live>,
+    waiting: Option<Waiting>,
+    locked_at: Option<Time>,
+    /// Until when no new registration is taken.
+    cool_down_until: Option<Time>,
+}
+
+#[derive(Debug, Serialize)]
+struct Live {
+    id: String,
+    since: Time,
+    /// Whether this device made it.
+    own: bool,
+    attempts_remaining: u8,
+    max_attempts: u8,
+    failed_attempts: Vec<Time>,
+    retry_at: Option<Time>,
+    locks_at: Option<Time>,
+    deletion_at: Option<Time>,
+    holders: u8,
+    sites: u8,
+    /// How many of the holders may be lost.
+    spare: u8,
+}
+
+#[derive(Debug, Serialize)]
+struct Waiting {
+    id: String,
+    own: bool,
+    since: Time,
+    live_at: Time,
+}
+
+impl VaultRecord {
+    /// `own` is the registration that this device made last; `sites` and `threshold` are the fleet's.
+    pub(crate) fn of(
+        answer: &RegistrationsAnswer,
+        address: String,
+        account: String,
+        own: Option<&str>,
+        (sites, threshold): (u8, u8),
+    ) -> Self {
+        let is_own = |id: &str| own == Some(id);
+        let live = answer.live.as_ref().map(|live| {
+            let id = live.id.to_string();
+            Live::of(live, is_own(&id), id, sites, threshold)
+        });
+        let waiting = answer.waiting.map(|waiting| {
+            let id = waiting.id.to_string();
+            Waiting { own: is_own(&id), id, since: waiting.since, live_at: waiting.live_at }
+        });
+        let state = match (&live, &answer.locked) {
+            (Some(_), _) => "live",
+            (None, Some(_)) => "locked",
+            (None, None) => "none",
+        };
+        let locked_at = answer.locked.map(|locked| locked.at);
+        Self { address, account, state, live, waiting, locked_at, cool_down_until: answer.cool_down_until }
+    }
+
+    /// What the owner should do something about, in words.
+    pub(crate) fn alarms(&self) -> Vec<String> {
+        let mut alarms = Vec::new();
+        if let Some(waiting) = self.waiting.as_ref().filter(|waiting| !waiting.own) {
+            let at = local_time(waiting.live_at);
+            alarms.push(format!(
+                "a registration that this device did not make takes over on {at}; `coffer vault keep` ends it"
+            ));
+        }
+        let Some(live) = &self.live else { return alarms };
+        if let Some(last) = live.failed_attempts.last() {
+            let count = Counted(live.failed_attempts.len() as u64, "wrong password");
+            alarms.push(format!("{count} since the last right one, the last on {}", local_time(*last)));
+        }
+        if let Some(at) = live.deletion_at {
+            let at = local_time(at);
+            alarms.push(format!(
+                "the registration is deleted on {at}, as somebody asked; `coffer vault keep` prevents it"
+            ));
+        }
+        alarms
+    }
+}
+
+impl Live {
+    fn of(live: &LiveStatus, own: bool, id: String, sites: u8, threshold: u8) -> Self {
+        Self {
+            id,
+            since: live.since,
+            own,
+            attempts_remaining: live.attempts_remaining,
+            max_attempts: live.max_attempts,
+            failed_attempts: live.failed_attempts.iter().map(|failed| failed.at).collect(),
+            retry_at: live.retry_at,
+            locks_at: live.locks_at,
+            deletion_at: live.deletion_at,
+            holders: live.holders,
+            sites,
+            spare: live.holders.saturating_sub(threshold),
+        }
+    }
+}
+
+impl fmt::Display for VaultRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        line(f, "vault", &self.address)?;
+        line(f, "account", &self.account)?;
+        if let Some(live) = &self.live {
+            live.fmt(f)?;
+        } else if let Some(at) = self.locked_at {
+            line(f, "registered", &format!("nothing: erased on {} after too many wrong passwords", local_time(at)))?;
+        } else {
+            line(f, "registered", "nothing")?;
+        }
+        if let Some(waiting) = &self.waiting {
+            let whose = if waiting.own { "made by this device" } else { "not made by this device" };
+            line(f, "waiting", &format!("another one, {whose}; it takes over on {}", local_time(waiting.live_at)))?;
+        }
+        match self.cool_down_until {
+            Some(until) => line(f, "next one", &format!("is taken on {}", local_time(until))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whose = if self.own { "by this device" } else { "not by this device" };
+        line(f, "registered", &format!("since {}, {whose}", local_time(self.since)))?;
+        let (left, all) = (self.attempts_remaining, self.max_attempts);
+        let next = self.retry_at.map_or_else(String::new, |at| format!(", the next on {}", local_time(at)));
+        line(f, "attempts", &format!("{left} of {all} left{next}"))?;
+        if let Some(at) = self.locks_at {
+            line(f, "erased", &format!("on {}", local_time(at)))?;
+        }
+        let (holders, sites, spare) = (self.holders, self.sites, self.spare);
+        line(f, "held by", &format!("{holders} of {}; {spare} may be lost", Counted(sites.into(), "site")))
+    }
+}
+
+/// `coffer protect password`, `coffer password change`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Protected {
+    pub(crate) protected_by: &'static str,
+    pub(crate) registration: String,
+    pub(crate) attempts: u8,
+}
+
+impl fmt::Display for Protected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "protected: the vault has just given the key back for this password")?;
+        writeln!(f, "after {} wrong passwords in a row it erases the key", self.attempts)
+    }
+}
+
+/// `coffer vault delete`, and what comes with a move to the recovery key.
+#[derive(Debug, Serialize)]
+pub(crate) struct Deleted {
+    pub(crate) registration: String,
+    pub(crate) due_at: Time,
+    /// Whether that is past.
+    pub(crate) done: bool,
+}
+
+impl fmt::Display for Deleted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.done {
+            writeln!(f, "the vault has deleted the registration: the password no longer opens anything")
+        } else {
+            writeln!(f, "the vault deletes the registration on {}", local_time(self.due_at))
+        }
+    }
+}
+
+/// `coffer vault keep`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Kept {
+    pub(crate) registration: String,
+    /// What was prevented.
+    pub(crate) ended: Vec<&'static str>,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ended.as_slice() {
+            [] => writeln!(f, "nothing threatens the registration"),
+            ended => writeln!(f, "kept; prevented: {}", ended.join(", ")),
+        }
+    }
+}
+
+/// `coffer vault device-key`.
+#[derive(Debug, Serialize)]
+pub(crate) struct DeviceKey {
+    pub(crate) device_key: String,
+}
+
+impl fmt::Display for DeviceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", Clean(&self.device_key))
+    }
+}
+
+/// `coffer key verify`.
+#[derive(Debug, Serialize)]
+pub(crate) struct VerifiedKey {
+    /// "password" or "recovery key".
+    pub(crate) by: &'static str,
+}
+
+impl fmt::Display for VerifiedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "the {} is right: it is this device's key", self.by)
+    }
+}

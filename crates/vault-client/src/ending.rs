@@ -1,0 +1,64 @@
+//! What becomes of a registration afterwards: its owner objects to a change, or deletes it.
+
+use coffer_keys::BackupKey;
+use coffer_proto::{
+    DeletionAnswer, DeletionRequest, KeepRequest, ProblemType, RegistrationId, Time, deletion_message, keep_message,
+};
+
+use crate::exchange::{self, RequestError, parse};
+use crate::session::{Session, authorized_by};
+use crate::transport::{Method, Transport};
+
+impl<T: Transport> Session<T> {
+    /// Objects, as the owner of the live registration, to the one that waits to take its place; with `waiting` none, to a
+    /// deletion that was asked for with a token alone.
+    ///
+    /// # Errors
+    /// [`RequestError`]; `Refused` with `InvalidSignature` when the live registration is not of this backup key.
+    pub async fn keep(
+        &self,
+        live: &RegistrationId,
+        waiting: Option<RegistrationId>,
+        backup_key: &BackupKey,
+    ) -> Result<(), RequestError> {
+        let message = keep_message(&self.fleet.id, self.account(), live, waiting.as_ref());
+        let request = KeepRequest { waiting, authorization: authorized_by(backup_key, &message) };
+        self.put(&format!("/v1/registrations/{live}/keep"), &request).await?;
+        Ok(())
+    }
+
+    /// Deletes a registration: at once with its backup key, otherwise (or if it is another key's) after the waiting time,
+    /// in which its owner can object. Gives when it is, or was, due.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn delete(
+        &self,
+        registration: &RegistrationId,
+        backup_key: Option<&BackupKey>,
+    ) -> Result<Time, RequestError> {
+        let message = deletion_message(&self.fleet.id, self.account(), registration);
+        let request = DeletionRequest {
+            device_signature: self.device_signature(&message),
+            authorization: backup_key.map(|key| authorized_by(key, &message)),
+        };
+        match self.send_deletion(registration, &request).await {
+            Err(RequestError::Refused(ProblemType::InvalidSignature)) if backup_key.is_some() => {
+                self.send_deletion(registration, &DeletionRequest { authorization: None, ..request }).await
+            }
+            other => other,
+        }
+    }
+
+    async fn send_deletion(
+        &self,
+        registration: &RegistrationId,
+        request: &DeletionRequest,
+    ) -> Result<Time, RequestError> {
+        let path = format!("/v1/registrations/{registration}");
+        let token = self.token.expose();
+        let answer = exchange::write(&self.transport, Method::Delete, &path, token, request).await?;
+        let answer: DeletionAnswer = parse(&answer)?;
+        Ok(answer.due_at)
+    }
+}

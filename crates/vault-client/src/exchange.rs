@@ -1,0 +1,133 @@
+//! One request and its answer, typed.
+
+use std::time::Duration;
+
+use coffer_proto::{Problem, ProblemType, Time};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+use crate::transport::{Method, Request, Response, Transport, TransportError};
+
+/// What can go wrong with any request.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RequestError {
+    /// There is no way to the vault. Try again later.
+    #[error("the vault cannot be reached: {0}")]
+    Unreachable(String),
+    /// The vault cannot do it just now. Try again later: nothing was given away.
+    #[error("the vault cannot do it just now")]
+    Unavailable,
+    /// It was asked too often.
+    #[error("the vault is asked too often")]
+    TooManyRequests {
+        /// When it takes requests again, if it says so.
+        retry_at: Option<Time>,
+    },
+    /// The token has expired, or is for another device or vault. Get a new one.
+    #[error("the vault does not accept the account token")]
+    Unauthorized,
+    /// What answers does not speak this API: another server, or a much later version. Check the address.
+    #[error("what answers is not a vault that this version knows: {0}")]
+    NotAVault(&'static str),
+    /// The vault refuses for a reason that no retry mends.
+    #[error("the vault refuses the request: {0:?}")]
+    Refused(ProblemType),
+}
+
+/// Why a request came to nothing: each verb knows which problems it can act on.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Problem(Problem),
+    Request(RequestError),
+}
+
+impl From<Failure> for RequestError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Request(error) => error,
+            Failure::Problem(problem) => match problem.problem_type {
+                ProblemType::Unauthorized => Self::Unauthorized,
+                ProblemType::Unavailable => Self::Unavailable,
+                ProblemType::TooManyRequests => Self::TooManyRequests { retry_at: problem.retry_at },
+                other => Self::Refused(other),
+            },
+        }
+    }
+}
+
+impl Failure {
+    /// The problem, if it is one.
+    pub(crate) const fn problem_type(&self) -> Option<ProblemType> {
+        match self {
+            Self::Problem(problem) => Some(problem.problem_type),
+            Self::Request(_) => None,
+        }
+    }
+}
+
+/// How long to wait before the same request is sent again, for as long as its outcome is unknown.
+const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(1000)];
+
+/// Sends a request without a body and reads the answer.
+pub(crate) async fn get<T: Transport, A: DeserializeOwned>(
+    transport: &T,
+    path: &str,
+    token: &str,
+) -> Result<A, Failure> {
+    parse(&send(transport, &Request { method: Method::Get, path, token: Some(token), body: None }).await?)
+}
+
+/// Sends a request with a body and gives the answer's.
+pub(crate) async fn write<T: Transport, B: Serialize>(
+    transport: &T,
+    method: Method,
+    path: &str,
+    token: &str,
+    body: &B,
+) -> Result<Vec<u8>, Failure> {
+    let not_written = |_| Failure::Request(RequestError::Refused(ProblemType::Malformed));
+    let body = serde_json::to_vec(body).map_err(not_written)?;
+    send(transport, &Request { method, path, token: Some(token), body: Some(&body) }).await
+}
+
+/// Reads an answer.
+pub(crate) fn parse<A: DeserializeOwned>(body: &[u8]) -> Result<A, Failure> {
+    serde_json::from_slice(body).map_err(|_| not_a_vault("its answer is not the expected JSON"))
+}
+
+const fn not_a_vault(why: &'static str) -> Failure {
+    Failure::Request(RequestError::NotAVault(why))
+}
+
+/// Sends the identical request until its outcome is known, or a few times.
+async fn send<T: Transport>(transport: &T, request: &Request<'_>) -> Result<Vec<u8>, Failure> {
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        let outcome = transport.send(request).await;
+        match (pauses.next(), &outcome) {
+            (Some(pause), Err(TransportError::Unreachable(_)) | Ok(Response { status: 502..=504, .. })) => {
+                tokio::time::sleep(pause).await;
+            }
+            _ => return judge(outcome),
+        }
+    }
+}
+
+fn judge(outcome: Result<Response, TransportError>) -> Result<Vec<u8>, Failure> {
+    let answer = outcome.map_err(|error| match error {
+        TransportError::Unreachable(reason) => Failure::Request(RequestError::Unreachable(reason)),
+        TransportError::TooLong => not_a_vault("its answer is too long"),
+    })?;
+    match answer.status {
+        200..=299 => return Ok(answer.body),
+        401 => return Err(Failure::Request(RequestError::Unauthorized)),
+        _ => {}
+    }
+    match serde_json::from_slice(&answer.body) {
+        Ok(problem) => Err(Failure::Problem(problem)),
+        Err(_) if answer.status == 429 => Err(Failure::Request(RequestError::TooManyRequests { retry_at: None })),
+        Err(_) if answer.status >= 500 => Err(Failure::Request(RequestError::Unavailable)),
+        Err(_) => Err(not_a_vault("it states a problem that no vault has")),
+    }
+}

@@ -1,0 +1,283 @@
+//! Getting the backup key back with the password.
+
+use coffer_keys::{BackupKey, ExportKey, SigningKey, WrappedBackupKey};
+use coffer_pake::{Argon2Error, Identities, LoginError, PakeError};
+use coffer_proto::{
+    Base64, Hash, LiveStatus, ProblemType, ProofAnswer, ProofRequest, RegistrationId, RetrievalAnswer,
+    RetrievalRequest, Time, attempt_message, escrow_context, proof_message,
+};
+use thiserror::Error;
+
+use crate::attempt::{AttemptStore, PendingAttempt};
+use crate::exchange::{Failure, RequestError, parse};
+use crate::password::Password;
+use crate::session::{Session, parameters};
+use crate::transport::Transport;
+
+/// How often a new attempt is begun in the place of one that the vault no longer takes.
+const FRESH_STARTS: usize = 2;
+
+/// How often a retrieval is repeated, for free, because the site has forgotten the exchange.
+const REPEATS: usize = 3;
+
+/// The password was right.
+#[derive(Debug)]
+pub struct Retrieved {
+    /// The registration that gave the key.
+    pub registration: RegistrationId,
+    /// The key.
+    pub backup_key: BackupKey,
+    /// Attempts that are left: as a rule, all of them again.
+    pub attempts_remaining: u8,
+}
+
+/// Why there is no key.
+#[derive(Debug, Error)]
+pub enum RetrieveError {
+    /// The password is wrong. That has cost an attempt.
+    #[error("the password is wrong")]
+    WrongPassword {
+        /// Attempts that are left.
+        attempts_remaining: u8,
+        /// When the next one is taken, if not at once.
+        retry_at: Option<Time>,
+        /// So few sites answered that a faulty one would look the same.
+        unchecked: bool,
+    },
+    /// No attempt was spent: the next is taken later.
+    #[error("the next attempt is taken at {retry_at}")]
+    Wait {
+        /// When.
+        retry_at: Time,
+    },
+    /// No attempt is left. The escrowed key is lost for ever.
+    #[error("no attempt is left: the key that was kept under this password is permanently inaccessible")]
+    Locked,
+    /// The account has nothing registered.
+    #[error("nothing is registered for this account")]
+    NotRegistered,
+    /// The vault asks for work that no registration asks for. Nothing was computed, and no attempt was spent.
+    #[error("the vault asks for unreasonable work: {0}")]
+    Argon2(#[from] Argon2Error),
+    /// The answer is no honest vault's. The attempt may be continued with an honest one.
+    #[error("the vault's answer is not to be trusted: {0}")]
+    Untrusted(&'static str),
+    /// The attempt could not be kept on the device, and so was not made.
+    #[error("the attempt cannot be kept on this device: {0}")]
+    NotKept(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// See there. If an attempt was spent, it goes on when the same password is given again.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+/// What became of an attempt.
+enum Ended {
+    /// The vault no longer takes it, for a reason that says nothing about the password.
+    Stale(ProblemType),
+    Failed(RetrieveError),
+}
+
+impl From<RetrieveError> for Ended {
+    fn from(error: RetrieveError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// What the right password leads to.
+struct Opened {
+    ke3: [u8; coffer_proto::KE3_LEN],
+    export_key: ExportKey,
+    unlock_key: SigningKey,
+}
+
+impl<T: Transport> Session<T> {
+    /// Retrieves the backup key. Spends an attempt, once for each password that is tried: `store` keeps it before it is
+    /// sent. A right password gives it back. Takes the time and memory of Argon2.
+    ///
+    /// # Errors
+    /// [`RetrieveError`].
+    pub async fn retrieve(
+        &self,
+        password: &Password,
+        store: &mut impl AttemptStore,
+    ) -> Result<Retrieved, RetrieveError> {
+        let mut fresh_starts = FRESH_STARTS;
+        loop {
+            let live = self.live().await?;
+            let attempt = kept_or_new(&live, password, store)?;
+            let ended = match self.attempt(&live, &attempt, password).await {
+                Ok(retrieved) => {
+                    store.forget();
+                    return Ok(retrieved);
+                }
+                Err(ended) => ended,
+            };
+            match ended {
+                Ended::Stale(problem) => {
+                    store.forget();
+                    fresh_starts = fresh_starts.checked_sub(1).ok_or(RequestError::Refused(problem))?;
+                }
+                Ended::Failed(RetrieveError::WrongPassword { attempts_remaining, unchecked, .. }) => {
+                    store.forget();
+                    let retry_at = self.status().await.ok().and_then(|status| status.live?.retry_at);
+                    return Err(RetrieveError::WrongPassword { attempts_remaining, retry_at, unchecked });
+                }
+                Ended::Failed(error) => {
+                    if matches!(error, RetrieveError::Locked | RetrieveError::NotRegistered) {
+                        store.forget();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn live(&self) -> Result<LiveStatus, RetrieveError> {
+        let status = self.status().await?;
+        let none = if status.locked.is_some() { RetrieveError::Locked } else { RetrieveError::NotRegistered };
+        let live = status.live.ok_or(none)?;
+        if live.manifest_version > self.fleet.version {
+            return Err(RetrieveError::Untrusted("the registration is newer than the vault's manifest"));
+        }
+        parameters(&live.argon2).check()?;
+        Ok(live)
+    }
+
+    async fn attempt(
+        &self,
+        live: &LiveStatus,
+        attempt: &PendingAttempt,
+        password: &Password,
+    ) -> Result<Retrieved, Ended> {
+        for _ in 0..REPEATS {
+            let answer = self.send_ke1(attempt).await?;
+            let opened = self.open(live, attempt, password, &answer)?;
+            if let Some(proved) = self.prove(attempt, &opened, &answer).await? {
+                return Ok(self.unwrap(attempt, &opened, &proved)?);
+            }
+        }
+        Err(Ended::Failed(RequestError::Unavailable.into()))
+    }
+
+    async fn send_ke1(&self, attempt: &PendingAttempt) -> Result<RetrievalAnswer, Ended> {
+        let ke1 = Base64(attempt.login.ke1());
+        let (fleet, registration) = (&self.fleet.id, &attempt.registration);
+        let message = attempt_message(fleet, self.account(), registration, &attempt.id, &Hash::from(&ke1));
+        let device_signature = self.device_signature(&message);
+        let request = RetrievalRequest { registration: *registration, ke1, device_signature };
+        let answer = self.put(&format!("/v1/retrievals/{}", attempt.id), &request).await.map_err(refused)?;
+        let answer: RetrievalAnswer = parse(&answer).map_err(refused)?;
+        let sites: Vec<u8> = answer.nonces.iter().map(|named| named.site.0).collect();
+        let is_known = |site: &u8| self.fleet.site(coffer_proto::SiteNumber(*site)).is_some();
+        if sites.is_empty() || !sites.is_sorted_by(|one, next| one < next) || !sites.iter().all(is_known) {
+            return Err(RetrieveError::Untrusted("it names other sites than there are").into());
+        }
+        Ok(answer)
+    }
+
+    /// OPAQUE's last step here: it shows whether the password is right.
+    fn open(
+        &self,
+        live: &LiveStatus,
+        attempt: &PendingAttempt,
+        password: &Password,
+        answer: &RetrievalAnswer,
+    ) -> Result<Opened, RetrieveError> {
+        let (client, context) = self.opaque_names(&attempt.registration, &live.argon2);
+        let identities = Identities { client: &client, server: self.fleet.id.as_bytes(), context: &context };
+        let (ake, argon2) = (&self.fleet.ake, parameters(&live.argon2));
+        let finished = attempt
+            .login
+            .finish(password.expose_bytes(), &answer.ke2.0, &identities, &argon2, ake)
+            .map_err(|error| match error {
+                LoginError::WrongPassword => RetrieveError::WrongPassword {
+                    attempts_remaining: answer.attempts_remaining,
+                    retry_at: None,
+                    unchecked: answer.unchecked,
+                },
+                LoginError::WrongServerKey => RetrieveError::Untrusted("it has another key than the vault's manifest"),
+                LoginError::Malformed | LoginError::TooLong => RetrieveError::Untrusted("it is malformed"),
+                LoginError::Argon2(error) => error.into(),
+            })?;
+        let export_key = ExportKey::from_bytes(*finished.export_key.expose_bytes());
+        let unlock_key = export_key.derive_unlock_key();
+        Ok(Opened { ke3: finished.ke3, export_key, unlock_key })
+    }
+
+    /// Nothing when the site has forgotten the exchange.
+    async fn prove(
+        &self,
+        attempt: &PendingAttempt,
+        opened: &Opened,
+        answer: &RetrievalAnswer,
+    ) -> Result<Option<ProofAnswer>, Ended> {
+        let (fleet, registration) = (&self.fleet.id, &attempt.registration);
+        let message = proof_message(fleet, self.account(), registration, &attempt.id, &answer.nonces);
+        let request = ProofRequest {
+            ke3: Base64(opened.ke3),
+            nonces: answer.nonces.clone(),
+            unlock_signature: Base64(opened.unlock_key.sign(&message)),
+        };
+        match self.put(&format!("/v1/retrievals/{}/proof", attempt.id), &request).await {
+            Ok(answer) => Ok(Some(parse(&answer).map_err(refused)?)),
+            Err(failure) if failure.problem_type() == Some(ProblemType::RetrieveAgain) => Ok(None),
+            Err(failure) => Err(refused(failure)),
+        }
+    }
+
+    fn unwrap(
+        &self,
+        attempt: &PendingAttempt,
+        opened: &Opened,
+        proved: &ProofAnswer,
+    ) -> Result<Retrieved, RetrieveError> {
+        let refused = |_| RetrieveError::Untrusted("its wrapped key is another one than was registered");
+        let wrapped = WrappedBackupKey::parse(proved.wrapped_backup_key.as_bytes()).map_err(refused)?;
+        let context = escrow_context(&self.fleet.id, self.account(), &attempt.registration);
+        let backup_key = opened.export_key.unwrap_backup_key(&wrapped, &context).map_err(refused)?;
+        let (registration, attempts_remaining) = (attempt.registration, proved.attempts_remaining);
+        Ok(Retrieved { registration, backup_key, attempts_remaining })
+    }
+}
+
+/// The attempt that was kept, if it is this very guess. Otherwise a new one, kept; but not where the vault would not take
+/// it, so that one that is open still is not lost for it.
+fn kept_or_new(
+    live: &LiveStatus,
+    password: &Password,
+    store: &mut impl AttemptStore,
+) -> Result<PendingAttempt, RetrieveError> {
+    let kept = store.load().and_then(|kept| PendingAttempt::parse(&kept));
+    if let Some(kept) = kept.filter(|kept| kept.is_for(&live.id, password)) {
+        return Ok(kept);
+    }
+    if live.attempts_remaining == 0 {
+        return Err(RetrieveError::Locked);
+    }
+    if let Some(retry_at) = live.retry_at {
+        return Err(RetrieveError::Wait { retry_at });
+    }
+    let too_long = |_: PakeError| RetrieveError::Untrusted("the password protocol failed");
+    let attempt = PendingAttempt::start(live.id, password).map_err(too_long)?;
+    store.keep(&attempt.encode()).map_err(RetrieveError::NotKept)?;
+    Ok(attempt)
+}
+
+fn refused(failure: Failure) -> Ended {
+    let Failure::Problem(problem) = &failure else {
+        return Ended::Failed(RequestError::from(failure).into());
+    };
+    Ended::Failed(match (problem.problem_type, problem.retry_at) {
+        (
+            stale @ (ProblemType::AttemptClosed
+            | ProblemType::IdReused
+            | ProblemType::RegistrationChanged
+            | ProblemType::Erased),
+            _,
+        ) => return Ended::Stale(stale),
+        (ProblemType::Wait, Some(retry_at)) => RetrieveError::Wait { retry_at },
+        (ProblemType::Locked, _) => RetrieveError::Locked,
+        (ProblemType::NotRegistered, _) => RetrieveError::NotRegistered,
+        _ => RequestError::from(failure).into(),
+    })
+}

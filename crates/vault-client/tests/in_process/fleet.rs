@@ -1,0 +1,175 @@
+//! Manifests that are believed, and those that are not.
+
+use std::time::Duration;
+
+use coffer_pake::Point;
+use coffer_proto::{Base64, FleetManifest, SignedManifest, SiteEntry, SiteNumber};
+use coffer_testkit::{Policy, TestVault};
+use coffer_vault_client::{AccountId, Fingerprint, Fleet, FleetError, FleetMemory, RequestError, Token};
+
+use crate::wire::Wire;
+
+async fn wire() -> Wire {
+    Wire::to(TestVault::new(Policy::default()).await)
+}
+
+async fn fetch(wire: &Wire, remembered: Option<FleetMemory>) -> Result<Fleet, FleetError> {
+    fetch_of(wire, &wire.vault.fingerprint(), remembered).await
+}
+
+async fn fetch_of(
+    wire: &Wire,
+    fingerprint: &Fingerprint,
+    remembered: Option<FleetMemory>,
+) -> Result<Fleet, FleetError> {
+    let token = wire.vault.token(&AccountId::new("ada").unwrap(), Base64([1; 32]));
+    Fleet::fetch(wire, fingerprint, &Token::parse(&token).unwrap(), remembered, wire.vault.now()).await
+}
+
+/// What becomes of the vault's manifest when it is signed with a change.
+async fn signed_with(change: impl FnOnce(&mut FleetManifest)) -> Result<Fleet, FleetError> {
+    let wire = wire().await;
+    let mut manifest = wire.vault.manifest();
+    change(&mut manifest);
+    show(&wire, wire.vault.sign(&manifest));
+    fetch(&wire, None).await
+}
+
+fn show(wire: &Wire, signed: SignedManifest) {
+    let shown = serde_json::to_value(signed).unwrap();
+    wire.tamper_json("Get /v1/fleet", move |answer| answer["manifest"] = shown.clone());
+}
+
+fn is_nonsense(outcome: &Result<Fleet, FleetError>) -> bool {
+    matches!(outcome, Err(FleetError::Nonsense(_)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn believes_what_the_roots_have_signed() {
+    let fleet = fetch(&wire().await, None).await.unwrap();
+    assert_eq!(fleet.memory(), FleetMemory { version: 3, threshold: 1 });
+    assert!(signed_with(|manifest| manifest.version = 4).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_token_that_holds_there_is_no_manifest() {
+    let wire = wire().await;
+    let token = Token::parse("e30.eyJzdWIiOiJhZGEifQ.AAAA").unwrap();
+    let outcome = Fleet::fetch(&wire, &wire.vault.fingerprint(), &token, None, wire.vault.now()).await;
+    assert_eq!(outcome.unwrap_err(), FleetError::Request(RequestError::Unauthorized));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_another_fingerprint() {
+    let wire = wire().await;
+    let other = fetch_of(&wire, &Fingerprint([1; 32]), None).await;
+    assert_eq!(other.unwrap_err(), FleetError::OtherRoots);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_a_manifest_that_its_roots_have_not_signed() {
+    let wire = wire().await;
+    let signed = wire.vault.sign(&wire.vault.manifest());
+    let mut unsigned = signed.clone();
+    unsigned.signatures.clear();
+    let mut of_another_key = signed.clone();
+    of_another_key.signatures[0].key = Base64(Point::generator().encode());
+    let mut of_other_bytes = signed.clone();
+    of_other_bytes.manifest = wire.vault.sign(&FleetManifest { version: 9, ..wire.vault.manifest() }).manifest;
+    for signed in [unsigned, of_another_key, of_other_bytes] {
+        show(&wire, signed);
+        assert_eq!(fetch(&wire, None).await.unwrap_err(), FleetError::Unsigned);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_root_that_signs_twice_is_one() {
+    let wire = wire().await;
+    let mut signed = wire.vault.sign(&wire.vault.manifest());
+    signed.roots.threshold = 2;
+    signed.roots.keys.push(signed.roots.keys[0]);
+    signed.signatures.push(signed.signatures[0]);
+    let fingerprint = signed.roots.fingerprint();
+    show(&wire, signed);
+    let outcome = fetch_of(&wire, &fingerprint, None).await;
+    assert_eq!(outcome.unwrap_err(), FleetError::Unsigned);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_roots_of_which_none_need_sign() {
+    let wire = wire().await;
+    let mut signed = wire.vault.sign(&wire.vault.manifest());
+    signed.roots.threshold = 0;
+    let fingerprint = signed.roots.fingerprint();
+    show(&wire, signed);
+    let outcome = fetch_of(&wire, &fingerprint, None).await;
+    assert_eq!(outcome.unwrap_err(), FleetError::Unsigned);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_more_roots_than_anybody_has() {
+    let wire = wire().await;
+    let mut signed = wire.vault.sign(&wire.vault.manifest());
+    signed.roots.keys = vec![signed.roots.keys[0]; 2000];
+    show(&wire, signed);
+    assert_eq!(fetch(&wire, None).await.unwrap_err(), FleetError::OtherRoots);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_a_manifest_that_has_expired() {
+    let wire = wire().await;
+    let not_after = wire.vault.manifest().not_after;
+    wire.vault.clock().set(not_after - Duration::from_secs(1));
+    assert!(fetch(&wire, None).await.is_ok());
+    wire.vault.clock().set(not_after);
+    assert_eq!(fetch(&wire, None).await.unwrap_err(), FleetError::Expired { not_after });
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_an_older_version_than_was_seen() {
+    let wire = wire().await;
+    let remembered = |version| Some(FleetMemory { version, threshold: 1 });
+    assert!(fetch(&wire, remembered(3)).await.is_ok());
+    assert_eq!(fetch(&wire, remembered(4)).await.unwrap_err(), FleetError::Older { shown: 3, remembered: 4 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_one_site_where_several_were_needed() {
+    let outcome = fetch(&wire().await, Some(FleetMemory { version: 3, threshold: 2 })).await;
+    assert_eq!(outcome.unwrap_err(), FleetError::OneSiteOnly);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_sites_that_are_not_numbered_from_1() {
+    assert!(is_nonsense(&signed_with(|manifest| manifest.sites[0].site = SiteNumber(2)).await));
+    assert!(is_nonsense(&signed_with(|manifest| manifest.sites.clear()).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_a_threshold_of_none_or_of_more_than_there_are() {
+    for threshold in [0, 2] {
+        assert!(is_nonsense(&signed_with(|manifest| manifest.threshold = threshold).await), "{threshold}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_two_sites_behind_one_key() {
+    let doubled = |manifest: &mut FleetManifest| {
+        manifest.sites.push(SiteEntry { site: SiteNumber(2), ..manifest.sites[0].clone() });
+    };
+    assert!(is_nonsense(&signed_with(doubled).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_a_key_that_is_no_point() {
+    assert!(is_nonsense(&signed_with(|manifest| manifest.ake = Base64([5; 33])).await));
+    assert!(is_nonsense(&signed_with(|manifest| manifest.sites[0].share_import = Base64([0; 33])).await));
+    assert!(is_nonsense(&signed_with(|manifest| manifest.sites[0].site_identity = Base64([4; 33])).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_a_number_of_guesses_that_protects_nothing() {
+    for max_attempts in [0, 101] {
+        assert!(is_nonsense(&signed_with(|manifest| manifest.max_attempts = max_attempts).await), "{max_attempts}");
+    }
+}

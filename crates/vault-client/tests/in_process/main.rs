@@ -1,0 +1,13 @@
+//! The client against the vault's own policy in one process, with what lies in between under the tests' control.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod attempts;
+mod device;
+mod fleet;
+mod heads;
+mod hostile;
+mod http;
+mod registering;
+mod resuming;
+mod wire;

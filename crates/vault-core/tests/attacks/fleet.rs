@@ -1,0 +1,317 @@
+//! Five sites, of which three are needed.
+
+use coffer_pake::Point;
+use coffer_proto::{Activated, AttemptId};
+use coffer_testkit::Faults;
+use coffer_vault_core::{EvaluateRequest, SiteProof, SiteRefusal, SiteRow, VaultError};
+
+use crate::device::{Dealt, Device, Guess, PASSWORD, WRONG};
+use crate::lab::{DAY, HOUR, Lab, no_waits};
+
+async fn lab() -> (Lab, Device, Dealt) {
+    let lab = Lab::five(no_waits()).await;
+    let ada = Device::of(&lab, "ada");
+    let dealt = ada.protect(&lab, PASSWORD).await;
+    (lab, ada, dealt)
+}
+
+async fn failures(lab: &Lab, site: u8, dealt: &Dealt) -> usize {
+    match lab.row(site, &dealt.registration.id).await {
+        Some(SiteRow::Held(held)) => held.failures(),
+        _ => panic!("site {site} holds nothing"),
+    }
+}
+
+#[tokio::test]
+async fn any_two_sites_may_be_lost_and_the_answer_is_then_unchecked() {
+    for one in 2..=5 {
+        for other in one..=5 {
+            let (lab, ada, dealt) = lab().await;
+            lab.set_up(one, false);
+            lab.set_up(other, false);
+            let guess = Guess::new(PASSWORD);
+            let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
+            assert_eq!(answer.unchecked, one != other, "{one} and {other} are lost");
+            let proof = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+            assert_eq!(ada.prove(&lab, &guess, &proof).await.unwrap().attempts_remaining, 10);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_site_coordinates() {
+    let (lab, ada, dealt) = lab().await;
+    for site in 1..=5 {
+        let guess = Guess::new(PASSWORD);
+        let answer = ada.ask_at(&lab, site, &dealt.registration.id, &guess).await.unwrap();
+        assert_eq!(answer.nonces.len(), 4);
+        let proof = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+        let elsewhere = site % 5 + 1;
+        // KE3 goes to the site whose KE2 it answers.
+        let lost = lab.at(elsewhere).prove(&ada.token, &guess.id, &proof).await;
+        assert_eq!(lost, Err(VaultError::RetrieveAgain));
+        assert!(lab.at(site).prove(&ada.token, &guess.id, &proof).await.is_ok());
+        // Afterwards any site knows it.
+        assert!(lab.at(elsewhere).prove(&ada.token, &guess.id, &proof).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_retry_at_another_site_evaluates_nothing_twice() {
+    let (lab, ada, dealt) = lab().await;
+    let guess = Guess::new(PASSWORD);
+    for site in 1..=5 {
+        let answer = ada.ask_at(&lab, site, &dealt.registration.id, &guess).await.unwrap();
+        assert_eq!(answer.attempts_remaining, 9);
+    }
+    for part in &lab.sites {
+        assert!(part.hsm.inner.evaluations_of(&guess.element()) <= 1);
+    }
+    assert_eq!(lab.evaluations(), 5);
+}
+
+#[tokio::test]
+async fn with_three_sites_lost_nothing_is_answered_and_nothing_is_evaluated_but_by_those_that_are_there() {
+    let (lab, ada, dealt) = lab().await;
+    for site in 3..=5 {
+        lab.set_up(site, false);
+    }
+    let guess = Guess::new(PASSWORD);
+    for _ in 0..5 {
+        assert_eq!(ada.ask(&lab, &dealt, &guess).await, Err(VaultError::Unavailable));
+    }
+    assert_eq!(lab.evaluations(), 2);
+    // The attempt is good as soon as they are back.
+    lab.set_up(3, true);
+    let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
+    assert!(answer.unchecked);
+    assert!(ada.proof(&lab, &dealt, &guess, &answer).is_ok());
+    assert_eq!(lab.evaluations(), 3);
+}
+
+#[tokio::test]
+async fn a_site_that_lies_is_found_out_by_asking_all() {
+    for liar in 1..=5u8 {
+        let (lab, ada, dealt) = lab().await;
+        lab.sites[usize::from(liar) - 1].hsm.lie(true);
+        let guess = Guess::new(PASSWORD);
+        let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
+        assert!(!answer.unchecked);
+        let proof = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+        assert!(ada.prove(&lab, &guess, &proof).await.is_ok(), "site {liar} lies");
+    }
+}
+
+#[tokio::test]
+async fn two_sites_that_lie_are_refused_when_no_four_agree() {
+    let (lab, ada, dealt) = lab().await;
+    lab.sites[1].hsm.lie(true);
+    lab.sites[2].hsm.lie(true);
+    assert_eq!(ada.ask(&lab, &dealt, &Guess::new(PASSWORD)).await, Err(VaultError::Unavailable));
+}
+
+#[tokio::test]
+async fn a_site_that_was_away_catches_up_from_the_record_s_proofs() {
+    let (lab, ada, dealt) = lab().await;
+    ada.guess_wrong(&lab, &dealt, 9).await;
+    let guess = Guess::new(PASSWORD);
+    let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
+    let proof = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    lab.set_up(2, false);
+    ada.prove(&lab, &guess, &proof).await.unwrap();
+    assert_eq!((failures(&lab, 1, &dealt).await, failures(&lab, 2, &dealt).await), (0, 10));
+    lab.set_up(2, true);
+    // Asked for a new guess, it finds the proof in the record.
+    ada.guess_wrong(&lab, &dealt, 1).await;
+    assert_eq!(failures(&lab, 2, &dealt).await, 1);
+}
+
+#[tokio::test]
+async fn a_full_site_answers_with_its_nonce_and_a_proof_by_way_of_the_record_heals_it() {
+    let (lab, ada, dealt) = lab().await;
+    // A hostile record store forgets: site 2 fills up, the others are asked less.
+    let fresh = lab.record_bytes(&ada.account).await;
+    let mut last = None;
+    for _ in 0..10 {
+        lab.falsify(&ada.account, &fresh).await;
+        let guess = Guess::new(WRONG);
+        ada.ask_at(&lab, 2, &dealt.registration.id, &guess).await.unwrap();
+        last = Some(guess);
+    }
+    assert_eq!(failures(&lab, 2, &dealt).await, 10);
+    lab.falsify(&ada.account, &fresh).await;
+    let guess = Guess::new(PASSWORD);
+    let request = ada.retrieval(&dealt.registration.id, &guess);
+    // Site 5 was asked by nobody: with the three that are full it is too few.
+    assert!(ada.ask_at(&lab, 5, &dealt.registration.id, &guess).await.is_err());
+    let evaluate = EvaluateRequest {
+        account: ada.account.clone(),
+        registration: dealt.registration.id,
+        attempt: guess.id,
+        ke1: request.ke1,
+        token: ada.token.clone(),
+        device_signature: request.device_signature,
+    };
+    let refused = lab.at(2).site().evaluate(&evaluate).await.unwrap_err();
+    let SiteRefusal::Full { nonce: Some(nonce) } = refused else { panic!("{refused:?}") };
+    let Some(SiteRow::Held(held)) = lab.row(2, &dealt.registration.id).await else { panic!() };
+    assert_eq!(held.newest_nonce(), Some(nonce));
+    drop(last);
+}
+
+#[tokio::test]
+async fn a_site_verifies_token_and_signature_itself() {
+    let (lab, ada, dealt) = lab().await;
+    let mallory = Device::of(&lab, "mallory");
+    let guess = Guess::new(WRONG);
+    ada.ask(&lab, &dealt, &guess).await.unwrap();
+    let request = ada.retrieval(&dealt.registration.id, &guess);
+    let good = EvaluateRequest {
+        account: ada.account.clone(),
+        registration: dealt.registration.id,
+        attempt: guess.id,
+        ke1: request.ke1,
+        token: ada.token.clone(),
+        device_signature: request.device_signature,
+    };
+    let mut unsigned = good.clone();
+    unsigned.device_signature.0[0] ^= 1;
+    let foreign = EvaluateRequest { token: mallory.token.clone(), ..good.clone() };
+    let unspent = EvaluateRequest { attempt: AttemptId([9; 16]), ..good.clone() };
+    let before = lab.evaluations();
+    for request in [unsigned, foreign, unspent] {
+        assert!(matches!(lab.at(5).site().evaluate(&request).await, Err(SiteRefusal::Refused(_))));
+    }
+    assert_eq!(lab.evaluations(), before);
+    assert!(lab.at(5).site().evaluate(&good).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_site_believes_no_coordinator_that_an_attempt_was_spent() {
+    let (lab, ada, dealt) = lab().await;
+    let guess = Guess::new(WRONG);
+    let request = ada.retrieval(&dealt.registration.id, &guess);
+    let evaluate = EvaluateRequest {
+        account: ada.account.clone(),
+        registration: dealt.registration.id,
+        attempt: guess.id,
+        ke1: request.ke1,
+        token: ada.token.clone(),
+        device_signature: request.device_signature,
+    };
+    for site in 1..=5 {
+        assert!(lab.at(site).site().evaluate(&evaluate).await.is_err());
+    }
+    assert_eq!(lab.evaluations(), 0);
+}
+
+#[tokio::test]
+async fn a_false_proof_of_a_coordinator_forgives_nothing() {
+    let (lab, ada, dealt) = lab().await;
+    ada.guess_wrong(&lab, &dealt, 3).await;
+    let guess = Guess::new(PASSWORD);
+    let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
+    let good = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    let mut forged = coffer_vault_core::KeptProof::new(guess.id, &good);
+    forged.attempt = AttemptId([1; 16]);
+    let proof = SiteProof { account: ada.account.clone(), registration: dealt.registration.id, proof: forged };
+    for site in 1..=4 {
+        let refused = lab.at(site).site().apply_proof(&proof).await;
+        assert_eq!(refused, Err(VaultError::InvalidProof.into()));
+        assert_eq!(failures(&lab, site, &dealt).await, 4);
+    }
+}
+
+#[tokio::test]
+async fn a_proof_is_used_up_at_every_site() {
+    let (lab, ada, dealt) = lab().await;
+    let guess = Guess::new(PASSWORD);
+    let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
+    let proof = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    ada.prove(&lab, &guess, &proof).await.unwrap();
+    ada.guess_wrong(&lab, &dealt, 5).await;
+    let kept = coffer_vault_core::KeptProof::new(guess.id, &proof);
+    let again = SiteProof { account: ada.account.clone(), registration: dealt.registration.id, proof: kept };
+    for site in 1..=4 {
+        assert_eq!(lab.at(site).site().apply_proof(&again).await, Ok(()));
+        assert_eq!(failures(&lab, site, &dealt).await, 5);
+    }
+}
+
+#[tokio::test]
+async fn a_site_that_was_never_asked_holds_no_proved_attempt_for_a_failure() {
+    // Site 5 is asked for no guess; it hears of proofs all the same, and erases nothing for attempts that were proved.
+    let (lab, ada, dealt) = lab().await;
+    let mut old = Vec::new();
+    for _ in 0..10 {
+        let guess = Guess::new(PASSWORD);
+        let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
+        let spent = lab.record(&ada.account).await.live.unwrap();
+        old.push(spent.attempt(&guess.id).unwrap().clone());
+        ada.prove(&lab, &guess, &ada.proof(&lab, &dealt, &guess, &answer).unwrap()).await.unwrap();
+    }
+    let (id, at) = (dealt.registration.id, lab.now());
+    lab.falsify_with(&ada.account, |record| {
+        record.live = None;
+        record.ends = vec![coffer_vault_core::End { id, at, cause: coffer_vault_core::Cause::Locked { attempts: old } }];
+    })
+    .await;
+    for _ in 0..10 {
+        lab.sweep().await;
+        lab.clock.advance(DAY);
+    }
+    assert!(lab.is_held(&id).await);
+}
+
+#[tokio::test]
+async fn a_real_lock_is_erased_at_every_site_even_at_one_that_was_never_asked() {
+    let (lab, ada, dealt) = lab().await;
+    ada.guess_wrong(&lab, &dealt, 10).await;
+    assert_eq!(failures(&lab, 5, &dealt).await, 0);
+    lab.clock.advance(DAY * 3);
+    assert!(ada.ask(&lab, &dealt, &Guess::new(PASSWORD)).await.is_err());
+    lab.sweep().await;
+    for site in 1..=4 {
+        assert!(matches!(lab.row(site, &dealt.registration.id).await, Some(SiteRow::Erased { .. })), "site {site}");
+    }
+    // It begins to count the three days when it hears of it.
+    lab.clock.advance(DAY * 3);
+    lab.sweep().await;
+    assert!(lab.is_erased(&dealt.registration.id).await);
+}
+
+#[tokio::test]
+async fn a_takeover_is_live_at_every_site_and_the_old_one_is_erased_there() {
+    let (lab, ada, dealt) = lab().await;
+    let newcomer = ada.deal(&lab, WRONG);
+    let receipts = ada.register(&lab, &newcomer).await;
+    let activated = ada.activate(&lab, &newcomer, &receipts, Some(&dealt.registration.id)).await;
+    assert_eq!(activated, Ok(Activated::Waiting { live_at: lab.now() + DAY * 7 }));
+    for _ in 0..7 {
+        lab.clock.advance(HOUR * 12);
+        lab.sweep().await;
+        lab.clock.advance(HOUR * 12);
+    }
+    for site in 1..=5 {
+        let status = lab.at(site).registrations(&ada.token).await.unwrap();
+        assert_eq!(status.live.map(|live| live.id), Some(newcomer.registration.id));
+    }
+    lab.clock.advance(HOUR * 12);
+    lab.sweep().await;
+    assert!(lab.is_held(&newcomer.registration.id).await);
+    ada.guess_wrong(&lab, &newcomer, 1).await;
+}
+
+#[tokio::test]
+async fn a_site_whose_ledger_is_away_is_a_site_that_is_lost() {
+    let (lab, ada, dealt) = lab().await;
+    for site in [1, 3] {
+        lab.sites[site].ledger_way.set_faults(Faults::CUT_OFF);
+    }
+    let guess = Guess::new(PASSWORD);
+    let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
+    assert!(answer.unchecked);
+    let proof = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    assert!(ada.prove(&lab, &guess, &proof).await.is_ok());
+    assert_ne!(guess.element(), Point::generator());
+}

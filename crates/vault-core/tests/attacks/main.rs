@@ -1,0 +1,15 @@
+//! Attacks on the policy and faults of its outside world, each with a test that is named after it. The vault here is the
+//! real one; its stores, HSMs, clock and sites are in this process, and do what a test says.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+mod crashes;
+mod device;
+mod erasing;
+mod fleet;
+mod guessing;
+mod hostile_stores;
+mod lab;
+mod proofs;
+mod registering;
+mod strangers;
+mod takeovers;

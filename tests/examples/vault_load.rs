@@ -1,0 +1,171 @@
+//! How many retrievals a second a running vault answers, and how long each takes. `benches/vault` starts the vault and
+//! measures the token's own limit beside it.
+//!
+//! `vault_load ADDRESS VAULT-PROGRAM DATA-FOLDER [accounts] [callers]`
+//!
+//! First every account is registered (not measured). Then KE1s that were computed before are sent: spend, evaluation, KE2.
+//! The client's own arithmetic is left out, since it would share the vault's cores. Last, a few whole retrievals one after
+//! another, beside Argon2id alone.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a program to measure with")]
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use coffer_keys::{BackupKey, SigningKey};
+use coffer_pake::{Argon2Parameters, ClientLogin};
+use coffer_proto::{AccountId, AttemptId, Base64, Hash, RegistrationId, RetrievalRequest, Time, attempt_message};
+use coffer_vault_client::{
+    Fleet, HttpTransport, Method, NothingKept, Password, Registered, Request, Session, Token, Transport as _,
+    VaultAddress, shown_public_key,
+};
+
+/// Attempts of each account that are sent: fewer than its budget.
+const ATTEMPTS: usize = 8;
+
+const PASSWORD: &str = "correct horse battery staple";
+
+struct Prepared {
+    path: String,
+    token: String,
+    body: Vec<u8>,
+}
+
+struct Vault {
+    address: VaultAddress,
+    program: String,
+    data: String,
+}
+
+impl Vault {
+    fn now() -> Time {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        Time::from_unix_seconds(i64::try_from(seconds).unwrap())
+    }
+
+    fn token(&self, account: &str, device: &SigningKey) -> String {
+        let key = format!("--device-key={}", shown_public_key(device));
+        let minted = Command::new(&self.program)
+            .args(["dev-token", "--data", &self.data, "--account", account, &key])
+            .output()
+            .unwrap();
+        assert!(minted.status.success(), "{}", String::from_utf8_lossy(&minted.stderr));
+        String::from_utf8(minted.stdout).unwrap().trim().to_owned()
+    }
+
+    async fn session(&self, token: &str, device: &SigningKey) -> Session<HttpTransport> {
+        let transport = HttpTransport::new(&self.address, None).unwrap();
+        let token = Token::parse(token).unwrap();
+        let fleet = Fleet::fetch(&transport, &self.address.fingerprint(), &token, None, Self::now()).await.unwrap();
+        Session::new(transport, fleet, token, SigningKey::from_seed(*device.expose_seed()))
+    }
+
+    /// Registers an account and prepares its attempts.
+    async fn prepare(&self, account: &str, argon2: &Argon2Parameters) -> Vec<Prepared> {
+        let device = SigningKey::generate().unwrap();
+        let token = self.token(account, &device);
+        let session = self.session(&token, &device).await;
+        let registration = register(&session, argon2).await;
+        let id = session.fleet().id();
+        let account = AccountId::new(account).unwrap();
+        let prepare = |_| {
+            let (_, ke1) = ClientLogin::start(b"a wrong password").unwrap();
+            let (ke1, mut attempt) = (Base64(ke1), [0; 16]);
+            getrandom::fill(&mut attempt).unwrap();
+            let message = attempt_message(&id, &account, &registration, &AttemptId(attempt), &Hash::from(&ke1));
+            let device_signature = Base64(device.sign(&message));
+            let body = serde_json::to_vec(&RetrievalRequest { registration, ke1, device_signature }).unwrap();
+            Prepared { path: format!("/v1/retrievals/{}", AttemptId(attempt)), token: token.clone(), body }
+        };
+        (0..ATTEMPTS).map(prepare).collect()
+    }
+}
+
+async fn register(session: &Session<HttpTransport>, argon2: &Argon2Parameters) -> RegistrationId {
+    let key = BackupKey::generate().unwrap();
+    match session.register(&Password::new(PASSWORD).unwrap(), &key, argon2).await.unwrap() {
+        Registered::Protected { registration } => registration,
+        Registered::Waiting { .. } => unreachable!("the account is new"),
+    }
+}
+
+/// Sends everything, `callers` at a time. Gives the whole time, and each request's.
+async fn send(vault: &Vault, prepared: Vec<Prepared>, callers: usize) -> (Duration, Vec<Duration>) {
+    let prepared = Arc::new(prepared);
+    let transport = Arc::new(HttpTransport::new(&vault.address, None).unwrap());
+    let next = Arc::new(AtomicUsize::new(0));
+    let begin = Instant::now();
+    let callers: Vec<_> = (0..callers)
+        .map(|_| {
+            let (prepared, transport, next) = (Arc::clone(&prepared), Arc::clone(&transport), Arc::clone(&next));
+            tokio::spawn(async move {
+                let mut times = Vec::new();
+                while let Some(Prepared { path, token, body }) = prepared.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let begin = Instant::now();
+                    let request = Request { method: Method::Put, path, token: Some(token), body: Some(body) };
+                    let answer = transport.send(&request).await.unwrap();
+                    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+                    times.push(begin.elapsed());
+                }
+                times
+            })
+        })
+        .collect();
+    let mut times = Vec::new();
+    for caller in callers {
+        times.extend(caller.await.unwrap());
+    }
+    times.sort_unstable();
+    (begin.elapsed(), times)
+}
+
+/// A whole retrieval, and Argon2id alone.
+async fn whole(vault: &Vault) -> (Duration, Duration) {
+    let argon2 = Argon2Parameters::DEFAULT;
+    let device = SigningKey::generate().unwrap();
+    let token = vault.token("whole", &device);
+    let session = vault.session(&token, &device).await;
+    register(&session, &argon2).await;
+    let (mut with, mut alone) = (Vec::new(), Vec::new());
+    for _ in 0..9 {
+        let begin = Instant::now();
+        session.retrieve(&Password::new(PASSWORD).unwrap(), &mut NothingKept).await.unwrap();
+        with.push(begin.elapsed());
+        let begin = Instant::now();
+        let parameters = argon2::Params::new(argon2.memory_kib, argon2.passes, argon2.lanes, Some(32)).unwrap();
+        argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, parameters)
+            .hash_password_into(PASSWORD.as_bytes(), &[0; 16], &mut [0; 32])
+            .unwrap();
+        alone.push(begin.elapsed());
+    }
+    with.sort_unstable();
+    alone.sort_unstable();
+    (with[4], alone[4])
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
+async fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let mut next = || arguments.next().expect("vault_load ADDRESS VAULT-PROGRAM DATA-FOLDER [accounts] [callers]");
+    let vault = Vault { address: next().parse().unwrap(), program: next(), data: next() };
+    let accounts: usize = arguments.next().map_or(200, |text| text.parse().unwrap());
+    let callers: usize = arguments.next().map_or(16, |text| text.parse().unwrap());
+
+    let cheap = Argon2Parameters { memory_kib: 8 * 1024, passes: 1, lanes: 1 };
+    let run: u64 = Instant::now().elapsed().as_nanos() as u64 ^ u64::from(std::process::id());
+    let mut prepared = Vec::new();
+    for number in 0..accounts {
+        prepared.extend(vault.prepare(&format!("load-{run}-{number}"), &cheap).await);
+    }
+    let count = prepared.len();
+    let (time, times) = send(&vault, prepared, callers).await;
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    println!("retrievals_per_second {:.0}", count as f64 / time.as_secs_f64());
+    println!("p50_ms {:.2}", milliseconds(times[times.len() / 2]));
+    println!("p99_ms {:.2}", milliseconds(times[times.len() * 99 / 100]));
+    let (with, alone) = whole(&vault).await;
+    println!("whole_retrieval_ms {:.0}", milliseconds(with));
+    println!("argon2id_ms {:.0}", milliseconds(alone));
+}
