@@ -6,13 +6,18 @@ use std::time::Duration;
 use coffer_proto::{AttemptId, Hash, Registration, RegistrationId, Time};
 
 use crate::policy::Policy;
-use crate::record::{Activation, Attempt, AttemptState, Carried, Cause, End, KeptProof, Live, VaultRecord, Waiting};
+use crate::record::{
+    Activation, Attempt, AttemptState, Carried, Cause, End, KeptProof, Live, VaultRecord, Waiting, encode,
+};
 
 /// Closed attempts that are kept at most, so that a record stays small.
 const CLOSED_AT_MOST: usize = 64;
 
 /// Ends whose evidence is kept: enough for a site that was away.
-const ENDS_AT_MOST: usize = 4;
+const ENDS_AT_MOST: usize = 8;
+
+/// Bytes of that evidence, if there is more of it than the last one.
+const EVIDENCE_AT_MOST: usize = 16 << 10;
 
 /// Why the record does not take something. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -183,8 +188,8 @@ impl VaultRecord {
     /// over. Every other transition begins with this.
     pub fn settle(&mut self, policy: &Policy, now: Time) {
         if let Some(live) = &self.live {
-            if live.locks_at(policy).is_some_and(|at| at <= now) {
-                self.lock(policy, now);
+            if let Some(at) = live.locks_at(policy).filter(|at| *at <= now) {
+                self.lock(policy, at);
             } else if let Some(asked) = live.deletion.clone().filter(|asked| asked.at + policy.takeover_after <= now) {
                 self.end_live(Cause::Deleted(asked), now);
             }
@@ -262,14 +267,14 @@ impl VaultRecord {
     }
 
     /// Ends the live registration for want of guesses; whatever waits would have inherited none, and ends with it.
-    fn lock(&mut self, policy: &Policy, now: Time) {
+    fn lock(&mut self, policy: &Policy, at: Time) {
         let Some(live) = &self.live else { return };
         let was_proved = live.proved;
         let attempts = live.unproved().cloned().collect();
-        self.end_live(Cause::Locked { attempts }, now);
+        self.end_live(Cause::Locked { attempts }, at);
         self.end_waiting();
         let doubled = policy.cool_down.saturating_mul(1 << self.proved_locks.min(16));
-        self.cool_down_until = Some(now + doubled.min(policy.cool_down_max));
+        self.cool_down_until = Some(at + doubled.min(policy.cool_down_max));
         self.proved_locks = self.proved_locks.saturating_add(u8::from(was_proved));
     }
 
@@ -300,8 +305,9 @@ impl VaultRecord {
         let Some(live) = self.live.take() else { return };
         self.erased.push(live.registration.id);
         self.ends.push(End { id: live.registration.id, at: now, cause });
-        let surplus = self.ends.len().saturating_sub(ENDS_AT_MOST);
-        self.ends.drain(..surplus);
+        while self.ends.len() > 1 && (self.ends.len() > ENDS_AT_MOST || encode(&self.ends).len() > EVIDENCE_AT_MOST) {
+            self.ends.remove(0);
+        }
     }
 
     pub(crate) fn end_waiting(&mut self) {

@@ -8,7 +8,7 @@ use crate::policy::Policy;
 use crate::record::{Activation, Cause, Deletion, KeptHead, VaultRecord, Waiting};
 
 /// Registrations that an account may have used up. Each costs its record 16 bytes, for ever.
-const ERASED_AT_MOST: usize = 2000;
+const ERASED_AT_MOST: usize = 1000;
 
 impl VaultRecord {
     /// Makes a registration the live one, or has it wait. The same again changes nothing but adds receipts.

@@ -10,7 +10,7 @@ use coffer_proto::{
 
 use crate::error::VaultError;
 use crate::evidence::{device_signed, is_authorized};
-use crate::ledger::{Held, SiteRow};
+use crate::ledger::{Held, SiteRow, row_key};
 use crate::ports::Ledger as _;
 use crate::record::{Activation, Attempt, AttemptState, Cause, Deletion, Live, VaultRecord, Waiting};
 use crate::rows::WriteError;
@@ -64,7 +64,11 @@ impl<W: World> Site<W> {
     /// Brings the rows of an account up to its record: marks what was activated and what is threatened, erases what has
     /// verifiably ended. Called after every change of a record, and by [`Site::sweep`].
     pub(crate) async fn observe(&self, account: &AccountId, record: &VaultRecord) -> Result<(), VaultError> {
-        for (key, row) in self.account_rows(account).await? {
+        let live = record.live.as_ref().map(|live| row_key(account, &live.registration.id));
+        let mut rows = self.account_rows(account).await?;
+        // The live one first: it inherits from the one before, as long as that one's row is there.
+        rows.sort_by_key(|(key, _)| Some(key) != live.as_ref());
+        for (key, row) in rows {
             let SiteRow::Held(mut held) = row.content else { continue };
             let id = held.registration.id;
             let content = match self.fate(account, record, &mut held).await? {

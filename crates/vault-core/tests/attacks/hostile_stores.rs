@@ -1,6 +1,6 @@
 //! A record store, or a ledger's disk, that says something else than what was written.
 
-use coffer_proto::{AccountId, KeyRole};
+use coffer_proto::AccountId;
 use coffer_vault_core::{Ledger as _, LedgerRow, Refusal, SiteRow, VaultError};
 
 use crate::device::{Dealt, Device, Guess, PASSWORD, WRONG};
@@ -182,30 +182,4 @@ async fn a_takeover_that_a_record_makes_early_starts_with_the_old_one_s_failures
     assert_eq!(ada.ask(&lab, &newcomer, &Guess::new(WRONG)).await, Err(Refusal::Locked.into()));
     assert_eq!(lab.evaluations(), 10);
     assert!(lab.is_held(&dealt.registration.id).await);
-}
-
-#[tokio::test]
-async fn a_record_with_tokens_of_four_kilobytes_in_every_place_still_fits_the_store() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    for _ in 0..6 {
-        let dealt = ada.protect(&lab, PASSWORD).await;
-        ada.guess_wrong(&lab, &dealt, 10).await;
-        lab.clock.advance(crate::lab::DAY * 3);
-        assert_eq!(ada.ask(&lab, &dealt, &Guess::new(WRONG)).await, Err(Refusal::Locked.into()));
-        lab.clock.advance(crate::lab::DAY);
-    }
-    let live = ada.protect(&lab, PASSWORD).await;
-    ada.guess_wrong(&lab, &live, 10).await;
-    let record = lab.record(&ada.account).await;
-    let mut tokens = record.live.iter().map(|live| live.attempts.len() + 1).sum::<usize>();
-    for end in &record.ends {
-        if let coffer_vault_core::Cause::Locked { attempts } = &end.cause {
-            tokens += attempts.len();
-        }
-    }
-    let length = lab.record_bytes(&ada.account).await.len();
-    // The server takes tokens of 4096 bytes at most.
-    assert!(length + tokens * 4096 < 64 << 10, "{length} bytes and {tokens} tokens");
-    let _ = KeyRole::Owner;
 }

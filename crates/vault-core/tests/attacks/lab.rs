@@ -1,7 +1,7 @@
 //! A fleet in this process: real policy, real cryptography, and an outside world that does what a test says.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use coffer_pake::Point;
@@ -137,7 +137,7 @@ pub(crate) struct Lab {
     pub(crate) tokens: TestTokens,
     pub(crate) clock: TestClock,
     pub(crate) sites: Vec<SiteParts>,
-    policy: Mutex<Policy>,
+    policy: Policy,
     links: Links,
 }
 
@@ -172,7 +172,7 @@ impl Lab {
             tokens: TestTokens::default(),
             clock: TestClock::at(BEGIN),
             sites,
-            policy: Mutex::new(policy),
+            policy,
             links: Links::default(),
         };
         for site in 1..=lab.size() {
@@ -203,7 +203,7 @@ impl Lab {
             threshold: self.threshold,
             site: SiteNumber(site),
             site_identities: self.sites.iter().map(|part| part.hsm.public_keys().site_identity).collect(),
-            policy: self.policy.lock().expect("no panic under the lock").clone(),
+            policy: self.policy.clone(),
         };
         Arc::new(Vault::open(ports, fleet).await.expect("the ledger can be read"))
     }
@@ -227,14 +227,6 @@ impl Lab {
     /// Whether the other sites reach a site.
     pub(crate) fn set_up(&self, site: u8, is_up: bool) {
         self.links.0.write().expect("no panic under the lock")[usize::from(site) - 1].is_up = is_up;
-    }
-
-    /// One policy for what comes, so that a test need not wait.
-    pub(crate) async fn set_policy(&self, policy: Policy) {
-        *self.policy.lock().expect("no panic under the lock") = policy;
-        for site in 1..=self.size() {
-            self.restart(site).await;
-        }
     }
 
     pub(crate) fn now(&self) -> Time {

@@ -1,0 +1,84 @@
+//! SoftHSM's tokens are gone under a running vault, and come back.
+
+use std::fs;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::account::Account;
+use super::budget::{RIGHT, WRONG, evaluations};
+use super::guess::Guess;
+use super::request::Answer;
+use crate::server::Server;
+
+const CALLERS: usize = 3;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
+struct Seen {
+    answered: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+/// Sends each guess until it is answered.
+fn ask(guesses: &Mutex<Vec<Guess>>, seen: &Seen) {
+    let next = || guesses.lock().unwrap().pop();
+    while let Some(guess) = next() {
+        let begin = Instant::now();
+        loop {
+            let answer = guess.send();
+            if answer.status == 200 {
+                break;
+            }
+            assert_unavailable(&answer);
+            seen.refused.fetch_add(1, Ordering::Relaxed);
+            assert!(begin.elapsed() < PATIENCE, "it does not come back");
+            thread::sleep(Duration::from_millis(20));
+        }
+        seen.answered.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[track_caller]
+pub(crate) fn assert_unavailable(answer: &Answer) {
+    assert_eq!(answer.outcome(), (503, "unavailable".to_owned()), "{answer:?}");
+    let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds), "{seconds}");
+}
+
+#[track_caller]
+fn wait_until(is_so: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < PATIENCE, "it never came");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn without_its_tokens_the_vault_answers_503_and_evaluates_nothing_twice() {
+    let server = Server::start();
+    let accounts: Vec<_> = (0..4).map(|number| Account::registered(&server, &format!("{number}"), RIGHT)).collect();
+    let guesses: Vec<_> = accounts.iter().flat_map(|account| (0..9).map(|_| Guess::new(account, WRONG))).collect();
+    let (count, before) = (guesses.len(), evaluations(&server));
+    let (guesses, seen) = (Mutex::new(guesses), Seen::default());
+    let (tokens, away) = (server.data().join("token/tokens"), server.data().join("token/away"));
+    thread::scope(|scope| {
+        for _ in 0..CALLERS {
+            scope.spawn(|| ask(&guesses, &seen));
+        }
+        for answered in [6, 18] {
+            wait_until(|| seen.answered.load(Ordering::Relaxed) >= answered);
+            let refused = seen.refused.load(Ordering::Relaxed);
+            fs::rename(&tokens, &away).unwrap();
+            wait_until(|| seen.refused.load(Ordering::Relaxed) >= refused + CALLERS);
+            fs::rename(&away, &tokens).unwrap();
+        }
+    });
+    assert_eq!(usize::try_from(evaluations(&server) - before).unwrap(), count);
+    for account in &accounts {
+        assert_eq!(account.live().failed_attempts.len(), 9);
+        account.is_restored_by(RIGHT);
+    }
+}
