@@ -16,15 +16,15 @@ demo: setup ## back up a real chat archive, lose the device, restore from the 64
 	cargo build --release --locked -p coffer-client-cli -p coffer-vault-server
 	deploy/demo.sh
 
-# COFFER_TEST_PYTHON is the Python that has what tests/interop imports; without it tests use python3.
+# COFFER_TEST_PYTHON is the Python that has what tests/interop and tests/api import; without it tests use python3.
 test: export COFFER_TEST_PYTHON := $(VENV)/bin/python
 test: setup $(VENV)/.ready ## all tests
 	@.ci/install nextest
 	cargo nextest run --workspace --locked $(if $(CI),--profile ci)
 
-$(VENV)/.ready: tests/interop/requirements.txt | setup
+$(VENV)/.ready: tests/interop/requirements.txt tests/api/requirements.txt | setup
 	python3 -m venv --clear $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
 	touch $@
 
 bench: setup ## figures beside restic, borg and rustic (BENCH_ARGS="--quick")

@@ -101,6 +101,7 @@ id! {
 /// A site's number in the fleet, from 1; also the argument at which its share lies on the dealer's polynomial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
+#[schema(maximum = 255)]
 pub struct SiteNumber(pub u8);
 
 impl fmt::Display for SiteNumber {

@@ -14,8 +14,25 @@ pub(crate) fn text(description: &str) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).description(Some(description))
 }
 
-fn base64url(description: &str) -> ObjectBuilder {
-    text(description).pattern(Some("^[A-Za-z0-9_-]+$"))
+/// The last of two digits that stand for one byte, and of three for two: no bits are left over.
+const LAST_OF_TWO: &str = "[AQgw]";
+const LAST_OF_THREE: &str = "[AEIMQUYcgkosw048]";
+
+/// The one canonical form of `bytes` bytes.
+fn exactly(bytes: usize) -> String {
+    let last = match bytes % 3 {
+        0 => "",
+        1 => LAST_OF_TWO,
+        _ => LAST_OF_THREE,
+    };
+    let others = digits(bytes) - usize::from(!last.is_empty());
+    format!("^[A-Za-z0-9_-]{{{others}}}{last}$")
+}
+
+/// The one canonical form of any number of bytes.
+fn any() -> String {
+    let digit = "[A-Za-z0-9_-]";
+    format!("^({digit}{{4}})*({digit}{LAST_OF_TWO}|{digit}{{2}}{LAST_OF_THREE})?$")
 }
 
 /// Digits of base64 without padding.
@@ -26,7 +43,7 @@ const fn digits(bytes: usize) -> usize {
 impl<const N: usize> PartialSchema for Base64<N> {
     fn schema() -> RefOr<Schema> {
         let description = format!("{N} bytes as base64url without padding (RFC 4648, section 5).");
-        base64url(&description).min_length(Some(digits(N))).max_length(Some(digits(N))).into()
+        text(&description).pattern(Some(exactly(N))).min_length(Some(digits(N))).max_length(Some(digits(N))).into()
     }
 }
 
@@ -39,7 +56,7 @@ impl<const N: usize> ToSchema for Base64<N> {
 impl<const MAX: usize> PartialSchema for Base64Vec<MAX> {
     fn schema() -> RefOr<Schema> {
         let description = format!("1 to {MAX} bytes as base64url without padding (RFC 4648, section 5).");
-        base64url(&description).min_length(Some(digits(1))).max_length(Some(digits(MAX))).into()
+        text(&description).pattern(Some(any())).min_length(Some(digits(1))).max_length(Some(digits(MAX))).into()
     }
 }
 

@@ -13,22 +13,22 @@ use crate::material;
 use crate::noise::Noise;
 use crate::tree::{Tree, assert_same};
 
-/// What the decoder imports beside Python's own (tests/interop/requirements.txt).
-const NEEDS: &str = "import blake3, cryptography, zstandard";
+/// What the decoder imports beside Python's own.
+const NEEDS: &str = "blake3, cryptography, zstandard";
 
-/// The Python that has what the decoder needs; `None`, after saying so, where the system's own has not. One that was
-/// named must have it.
-fn python() -> Option<OsString> {
+/// The Python that can import these modules, of which this list of requirements tells; `None`, after saying so, where the
+/// system's own cannot. One that was named must.
+pub(crate) fn python_with(modules: &str, requirements: &str) -> Option<OsString> {
     let named = env::var_os("COFFER_TEST_PYTHON");
     let python = named.clone().unwrap_or_else(|| "python3".into());
-    let tried = Command::new(&python).args(["-c", NEEDS]).output();
+    let tried = Command::new(&python).args(["-c", &format!("import {modules}")]).output();
     let why = match tried {
         Ok(output) if output.status.success() => return Some(python),
         Ok(output) => String::from_utf8_lossy(&output.stderr).trim().lines().last().unwrap_or_default().to_owned(),
         Err(error) => error.to_string(),
     };
-    assert!(named.is_none(), "COFFER_TEST_PYTHON={python:?} lacks tests/interop/requirements.txt: {why}");
-    eprintln!("skipped: python3 lacks tests/interop/requirements.txt ({why}); `make test` brings its own");
+    assert!(named.is_none(), "COFFER_TEST_PYTHON={python:?} lacks {requirements}: {why}");
+    eprintln!("skipped: python3 lacks {requirements} ({why}); `make test` brings its own");
     None
 }
 
@@ -94,7 +94,7 @@ fn copy_folder(from: &Path, to: &Path) {
 
 #[test]
 fn a_second_program_restores_both_snapshots_and_names_damage() {
-    let Some(python) = python() else { return };
+    let Some(python) = python_with(NEEDS, "tests/interop/requirements.txt") else { return };
     let device = Coffer::with_archive();
     let (source, first) = two_days(&device);
     let decoder = Decoder { python, archive: device.archive.clone(), paper: device.paper() };

@@ -19,3 +19,4 @@ mod server;
 mod terminal;
 mod tree;
 mod vault;
+mod vault_attacks;

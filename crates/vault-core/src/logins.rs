@@ -31,13 +31,7 @@ struct Login {
 }
 
 impl Logins {
-    pub(crate) fn keep(
-        &self,
-        of: Of,
-        server: ServerLogin,
-        answer: RetrievalAnswer,
-        now: Time,
-    ) {
+    pub(crate) fn keep(&self, of: Of, server: ServerLogin, answer: RetrievalAnswer, now: Time) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= AT_MOST {
             open.retain(|_, login| now.since(login.since) < KEPT_FOR);

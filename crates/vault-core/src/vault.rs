@@ -4,8 +4,8 @@ use coffer_pake::{Agreement, Identities, Ke1, Point, ServerLogin, answer_login, 
 use coffer_proto::{
     AccountId, Activated, ActivationRequest, ArchiveHead, AttemptId, Base64, DeletionRequest, Hash, KeepRequest,
     ProofAnswer, ProofRequest, Receipt, Registration, RegistrationId, RegistrationRequest, RetrievalAnswer,
-    RetrievalRequest, SiteCertificate, SiteNonce, SiteNumber, Time, activation_message, attempt_message, client_identity,
-    deletion_message, head_message, keep_message, oprf_context, proof_message, registration_message,
+    RetrievalRequest, SiteCertificate, SiteNonce, SiteNumber, Time, activation_message, attempt_message,
+    client_identity, deletion_message, head_message, keep_message, oprf_context, proof_message, registration_message,
 };
 use futures_util::future::join_all;
 use sha2::{Digest as _, Sha256};

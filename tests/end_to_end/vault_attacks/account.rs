@@ -7,8 +7,8 @@ use coffer_keys::{BackupKey, SigningKey};
 use coffer_pake::{Argon2Parameters, Point};
 use coffer_proto::{AccountId, FleetAnswer, FleetManifest, LiveStatus, RegistrationId, RegistrationRequest, Time};
 use coffer_vault_client::{
-    Fleet, HttpTransport, NothingKept, Password, Registered, RequestError, Retrieved, RetrieveError, Session, Token,
-    Transport, TransportError, shown_public_key,
+    Fleet, HttpTransport, NothingKept, Password, Registered, RequestError, RetrieveError, Retrieved, Session, Token,
+    Transport, TransportError, VaultAddress, shown_public_key,
 };
 use tokio::runtime::Runtime;
 
@@ -64,12 +64,12 @@ impl Account {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let device = SigningKey::generate().unwrap();
         let token = server.token(name, &shown_public_key(&device)).trim().to_owned();
-        let address = server.address.parse().unwrap();
+        let address: VaultAddress = server.address.parse().unwrap();
         let seen = Seen::default();
         let transport = Recorded { transport: HttpTransport::new(&address, None).unwrap(), seen: Arc::clone(&seen) };
         let parsed = Token::parse(&token).unwrap();
-        let fleet = Fleet::fetch(&transport, &address.fingerprint(), &parsed, None, now());
-        let fleet = runtime.block_on(fleet).unwrap();
+        let fingerprint = address.fingerprint();
+        let fleet = runtime.block_on(Fleet::fetch(&transport, &fingerprint, &parsed, None, now())).unwrap();
         let answer: FleetAnswer = Request::new("GET", "/v1/fleet", &token).send(server.host()).read();
         Self {
             name: AccountId::new(name).unwrap(),
@@ -95,6 +95,11 @@ impl Account {
 
     pub(crate) fn retrieve(&self, password: &str) -> Result<Retrieved, RetrieveError> {
         self.runtime.block_on(self.session.retrieve(&Password::new(password).unwrap(), &mut NothingKept))
+    }
+
+    /// Has the vault keep an archive head, the first.
+    pub(crate) fn keep_head(&self) {
+        self.runtime.block_on(self.session.put_head(1, vec![7; 512], &self.backup_key)).unwrap();
     }
 
     pub(crate) fn delete(&self) -> Result<Time, RequestError> {

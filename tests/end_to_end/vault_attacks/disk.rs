@@ -20,8 +20,7 @@ fn on_a_full_disk_nothing_is_answered_without_a_spend() {
         let disk = Disk::new(folder.path().join("data"), 16);
         let mut server = Server::start_in(folder.path(), &[]);
         let accounts: Vec<_> = (0..8).map(|number| Account::registered(&server, &format!("{number}"), RIGHT)).collect();
-        let guesses: Vec<_> =
-            (0..64).map(|number| (number % 8, Guess::new(&accounts[number % 8], WRONG))).collect();
+        let guesses: Vec<_> = (0..64).map(|number| (number % 8, Guess::new(&accounts[number % 8], WRONG))).collect();
         let before = evaluations(&server);
         let ballast = disk.path().join("ballast");
         fill(&ballast);

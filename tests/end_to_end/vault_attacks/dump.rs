@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use coffer_proto::{AccountId, AttemptId, RegistrationId, frame};
-use coffer_vault_core::{Held, Ledger as _, Live, RecordStore as _, SiteRow, VaultRecord};
+use coffer_vault_core::{Attempt, AttemptState, Held, Ledger as _, Live, RecordStore as _, SiteRow, VaultRecord};
 use coffer_vault_store::EmbeddedStore;
 use serde::de::DeserializeOwned;
 
@@ -55,12 +55,13 @@ impl Dump {
         held.unwrap()
     }
 
-    /// The attempts that the record has of an account, and those that the ledger has.
+    /// The attempts with no proof since, as the record has them, and as the ledger has.
     #[track_caller]
     pub(crate) fn spent(&self, account: &AccountId) -> [BTreeSet<AttemptId>; 2] {
         let live = self.live(account);
         let held = self.held(&live.registration.id);
-        let unproved = live.attempts.iter().map(|attempt| attempt.id).collect();
+        let is_unproved = |attempt: &&Attempt| matches!(attempt.state, AttemptState::Unproved { .. });
+        let unproved = live.attempts.iter().filter(is_unproved).map(|attempt| attempt.id).collect();
         [unproved, held.evaluations.iter().map(|evaluation| evaluation.attempt).collect()]
     }
 }

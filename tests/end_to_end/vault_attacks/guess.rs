@@ -1,7 +1,7 @@
 //! A retrieval made by hand: every step alone, as often as a test likes.
 
-use coffer_keys::{ExportKey, SigningKey};
-use coffer_pake::{ClientLogin, Identities, LoginError};
+use coffer_keys::SigningKey;
+use coffer_pake::{ClientLogin, ExportKey, Identities, LoginError};
 use coffer_proto::{
     Argon2, AttemptId, Base64, Hash, ProofRequest, RetrievalAnswer, RetrievalRequest, attempt_message, client_identity,
     oprf_context, proof_message,
@@ -26,7 +26,7 @@ pub(crate) struct Opened {
 
 impl Opened {
     pub(crate) fn unlock_key(&self) -> SigningKey {
-        self.export_key.derive_unlock_key()
+        coffer_keys::ExportKey::from_bytes(*self.export_key.expose_bytes()).derive_unlock_key()
     }
 }
 
@@ -52,8 +52,7 @@ impl Guess {
         let (client, context) = names(account);
         let identities = Identities { client: &client, server: account.manifest.fleet.as_bytes(), context: &context };
         let finished = self.login.finish(self.password.as_bytes(), ke2, &identities, &ARGON2, &account.ake())?;
-        let export_key = ExportKey::from_bytes(*finished.export_key.expose_bytes());
-        Ok(Opened { ke3: finished.ke3, export_key })
+        Ok(Opened { ke3: finished.ke3, export_key: finished.export_key })
     }
 
     pub(crate) fn proof(&self, account: &Account, opened: &Opened, answer: &RetrievalAnswer) -> ProofRequest {

@@ -41,10 +41,9 @@ impl Stream<'_> {
         self.answered.lock().unwrap().len()
     }
 
-    /// Sends the guesses in turn, beginning with the one of this number, until the server is gone.
-    fn ask(&self, first: usize) {
-        for turn in first.. {
-            let guess = &self.guesses[turn % self.guesses.len()];
+    /// Sends the first so many guesses in turn, the last one first, until the server is gone.
+    fn ask(&self, offered: usize) {
+        for guess in self.guesses[..offered].iter().rev().cycle() {
             match guess.request().try_send(self.host) {
                 None => return,
                 Some(answer) if answer.status == 200 => drop(self.answered.lock().unwrap().insert(guess.id)),
@@ -53,10 +52,10 @@ impl Stream<'_> {
         }
     }
 
-    fn until_killed(&self, server: &mut Server, moment: Moment) {
+    fn until_killed(&self, server: &mut Server, moment: Moment, offered: usize) {
         let (answers, log) = (self.answers(), server.log().len());
         thread::scope(|scope| {
-            let asking: Vec<_> = (0..CALLERS).map(|caller| scope.spawn(move || self.ask(caller * 4))).collect();
+            let asking: Vec<_> = (0..CALLERS).map(|_| scope.spawn(move || self.ask(offered))).collect();
             let begin = Instant::now();
             let has_come = |server: &Server| match moment {
                 Moment::Any(milliseconds) => begin.elapsed() >= Duration::from_millis(milliseconds),
@@ -73,22 +72,23 @@ impl Stream<'_> {
     }
 }
 
-/// Never more than ten, and none that was answered is missing.
+/// Never more than ten, and none that was answered is missing. Gives whether one was cut off before its answer.
 #[track_caller]
-fn check(server: &Server, account: &Account, answered: &BTreeSet<AttemptId>) {
+fn check(server: &Server, account: &Account, answered: &BTreeSet<AttemptId>) -> bool {
     let dump = Dump::of(&server.data());
     assert_eq!(dump.live(&account.name).registration.id, account.registration);
-    for spent in dump.spent(&account.name) {
-        assert!(spent.len() <= 10 && spent.is_superset(answered), "{answered:?} of {spent:?}");
-    }
+    let [recorded, evaluated] = dump.spent(&account.name);
+    assert!(recorded.len() <= 10, "{recorded:?}");
+    assert!(recorded.is_superset(&evaluated), "{evaluated:?} of {recorded:?}");
+    assert!(evaluated.is_superset(answered), "{answered:?} of {evaluated:?}");
+    recorded.len() > answered.len()
 }
 
 #[test]
 fn no_kill_gives_an_eleventh_guess_or_loses_one_that_was_answered() {
-    let seed = 5;
-    let mut noise = Noise::new(seed);
+    let mut noise = Noise::seeded();
     let mut server = Server::start_with(&["--limits-account-per-minute=0", "--limits-address-per-minute=0"]);
-    let mut before = Vec::new();
+    let (mut before, mut cut_off) = (Vec::new(), 0);
     for number in 0..ACCOUNTS {
         let account = Account::registered(&server, &format!("account {number}"), RIGHT);
         // More guesses than there are; or so many that the right one is the last.
@@ -97,12 +97,12 @@ fn no_kill_gives_an_eleventh_guess_or_loses_one_that_was_answered() {
         let stream = Stream { host: account.host(), guesses: &guesses, answered: Mutex::default() };
         for kill in 0..KILLS_OF_EACH {
             let moment = match kill % 3 {
-                0 => Moment::Any(u64::from(noise.bytes(1)[0]) % 25),
+                0 => Moment::Any(noise.below(25)),
                 1 => Moment::Spent,
                 _ => Moment::Answered,
             };
-            stream.until_killed(&mut server, moment);
-            check(&server, &account, &stream.answered.lock().unwrap());
+            stream.until_killed(&mut server, moment, (kill + 1) * count / KILLS_OF_EACH);
+            cut_off += usize::from(check(&server, &account, &stream.answered.lock().unwrap()));
             server.start_again();
         }
         let mut answered = stream.answered.into_inner().unwrap();
@@ -120,6 +120,7 @@ fn no_kill_gives_an_eleventh_guess_or_loses_one_that_was_answered() {
         }
         before.push((account, answered));
     }
+    assert!(cut_off > 0, "no kill came between a spend and its answer");
     server.stop();
     for (account, answered) in before {
         if answered.len() == 10 {
@@ -135,7 +136,7 @@ fn restores_under_a_kept_attempt(server: &mut Server, account: &Account) {
     let guess = Guess::new(account, RIGHT);
     let stream = Stream { host: account.host(), guesses: std::slice::from_ref(&guess), answered: Mutex::default() };
     for moment in [Moment::Spent, Moment::Answered] {
-        stream.until_killed(server, moment);
+        stream.until_killed(server, moment, 1);
         server.start_again();
     }
     let answer: RetrievalAnswer = guess.send().read();

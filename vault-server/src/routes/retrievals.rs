@@ -13,7 +13,7 @@ use crate::problem::Failure;
 /// Spends one attempt, once for each id, and answers KE1 by KE2.
 #[utoipa::path(
     put, path = "/retrievals/{id}", operation_id = "put_retrieval", tag = "retrievals",
-    params(("id" = AttemptId, Path, description = "Chosen by the client, at random. The same id is paid for once.")),
+    params(("id" = inline(AttemptId), Path, description = "Chosen by the client, at random. The same id is paid for once.")),
     request_body = RetrievalRequest,
     responses(
         (status = 200, body = RetrievalAnswer),
@@ -35,7 +35,7 @@ pub(crate) async fn put(
 /// Proves that the password was right, by KE3 and the unlock key; refills, and gives the wrapped backup key.
 #[utoipa::path(
     put, path = "/retrievals/{id}/proof", operation_id = "put_proof", tag = "retrievals",
-    params(("id" = AttemptId, Path, description = "The attempt that was answered.")),
+    params(("id" = inline(AttemptId), Path, description = "The attempt that was answered.")),
     request_body = ProofRequest,
     responses(
         (status = 200, body = ProofAnswer),

@@ -40,3 +40,15 @@ fn every_operation_of_the_document_is_served_and_needs_a_token() {
     }
     assert_eq!(operations, 10);
 }
+
+#[test]
+fn every_reference_of_the_document_leads_to_a_schema() {
+    let output = binary().arg("openapi").output().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = document.to_string();
+    let references: Vec<&str> = text.split(r#""$ref":"#).skip(1).map(|rest| rest.split('"').nth(1).unwrap()).collect();
+    assert!(!references.is_empty());
+    for reference in references {
+        assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+    }
+}

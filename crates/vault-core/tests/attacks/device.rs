@@ -102,7 +102,8 @@ impl Device {
             unlock_key: public(&unlock),
             owner_key: public(&owner),
             upload: Base64(dealt.upload),
-            wrapped_backup_key: Base64Vec::new(Sha256::digest(dealt.export_key.expose_bytes()).to_vec()).expect("short"),
+            wrapped_backup_key: Base64Vec::new(Sha256::digest(dealt.export_key.expose_bytes()).to_vec())
+                .expect("short"),
         };
         let (mut sealed, mut receipts) = (Vec::new(), Vec::new());
         for (share, hsm) in dealt.shares.iter().zip(hsms) {

@@ -26,8 +26,7 @@ async fn bury(lab: &Lab, account: &AccountId, id: RegistrationId, cause: Cause) 
 fn unproved(id: AttemptId, device: &Device, dealt: &Dealt, at: coffer_proto::Time) -> Attempt {
     let guess = Guess::named(id, WRONG);
     let request = device.retrieval(&dealt.registration.id, &guess);
-    let state =
-        AttemptState::Unproved { token: device.token.clone(), device_signature: request.device_signature };
+    let state = AttemptState::Unproved { token: device.token.clone(), device_signature: request.device_signature };
     Attempt { id, ke1_hash: coffer_proto::Hash::from(&request.ke1), at, state }
 }
 

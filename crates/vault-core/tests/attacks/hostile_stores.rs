@@ -1,10 +1,10 @@
 //! A record store, or a ledger's disk, that says something else than what was written.
 
-use coffer_proto::AccountId;
-use coffer_vault_core::{Ledger as _, LedgerRow, Refusal, SiteRow, VaultError};
+use coffer_proto::{AccountId, ArchiveHead, Base64Vec, RegistrationId, head_message};
+use coffer_vault_core::{Attempt, AttemptState, Ledger as _, LedgerRow, Refusal, VaultError, VaultRecord};
 
-use crate::device::{Dealt, Device, Guess, PASSWORD, WRONG};
-use crate::lab::{Lab, no_waits};
+use crate::device::{Dealt, Device, Guess, PASSWORD, WRONG, sign};
+use crate::lab::{DAY, Lab, no_waits};
 
 async fn lab() -> (Lab, Device, Dealt) {
     let lab = Lab::single(no_waits()).await;
@@ -51,8 +51,7 @@ async fn an_attempt_that_was_forgiven_costs_again_if_a_record_opens_it_again() {
     lab.falsify(&ada.account, &open).await;
     lab.restart(1).await;
     ada.ask(&lab, &dealt, &guess).await.unwrap();
-    let Some(SiteRow::Held(held)) = lab.row(1, &dealt.registration.id).await else { panic!() };
-    assert_eq!(held.failures(), 1);
+    assert_eq!(lab.held(1, &dealt.registration.id).await.failures(), 1);
 }
 
 #[tokio::test]
@@ -182,4 +181,53 @@ async fn a_takeover_that_a_record_makes_early_starts_with_the_old_one_s_failures
     assert_eq!(ada.ask(&lab, &newcomer, &Guess::new(WRONG)).await, Err(Refusal::Locked.into()));
     assert_eq!(lab.evaluations(), 10);
     assert!(lab.is_held(&dealt.registration.id).await);
+}
+
+/// With tokens of a kilobyte. `postcard` writes their text as it is.
+fn lengthen(record: &mut VaultRecord) {
+    let token = "x".repeat(1024);
+    let lengthen_all = |attempts: &mut Vec<Attempt>| {
+        for attempt in attempts {
+            if let AttemptState::Unproved { token: short, .. } = &mut attempt.state {
+                short.clone_from(&token);
+            }
+        }
+    };
+    if let Some(live) = &mut record.live {
+        live.activation.token.clone_from(&token);
+        live.deletion.iter_mut().for_each(|asked| asked.token.clone_from(&token));
+        lengthen_all(&mut live.attempts);
+    }
+    record.waiting.iter_mut().for_each(|waiting| waiting.activation.token.clone_from(&token));
+}
+
+#[tokio::test]
+async fn a_record_with_a_long_token_in_every_place_fits_the_store() {
+    let lab = Lab::five(no_waits()).await;
+    let ada = Device::of(&lab, "ada");
+    // As many as there can be, but for those that follow.
+    let erased = (0..900u32).map(|number| RegistrationId([number.to_be_bytes(); 4].concat().try_into().unwrap()));
+    lab.falsify_with(&ada.account, |record| record.erased = erased.collect()).await;
+    for _ in 0..5 {
+        let dealt = ada.protect(&lab, PASSWORD).await;
+        ada.guess_wrong(&lab, &dealt, 10).await;
+        lab.falsify_with(&ada.account, lengthen).await;
+        lab.clock.advance(DAY * 3);
+        assert_eq!(ada.ask(&lab, &dealt, &Guess::new(WRONG)).await, Err(Refusal::Locked.into()));
+        lab.clock.advance(DAY);
+    }
+    let live = ada.protect(&lab, PASSWORD).await;
+    let sealed = Base64Vec::new(vec![7; 1024]).unwrap();
+    let message = head_message(&ada.fleet, &ada.account, 1, sealed.as_bytes());
+    let head = ArchiveHead { number: 1, sealed, signature: sign(&live.owner, &message) };
+    lab.vault().keep_head(&ada.token, &head).await.unwrap();
+    for _ in 0..64 {
+        ada.restore(&lab, &live).await.unwrap();
+    }
+    ada.wait_behind(&lab, &live, WRONG).await;
+    ada.delete(&lab, &live, None).await.unwrap();
+    ada.guess_wrong(&lab, &live, 10).await;
+    lab.falsify_with(&ada.account, lengthen).await;
+    let length = lab.record_bytes(&ada.account).await.len();
+    assert!((50_000..64 << 10).contains(&length), "{length} bytes");
 }

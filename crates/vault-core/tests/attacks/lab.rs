@@ -8,9 +8,9 @@ use coffer_pake::Point;
 use coffer_proto::{AccountId, FleetId, SiteNumber, Time, frame};
 use coffer_testkit::{Faults, FaultyStore, MemoryStore, SoftwareHsm, TestClock, TestTokens};
 use coffer_vault_core::{
-    Clock as _, EvaluateRequest, Fleet, Freshness, Hsm, HsmError, HsmPublicKeys, ImportedShare, Ledger as _,
+    Clock as _, EvaluateRequest, Fleet, Freshness, Held, Hsm, HsmError, HsmPublicKeys, ImportedShare, Ledger as _,
     LedgerSpend, Peers, Policy, Ports, RecordStore as _, SealedShareIn, SiteAnswer, SiteProof, SiteRefusal, SiteRow,
-    Vault, VaultRecord, WrappedShare, World,
+    Vault, VaultRecord, World, WrappedShare,
 };
 
 pub(crate) const BEGIN: Time = Time::from_unix_seconds(1_795_000_000);
@@ -271,6 +271,15 @@ impl Lab {
     pub(crate) async fn row(&self, site: u8, id: &coffer_proto::RegistrationId) -> Option<SiteRow> {
         let ends = |key: &[u8]| key.ends_with(id.as_bytes());
         self.rows(site).await.into_iter().find(|(key, _)| ends(key)).map(|(_, row)| row)
+    }
+
+    /// What a site holds of a registration. Panics if that is nothing.
+    pub(crate) async fn held(&self, site: u8, id: &coffer_proto::RegistrationId) -> Held {
+        match self.row(site, id).await {
+            Some(SiteRow::Held(held)) => Some(*held),
+            _ => None,
+        }
+        .expect("the site holds a share")
     }
 
     /// Whether every site has erased its share of a registration.

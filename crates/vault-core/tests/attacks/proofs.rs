@@ -218,8 +218,7 @@ async fn a_proof_leaves_what_was_spent_after_it_in_record_and_ledger_alike() {
     ada.guess_wrong(&lab, &dealt, 4).await;
     let proof = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
     assert_eq!(ada.prove(&lab, &guess, &proof).await.unwrap().attempts_remaining, 6);
-    let Some(coffer_vault_core::SiteRow::Held(held)) = lab.row(1, &dealt.registration.id).await else { panic!() };
-    assert_eq!(held.failures(), 4);
+    assert_eq!(lab.held(1, &dealt.registration.id).await.failures(), 4);
 }
 
 #[tokio::test]

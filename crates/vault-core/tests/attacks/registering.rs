@@ -133,7 +133,11 @@ async fn refuses_a_registration_that_its_own_unlock_key_or_the_device_has_not_si
     let good = ada.registration_request(&dealt, 1);
     for field in 0..2 {
         let mut request = good.clone();
-        if field == 0 { request.unlock_signature = good.device_signature } else { request.device_signature.0[0] ^= 1 }
+        if field == 0 {
+            request.unlock_signature = good.device_signature
+        } else {
+            request.device_signature.0[0] ^= 1
+        }
         let refused = lab.vault().register(&ada.token, &dealt.registration.id, &request).await;
         assert_eq!(refused, Err(VaultError::InvalidSignature));
     }

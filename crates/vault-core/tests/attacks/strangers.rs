@@ -1,8 +1,6 @@
 //! Who bears no token that holds learns nothing; who bears one signs what it is for.
 
-use coffer_proto::{
-    ArchiveHead, Base64, Base64Vec, DeletionRequest, KeyRole, RetrievalRequest, head_message,
-};
+use coffer_proto::{ArchiveHead, Base64, Base64Vec, DeletionRequest, KeyRole, RetrievalRequest, head_message};
 use coffer_vault_core::{Refusal, VaultError};
 
 use crate::device::{Device, Guess, PASSWORD, WRONG, sign};

@@ -1,7 +1,7 @@
 //! A registration or a deletion that no key of the live one has signed; locks; and ids that never come back.
 
 use coffer_proto::{Activated, KeyRole};
-use coffer_vault_core::{Policy, Refusal, SiteRow, VaultError};
+use coffer_vault_core::{Policy, Refusal, VaultError};
 
 use crate::device::{Device, Guess, PASSWORD, WRONG};
 use crate::lab::{DAY, HOUR, Lab, no_waits};
@@ -71,8 +71,7 @@ async fn a_newcomer_inherits_in_the_ledger_too_when_the_old_one_is_erased_in_the
         lab.clock.advance(DAY * 7);
         lab.sweep().await;
         assert!(lab.is_erased(&live.registration.id).await);
-        let Some(SiteRow::Held(held)) = lab.row(1, &newcomer.registration.id).await else { panic!() };
-        assert_eq!(held.failures(), 7);
+        assert_eq!(lab.held(1, &newcomer.registration.id).await.failures(), 7);
     }
 }
 
@@ -100,7 +99,10 @@ async fn a_keep_by_either_key_ends_what_waits_and_nobody_else_s_does() {
         forged.registration.id = live.registration.id;
         let refused = thief.keep(&lab, &forged, Some(&id), role).await;
         assert_eq!(refused, Err(Refusal::InvalidAuthorization.into()));
-        assert_eq!(ada.keep(&lab, &live, Some(&live.registration.id), role).await.unwrap_err(), Refusal::RegistrationChanged.into());
+        assert_eq!(
+            ada.keep(&lab, &live, Some(&live.registration.id), role).await.unwrap_err(),
+            Refusal::RegistrationChanged.into()
+        );
         ada.keep(&lab, &live, Some(&id), role).await.unwrap();
         ada.keep(&lab, &live, Some(&id), role).await.unwrap();
         assert_eq!(lab.record(&ada.account).await.waiting, None);
@@ -225,7 +227,18 @@ async fn lock(lab: &Lab, device: &Device, was_proved: bool) {
 async fn after_a_lock_there_is_a_cool_down_which_only_locks_of_proved_registrations_double_up_to_thirty_days() {
     let lab = Lab::single(no_waits()).await;
     let ada = Device::of(&lab, "ada");
-    for (was_proved, days) in [(false, 1), (false, 1), (true, 1), (true, 2), (false, 4), (true, 4), (true, 8), (true, 16), (true, 30), (true, 30)] {
+    for (was_proved, days) in [
+        (false, 1),
+        (false, 1),
+        (true, 1),
+        (true, 2),
+        (false, 4),
+        (true, 4),
+        (true, 8),
+        (true, 16),
+        (true, 30),
+        (true, 30),
+    ] {
         lock(&lab, &ada, was_proved).await;
         let retry_at = lab.now() + DAY * days;
         let new = ada.deal(&lab, PASSWORD);
