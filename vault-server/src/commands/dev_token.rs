@@ -18,7 +18,8 @@ pub(crate) struct Asked {
     #[arg(long, value_parser = account)]
     account: AccountId,
     /// The device's Ed25519 public key, 32 bytes as base64url without padding
-    #[arg(long, value_parser = device_key)]
+    // One key in 64 begins with a hyphen.
+    #[arg(long, value_parser = device_key, allow_hyphen_values = true)]
     device_key: VerifyingKey,
     /// How long it is valid
     #[arg(long, default_value = "30d")]
