@@ -122,10 +122,10 @@ async fn send(vault: &Vault, prepared: Vec<Prepared>, callers: usize) -> (Durati
 }
 
 /// A whole retrieval, and Argon2id alone.
-async fn whole(vault: &Vault) -> (Duration, Duration) {
+async fn whole(vault: &Vault, account: &str) -> (Duration, Duration) {
     let argon2 = Argon2Parameters::DEFAULT;
     let device = SigningKey::generate().unwrap();
-    let token = vault.token("whole", &device);
+    let token = vault.token(account, &device);
     let session = vault.session(&token, &device).await;
     register(&session, &argon2).await;
     let (mut with, mut alone) = (Vec::new(), Vec::new());
@@ -154,7 +154,7 @@ async fn main() {
     let callers: usize = arguments.next().map_or(16, |text| text.parse().unwrap());
 
     let cheap = Argon2Parameters { memory_kib: 8 * 1024, passes: 1, lanes: 1 };
-    let run: u64 = Instant::now().elapsed().as_nanos() as u64 ^ u64::from(std::process::id());
+    let run = std::process::id();
     let mut prepared = Vec::new();
     for number in 0..accounts {
         prepared.extend(vault.prepare(&format!("load-{run}-{number}"), &cheap).await);
@@ -165,7 +165,7 @@ async fn main() {
     println!("retrievals_per_second {:.0}", count as f64 / time.as_secs_f64());
     println!("p50_ms {:.2}", milliseconds(times[times.len() / 2]));
     println!("p99_ms {:.2}", milliseconds(times[times.len() * 99 / 100]));
-    let (with, alone) = whole(&vault).await;
+    let (with, alone) = whole(&vault, &format!("whole-{run}")).await;
     println!("whole_retrieval_ms {:.0}", milliseconds(with));
     println!("argon2id_ms {:.0}", milliseconds(alone));
 }

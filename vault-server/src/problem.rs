@@ -14,8 +14,6 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Where nothing better is known.
 const UNAVAILABLE_FOR: Duration = Duration::from_secs(5);
-const TOO_MANY_PENDING_FOR: Duration = Duration::from_secs(3600);
-
 /// A request that was not done.
 #[derive(Debug)]
 pub(crate) struct Failure(Box<Parts>);
@@ -80,7 +78,6 @@ impl From<VaultError> for Failure {
             VaultError::RetrieveAgain => because(Type::RetrieveAgain),
             VaultError::NotDelivered => because(Type::NotDelivered),
             VaultError::UnknownManifest => because(Type::UnknownManifest),
-            VaultError::TooManyPending => because(Type::TooManyRequests).retry_after(TOO_MANY_PENDING_FOR),
             VaultError::Unavailable => because(Type::Unavailable).retry_after(UNAVAILABLE_FOR),
             VaultError::Refused(refusal) => refused(refusal),
         }
@@ -207,7 +204,6 @@ mod tests {
             VaultError::RetrieveAgain,
             VaultError::NotDelivered,
             VaultError::UnknownManifest,
-            VaultError::TooManyPending,
             VaultError::Unavailable,
         ];
         refusals.into_iter().map(VaultError::from).chain(others).collect()

@@ -117,9 +117,9 @@ settings! {
     PolicySettings, "Guess budget" {
         /// Guesses of a registration, 1 to 100; the manifest of the first start keeps it [default: 10]
         max_attempts: u8, "policy-max-attempts", "COFFER_VAULT_POLICY_MAX_ATTEMPTS";
-        /// Failures that cost no waiting [default: 3]
+        /// Failures before waiting begins: the guess after this many waits for the first time [default: 3]
         free_failures: u8, "policy-free-failures", "COFFER_VAULT_POLICY_FREE_FAILURES";
-        /// Waiting after each further failure, the last one for all that follow [default: 1m,10m,1h,4h,12h,1d,1d]
+        /// The waits, one after the other, the last one for all that follow [default: 1m,10m,1h,4h,12h,1d,1d]
         waits: Periods, "policy-waits", "COFFER_VAULT_POLICY_WAITS";
         /// How long an attempt can be proved [default: 1d]
         open_for: Period, "policy-open-for", "COFFER_VAULT_POLICY_OPEN_FOR";

@@ -15,8 +15,9 @@ use crate::config::TokensConfig;
 use crate::error::Error;
 use crate::jwks::{self, IssuerKey};
 
-/// Longer than any token of use; before anything of it is read.
-const MAX_LEN: usize = 4096;
+/// Longer than any token of use; before anything of it is read. A record keeps the tokens of all its open attempts, and
+/// has to stay below 64 KiB.
+const MAX_LEN: usize = 1024;
 
 /// Clocks of issuer and vault may differ by this much.
 const LEEWAY: i64 = 60;

@@ -259,7 +259,7 @@ fn problem(error: VaultError) -> Problem {
         VaultError::RetrieveAgain => (ProblemType::RetrieveAgain, 409),
         VaultError::NotDelivered => (ProblemType::NotDelivered, 409),
         VaultError::UnknownManifest => (ProblemType::UnknownManifest, 422),
-        VaultError::TooManyPending | VaultError::Refused(Refusal::TooMany) => (ProblemType::TooManyRequests, 429),
+        VaultError::Refused(Refusal::TooMany) => (ProblemType::TooManyRequests, 429),
         VaultError::Refused(refusal) => of_refusal(refusal),
         _ => (ProblemType::Unavailable, 503),
     };

@@ -13,6 +13,9 @@ use crate::record::{
 /// Closed attempts that are kept at most, so that a record stays small.
 const CLOSED_AT_MOST: usize = 64;
 
+/// Ids of closed attempts that are kept at most, 16 bytes each.
+const IDS_AT_MOST: usize = 500;
+
 /// Ends whose evidence is kept: enough for a site that was away.
 const ENDS_AT_MOST: usize = 8;
 
@@ -141,6 +144,22 @@ impl Live {
         Ok(attempt)
     }
 
+    /// Of closed attempts that are old, or too many, nothing but the id is kept.
+    fn forget_details(&mut self, policy: &Policy, now: Time) {
+        let mut surplus = self.attempts.iter().filter(|known| !known.is_unproved()).count();
+        surplus = (surplus + 1).saturating_sub(CLOSED_AT_MOST);
+        let closed = &mut self.closed;
+        self.attempts.retain(|known| {
+            let is_kept = known.is_unproved() || (surplus == 0 && known.at + policy.known_for > now);
+            if !is_kept {
+                surplus = surplus.saturating_sub(1);
+                closed.push(known.id);
+            }
+            is_kept
+        });
+        closed.drain(..closed.len().saturating_sub(IDS_AT_MOST));
+    }
+
     /// What a successor starts with that none of this one's keys has agreed to.
     fn inheritance(&self) -> Option<Carried> {
         let times = self.unproved().map(|attempt| attempt.at).chain(self.carried.map(|carried| carried.last));
@@ -216,17 +235,16 @@ impl VaultRecord {
         if live.attempt(&attempt.id).is_some() {
             return live.open_attempt(&attempt.id, &attempt.ke1_hash, policy, now).map(|_| Spend::There);
         }
+        if live.closed.contains(&attempt.id) {
+            return Err(Refusal::AttemptClosed);
+        }
         if live.attempts_remaining(policy) == 0 {
             return Err(Refusal::Locked);
         }
         if let Some(retry_at) = live.retry_at(policy).filter(|at| *at > now) {
             return Err(Refusal::Wait { retry_at });
         }
-        live.attempts.retain(|known| known.is_unproved() || known.at + policy.known_for > now);
-        while live.attempts.iter().filter(|known| !known.is_unproved()).count() >= CLOSED_AT_MOST {
-            let oldest = live.attempts.iter().position(|known| !known.is_unproved()).unwrap_or(0);
-            live.attempts.remove(oldest);
-        }
+        live.forget_details(policy, now);
         live.attempts.push(attempt);
         Ok(Spend::Added)
     }
@@ -295,9 +313,18 @@ impl VaultRecord {
     ) {
         let (by, hash) = (registration.id, registration.hash());
         self.end_live(Cause::Replaced { by, hash, activation: Box::new(activation.clone()) }, now);
-        let (attempts, proofs) = (Vec::new(), Vec::new());
-        let live =
-            Live { registration, activation, since: now, carried, attempts, proofs, proved: false, deletion: None };
+        let (attempts, closed, proofs) = (Vec::new(), Vec::new(), Vec::new());
+        let live = Live {
+            registration,
+            activation,
+            since: now,
+            carried,
+            attempts,
+            closed,
+            proofs,
+            proved: false,
+            deletion: None,
+        };
         self.live = Some(live);
     }
 

@@ -37,9 +37,6 @@ pub enum VaultError {
     /// The registration names a manifest that is not known here.
     #[error("the registration names a fleet manifest that is not known here")]
     UnknownManifest,
-    /// Too many registrations wait for their activation.
-    #[error("too many registrations wait for their activation")]
-    TooManyPending,
     /// The record does not take it.
     #[error("{0}")]
     Refused(#[from] Refusal),

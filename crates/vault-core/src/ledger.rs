@@ -117,6 +117,8 @@ pub enum Admission {
 pub enum LedgerRefusal {
     /// The id was used with another KE1.
     OtherBytes,
+    /// A proof has closed it: an old request that comes again is no new guess.
+    Closed,
     /// This site's count is full.
     Full,
     /// By this site's clock it is too early.
@@ -149,6 +151,9 @@ impl Held {
                 return Err(LedgerRefusal::OtherBytes);
             }
             return Ok(known.answer.map_or(Admission::PaidFor, Admission::Answered));
+        }
+        if self.closed.contains(&attempt) {
+            return Err(LedgerRefusal::Closed);
         }
         if self.failures() >= usize::from(policy.max_attempts) {
             return Err(LedgerRefusal::Full);

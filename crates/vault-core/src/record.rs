@@ -38,6 +38,9 @@ pub struct Live {
     pub carried: Option<Carried>,
     /// In the order in which they were spent.
     pub attempts: Vec<Attempt>,
+    /// Ids of closed attempts of which nothing else is kept any more, oldest first: a request of then that comes again is
+    /// no new guess.
+    pub closed: Vec<AttemptId>,
     /// Proofs that a site may not have seen yet, oldest first.
     pub proofs: Vec<KeptProof>,
     /// Whether it was ever proved.

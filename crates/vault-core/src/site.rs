@@ -8,6 +8,7 @@ use coffer_proto::{
     registration_message,
 };
 
+use crate::budget::Refusal;
 use crate::error::VaultError;
 use crate::evidence::{device_signed, holds, is_authorized, verify};
 use crate::ledger::{Admission, Held, LedgerRefusal, LedgerSpend, SiteRow, row_key, row_prefix};
@@ -18,7 +19,7 @@ use crate::record::{Activation, Carried, KeptProof, Live, VaultRecord, parse, re
 use crate::rows::{Row, Rows, WriteError};
 use crate::world::{Fleet, Ports, World};
 
-/// Registrations of an account that a site holds without their ever having been activated.
+/// Registrations of an account that a site holds without their having been activated.
 const PENDING_AT_MOST: usize = 16;
 
 /// Asks a site to evaluate an attempt.
@@ -118,12 +119,11 @@ impl<W: World> Site<W> {
         if let Some(receipt) = self.receipt_of(&key, registration).await? {
             return Ok(receipt);
         }
-        if self.record(account).await?.erased.contains(&registration.id) {
-            return Err(crate::budget::Refusal::Erased.into());
+        let record = self.record(account).await?;
+        if record.erased.contains(&registration.id) {
+            return Err(Refusal::Erased.into());
         }
-        if self.pending(account).await? >= PENDING_AT_MOST {
-            return Err(VaultError::TooManyPending);
-        }
+        self.make_room(account, &record).await?;
         let context = self.context(account, registration).encode();
         let share = SealedShareIn {
             transport: import_point(&context, &ephemeral),
@@ -189,9 +189,9 @@ impl<W: World> Site<W> {
     async fn receipt_of(&self, key: &[u8], registration: &Registration) -> Result<Option<Receipt>, VaultError> {
         match self.rows.read(&self.ports, key).await?.map(|row| row.content) {
             None => Ok(None),
-            Some(SiteRow::Erased { .. }) => Err(crate::budget::Refusal::Erased.into()),
+            Some(SiteRow::Erased { .. }) => Err(Refusal::Erased.into()),
             Some(SiteRow::Held(held)) if held.registration == *registration => Ok(Some(held.receipt)),
-            Some(SiteRow::Held(_)) => Err(crate::budget::Refusal::IdReused.into()),
+            Some(SiteRow::Held(_)) => Err(Refusal::IdReused.into()),
         }
     }
 
@@ -222,12 +222,12 @@ impl<W: World> Site<W> {
         let ke1 = Ke1::parse(&request.ke1.0).map_err(|_| VaultError::Malformed("not a KE1 of this suite"))?;
         let ke1_hash = Hash::from(&request.ke1);
         let now = self.ports.now();
-        let record = self.record(account).await?;
-        let live = record.live_named(registration).map_err(VaultError::from)?;
-        live.open_attempt(attempt, &ke1_hash, &self.fleet.policy, now).map_err(VaultError::from)?;
-
         let key = row_key(account, registration);
         loop {
+            // Anew on each turn: what another task has just forgiven is closed.
+            let record = self.record(account).await?;
+            let live = record.live_named(registration).map_err(VaultError::from)?;
+            live.open_attempt(attempt, &ke1_hash, &self.fleet.policy, now).map_err(VaultError::from)?;
             let Some(Row { number, content: SiteRow::Held(mut held) }) = self.rows.read(&self.ports, &key).await?
             else {
                 return Err(SiteRefusal::NotHeld);
@@ -246,6 +246,7 @@ impl<W: World> Site<W> {
                     }
                 }
                 Err(LedgerRefusal::OtherBytes) => return Err(SiteRefusal::OtherBytes),
+                Err(LedgerRefusal::Closed) => return Err(VaultError::Refused(Refusal::AttemptClosed).into()),
                 Err(LedgerRefusal::Full) => return Err(SiteRefusal::Full { nonce: held.newest_nonce() }),
                 Err(LedgerRefusal::Wait { retry_at }) => return Err(SiteRefusal::Wait { retry_at }),
             };
@@ -365,10 +366,47 @@ impl<W: World> Site<W> {
         Ok(there.map(|there| parse(&there.value)).transpose()?.unwrap_or_default())
     }
 
-    /// How many registrations of the account are held here that were never activated.
-    async fn pending(&self, account: &AccountId) -> Result<usize, VaultError> {
-        let rows = self.account_rows(account).await?;
-        Ok(rows.iter().filter(|(_, row)| matches!(&row.content, SiteRow::Held(held) if !held.activated)).count())
+    /// Erases the oldest of an account's shares that were never activated, if there are too many: whoever fills the place
+    /// with them keeps nobody from registering.
+    async fn make_room(&self, account: &AccountId, record: &VaultRecord) -> Result<(), VaultError> {
+        let waiting = record.waiting.as_ref().map(|waiting| waiting.registration.id);
+        let live = record.live.as_ref().map(|live| live.registration.id);
+        let mut pending: Vec<_> = Vec::new();
+        for (key, row) in self.account_rows(account).await? {
+            if let SiteRow::Held(held) = row.content {
+                let id = Some(held.registration.id);
+                if !held.activated && id != waiting && id != live {
+                    pending.push((held.imported_at, key, row.number));
+                }
+            }
+        }
+        pending.sort();
+        let surplus = (pending.len() + 1).saturating_sub(PENDING_AT_MOST);
+        for (_, key, number) in pending.into_iter().take(surplus) {
+            let erased = SiteRow::Erased { at: self.ports.now() };
+            if let Err(WriteError::Vault(error)) = self.rows.write(&self.ports, &key, Some(number), &erased).await {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a proof empties this site's row of the attempt that it proves. One whose marks were altered on the way to
+    /// the client would refill the record and leave the row to fill up.
+    pub(crate) async fn would_forgive(
+        &self,
+        account: &AccountId,
+        registration: &RegistrationId,
+        proof: &KeptProof,
+    ) -> Result<bool, VaultError> {
+        let row = self.rows.read(&self.ports, &row_key(account, registration)).await?;
+        let Some(Row { content: SiteRow::Held(held), .. }) = row else { return Ok(true) };
+        let evaluations = &held.evaluations;
+        let Some(proved) = evaluations.iter().position(|evaluation| evaluation.attempt == proof.attempt) else {
+            return Ok(true);
+        };
+        let named = proof.nonce_of(self.fleet.site).map(|named| named.nonce);
+        Ok(evaluations[proved..].iter().any(|evaluation| Some(evaluation.nonce) == named))
     }
 
     /// All rows of an account, with their keys.

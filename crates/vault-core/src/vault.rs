@@ -361,10 +361,13 @@ impl<W: World> Vault<W> {
         let message = proof_message(&self.fleet().id, &account, &registration.id, attempt, &request.nonces);
         verify(&registration.unlock_key, &message, &request.unlock_signature).map_err(|_| VaultError::InvalidProof)?;
         let proof_hash = proof_hash(request);
+        let proof = KeptProof::new(*attempt, request);
         if spent.state != (AttemptState::Proved { proof: proof_hash }) {
             self.logins.verify(&(account.clone(), registration.id, *attempt), &request.ke3.0)?;
+            if !self.site.would_forgive(&account, &registration.id, &proof).await? {
+                return Err(VaultError::RetrieveAgain);
+            }
         }
-        let proof = KeptProof::new(*attempt, request);
         let ke1_hash = spent.ke1_hash;
         let (record, refill) = commit(self.ports(), &account, |record, now| {
             record.live_named(&registration.id)?;

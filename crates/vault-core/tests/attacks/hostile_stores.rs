@@ -42,7 +42,7 @@ async fn an_old_record_with_an_old_proof_buys_no_eleventh_evaluation() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_was_forgiven_costs_again_if_a_record_opens_it_again() {
+async fn an_attempt_that_was_forgiven_is_refused_even_if_a_record_opens_it_again() {
     let (lab, ada, dealt) = lab().await;
     let guess = Guess::new(WRONG);
     ada.ask(&lab, &dealt, &guess).await.unwrap();
@@ -50,8 +50,8 @@ async fn an_attempt_that_was_forgiven_costs_again_if_a_record_opens_it_again() {
     ada.restore(&lab, &dealt).await.unwrap();
     lab.falsify(&ada.account, &open).await;
     lab.restart(1).await;
-    ada.ask(&lab, &dealt, &guess).await.unwrap();
-    assert_eq!(lab.held(1, &dealt.registration.id).await.failures(), 1);
+    assert_eq!(ada.ask(&lab, &dealt, &guess).await, Err(Refusal::AttemptClosed.into()));
+    assert_eq!(lab.held(1, &dealt.registration.id).await.failures(), 0);
 }
 
 #[tokio::test]

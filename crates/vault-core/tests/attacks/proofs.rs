@@ -1,7 +1,7 @@
 //! Only a right password refills, once, and only what was spent before it.
 
 use coffer_proto::{Base64, KeyRole, SiteNonce, SiteNumber, proof_message};
-use coffer_vault_core::{Refusal, VaultError};
+use coffer_vault_core::{Policy, Refusal, VaultError};
 use ed25519_dalek::SigningKey;
 
 use crate::device::{Device, Guess, PASSWORD, WRONG, random, sign};
@@ -251,4 +251,49 @@ async fn refuses_an_attempt_after_its_day() {
     lab.clock.set(answer.open_until);
     assert_eq!(ada.ask(&lab, &dealt, &guess).await, Err(Refusal::AttemptClosed.into()));
     assert_eq!(ada.prove(&lab, &guess, &proof).await, Err(Refusal::AttemptClosed.into()));
+}
+
+#[tokio::test]
+async fn old_retrievals_that_come_again_are_no_new_guesses() {
+    let lab = Lab::single(Policy::default()).await;
+    let ada = Device::of(&lab, "ada");
+    let dealt = ada.protect(&lab, PASSWORD).await;
+    let mut captured = Vec::new();
+    for _ in 0..10 {
+        let guess = Guess::new(PASSWORD);
+        let request = ada.retrieval(&dealt.registration.id, &guess);
+        let answer = lab.vault().retrieve(&ada.token, &guess.id, &request).await.unwrap();
+        let proof = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+        ada.prove(&lab, &guess, &proof).await.unwrap();
+        captured.push((guess, request, proof));
+        lab.clock.advance(DAY * 7);
+    }
+    lab.restart(1).await;
+    for (guess, request, proof) in &captured {
+        let again = lab.vault().retrieve(&ada.token, &guess.id, request).await;
+        assert_eq!(again, Err(Refusal::AttemptClosed.into()));
+        assert!(ada.prove(&lab, guess, proof).await.is_err() || guess.id == captured[9].0.id);
+        lab.clock.advance(DAY * 2);
+    }
+    assert_eq!(ada.restore(&lab, &dealt).await.unwrap().attempts_remaining, 10);
+}
+
+#[tokio::test]
+async fn a_proof_over_marks_that_were_altered_on_the_way_refills_nothing() {
+    let lab = Lab::single(Policy::default()).await;
+    let ada = Device::of(&lab, "ada");
+    let dealt = ada.protect(&lab, PASSWORD).await;
+    let guess = Guess::new(PASSWORD);
+    let mut answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
+    let marks = answer.nonces.clone();
+    answer.nonces[0].nonce = Base64([9; 16]);
+    let forged = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    assert_eq!(ada.prove(&lab, &guess, &forged).await, Err(VaultError::RetrieveAgain));
+    answer.nonces.clear();
+    let empty = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    assert_eq!(ada.prove(&lab, &guess, &empty).await, Err(VaultError::RetrieveAgain));
+    answer.nonces = marks;
+    let right = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    assert_eq!(ada.prove(&lab, &guess, &right).await.unwrap().attempts_remaining, 10);
+    assert_eq!(lab.held(1, &dealt.registration.id).await.failures(), 0);
 }

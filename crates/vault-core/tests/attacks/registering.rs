@@ -1,5 +1,7 @@
 //! Shares that are not for here, and activations without the right.
 
+use std::time::Duration;
+
 use coffer_pake::Point;
 use coffer_proto::{Activated, Base64, KeyRole, Receipt, SiteNumber, registration_message};
 use coffer_testkit::SoftwareHsm;
@@ -168,19 +170,19 @@ async fn the_same_registration_again_gives_the_same_receipt_and_another_under_it
 }
 
 #[tokio::test]
-async fn an_account_has_sixteen_registrations_at_most_that_were_never_activated() {
+async fn whoever_fills_the_place_with_registrations_keeps_nobody_from_registering() {
     let lab = Lab::single(no_waits()).await;
     let ada = Device::of(&lab, "ada");
-    for _ in 0..16 {
+    let live = ada.protect(&lab, PASSWORD).await;
+    let first = ada.deal(&lab, PASSWORD);
+    ada.register(&lab, &first).await;
+    for _ in 0..20 {
+        lab.clock.advance(Duration::from_secs(1));
         ada.register(&lab, &ada.deal(&lab, PASSWORD)).await;
     }
-    let more = ada.deal(&lab, PASSWORD);
-    assert_eq!(send(&lab, &ada, &more, 1).await, Err(VaultError::TooManyPending));
-    let bob = Device::of(&lab, "bob");
-    bob.protect(&lab, PASSWORD).await;
-    lab.clock.advance(DAY * 30);
-    lab.sweep().await;
-    ada.protect(&lab, PASSWORD).await;
+    assert!(lab.is_erased(&first.registration.id).await, "the oldest has gone");
+    assert!(!lab.is_erased(&live.registration.id).await, "the live one stays");
+    ada.restore(&lab, &live).await.unwrap();
 }
 
 #[tokio::test]
