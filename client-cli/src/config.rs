@@ -109,6 +109,16 @@ impl Config {
         }
     }
 
+    /// Whoever gave the key to this device can do so again: with a password that a vault guards, or with the digits.
+    pub(crate) fn join(&mut self, by: Option<KnownVault>) {
+        if by.is_some() {
+            self.vault = by;
+            self.protect(Protection::Password);
+        } else {
+            self.protect(Protection::RecoveryKey);
+        }
+    }
+
     pub(crate) fn is_protected_by(&self, by: Protection) -> bool {
         self.protected_by.contains(&by)
     }

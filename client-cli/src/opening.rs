@@ -6,11 +6,11 @@ use coffer_archive::{Archive, Destination, Error as ArchiveError, OpenOptions, R
 use coffer_keys::{ArchiveId, BackupKey, RecoveryKey};
 
 use crate::address;
-use crate::config::Config;
+use crate::config::{Config, KnownVault};
 use crate::context::Context;
 use crate::error::Error;
 use crate::recovery_key;
-use crate::vault::{self, PasswordWay};
+use crate::vault::{self, PasswordWay, Regained};
 
 /// An archive that lies somewhere, as its clear header says. Nothing of it is trusted yet.
 #[derive(Debug)]
@@ -33,11 +33,11 @@ pub(crate) fn open(context: &Context) -> Result<Archive, Error> {
 /// The same for a device that may know no more than a password: where it has no key, and a vault is named, that vault is
 /// asked for it.
 pub(crate) fn open_by_password_if_named(context: &Context, way: &PasswordWay) -> Result<Archive, Error> {
-    if way.vault.address.is_none() || context.options.recovery_key_file.is_some() {
+    if !way.is_chosen(context) {
         return open(context);
     }
     open_or(context, |found, config| {
-        let (key, head) = vault::by_password(context, way, config)?;
+        let Regained { key, head, .. } = vault::by_password(context, way, config)?;
         open_with_head(context, found, &key, head.as_ref())
     })
 }
@@ -137,8 +137,33 @@ fn told_apart(error: ArchiveError, receipt: Option<Receipt>) -> Error {
     }
 }
 
+/// An archive that a device is to take part in.
+pub(crate) struct Joined {
+    pub(crate) archive: Archive,
+    pub(crate) key: BackupKey,
+    /// The vault that gave the key for a password; None where the 64 digits were given.
+    pub(crate) vault: Option<KnownVault>,
+}
+
+/// Opens an archive without the key that the device may keep: by password if a vault is named, or else with the recovery
+/// key.
+pub(crate) fn open_to_join(
+    context: &Context,
+    found: &Found,
+    way: &PasswordWay,
+    config: Option<&Config>,
+) -> Result<Joined, Error> {
+    if !way.is_chosen(context) {
+        let (archive, key) = open_with_recovery_key(context, found)?;
+        return Ok(Joined { archive, key, vault: None });
+    }
+    let Regained { key, head, vault } = vault::by_password(context, way, config)?;
+    let archive = open_with_head(context, found, &key, head.as_ref())?;
+    Ok(Joined { archive, key, vault: Some(vault) })
+}
+
 /// Opens an archive with the recovery key from the file that was named, or from the person at the terminal.
-pub(crate) fn open_with_recovery_key(context: &Context, found: &Found) -> Result<(Archive, BackupKey), Error> {
+fn open_with_recovery_key(context: &Context, found: &Found) -> Result<(Archive, BackupKey), Error> {
     if let Some(file) = &context.options.recovery_key_file {
         return open_typed(context, found, &recovery_key::from_file(file)?);
     }

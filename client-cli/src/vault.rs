@@ -9,7 +9,7 @@ mod retrieving;
 pub(crate) use head::send_head;
 pub(crate) use options::VaultOptions;
 pub(crate) use record::{delete, record};
-pub(crate) use retrieving::{PasswordWay, by_password, retrieve};
+pub(crate) use retrieving::{PasswordWay, Regained, by_password, retrieve};
 
 use std::fs;
 use std::path::Path;

@@ -59,6 +59,11 @@ fn restore(device: &Coffer, server: &Server, name: &str, password: &str) -> Run 
     )
 }
 
+fn join(device: &Coffer, server: &Server, name: &str) -> Run {
+    let archive = device.archive.to_str().unwrap().to_owned();
+    with_password(device, server, name, RIGHT, &["init", "--join", &archive])
+}
+
 #[test]
 fn a_lost_device_gets_everything_back_with_the_password() {
     let server = Server::start();
@@ -146,6 +151,47 @@ fn status_says_what_the_vault_has_and_works_without_it() {
     assert!(offline.stdout.contains("password, with the vault"), "{}", offline.stdout);
     let backup = device.run(["backup", "chats"]).succeeds();
     assert!(backup.stderr.contains("the vault was not told of the new snapshot"), "{}", backup.stderr);
+}
+
+#[test]
+fn a_device_that_restored_by_password_takes_part_by_password_and_goes_on() {
+    let server = Server::start();
+    let device = protected(&server);
+    fs::remove_dir_all(&device.home).unwrap();
+    let new = new_device(&device, "new");
+    restore(&new, &server, "new", RIGHT).succeeds();
+    join(&new, &server, "new").succeeds();
+    let status = new.run(["--json", "status"]).succeeds().json();
+    assert_eq!(status["device"]["protected_by"], serde_json::json!(["password, with the vault"]), "{status}");
+
+    let older = new.path("older");
+    copy(&new.archive, &older);
+    new.write("chats/ben.txt", b"me too\n");
+    let run = new.back_up(&new.path("chats"));
+    assert!(!run.stderr.contains("the vault"), "{}", run.stderr);
+    fs::remove_dir_all(&new.archive).unwrap();
+    fs::rename(&older, &new.archive).unwrap();
+    restore(&new_device(&new, "third"), &server, "third", RIGHT).fails(12, "rolled back");
+}
+
+#[test]
+fn a_backup_says_what_became_of_the_registration() {
+    let server = Server::start();
+    let device = protected(&server);
+    let quietly = || device.run(["backup", "-q", "chats"]).succeeds().stderr;
+    let thief = Coffer::with_archive();
+    with_password(&thief, &server, "thief", OTHER, &["protect", "password"]).fails(22, "another key of this account");
+    assert!(quietly().contains("warning: a registration that this device did not make"));
+    device.run(["vault", "keep"]).succeeds();
+    assert_eq!(quietly(), "");
+
+    let second = new_device(&device, "second");
+    join(&second, &server, "second").succeeds();
+    second.run(["vault", "delete", "--yes"]).succeeds();
+    let gone = "warning: the vault keeps nothing for this account: the password does not protect the key any more";
+    assert!(quietly().contains(gone));
+    let status = device.run(["status"]).succeeds().stderr;
+    assert!(status.contains(gone), "{status}");
 }
 
 /// Without the head, a new device could not tell.

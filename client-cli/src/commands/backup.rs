@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use coffer_archive::{Archive, BackupOptions, BackupReport, Problem};
 
-use crate::config::Protection;
+use crate::config::{Config, Protection};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::opening;
 use crate::output::BackedUp;
 use crate::progress;
-use crate::vault::{Vault, VaultOptions, send_head};
+use crate::vault::{Vault, VaultOptions, record, send_head};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,22 +55,34 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     Ok(if report.problems.is_empty() && !is_all_left_out { Exit::Done } else { Exit::Incomplete })
 }
 
-/// The vault notes the newest snapshot for the next device. If it cannot be told now, the next backup tells it.
+/// The vault notes the newest snapshot for the next device. If it cannot be told now, the next backup tells it. And who
+/// backs up every night, but never asks for the status, learns here what threatens the key.
 fn tell_vault(context: &Context, archive: &Archive) {
-    let told = || -> Result<(), Error> {
-        let own = opening::device(context)?.filter(|(config, id)| {
-            *id == archive.id() && config.is_protected_by(Protection::Password) && is_by_device(context)
-        });
-        let Some((mut config, _)) = own else { return Ok(()) };
-        let key = config.key_store.load(&context.home)?;
-        let vault = Vault::open(context, &VaultOptions::NONE, Some(&config))?;
-        vault.remember(context, &mut config)?;
-        send_head(context, &vault, archive.url(), &key)
-    };
-    if let Err(error) = told() {
-        context.output.warning(&format!("the vault was not told of the new snapshot: {error}"));
+    let own = opening::device(context).ok().flatten();
+    let own = own.filter(|(config, id)| *id == archive.id() && config.vault.is_some() && is_by_device(context));
+    let Some((mut config, _)) = own else { return };
+    let is_relied_on = config.is_protected_by(Protection::Password);
+    let Err(error) = tell(context, archive, &mut config) else { return };
+    let text = format!("the vault was not told of the new snapshot: {error}");
+    // Where the vault keeps nothing of this key that is no more than worth knowing.
+    if is_relied_on {
+        context.output.warning(&text);
         context.output.hint("the backup itself is done; the next one tells the vault");
+    } else {
+        context.output.note(&text);
     }
+}
+
+fn tell(context: &Context, archive: &Archive, config: &mut Config) -> Result<(), Error> {
+    let key = config.key_store.load(&context.home)?;
+    let vault = Vault::open(context, &VaultOptions::NONE, Some(config))?;
+    let record = record(&vault, Some(config))?;
+    for alarm in record.alarms() {
+        context.output.warning(&alarm);
+    }
+    vault.remember(context, config)?;
+    // Without a registration there is nothing to send it to; if that is wrong, an alarm has said so.
+    if record.is_live() { send_head(context, &vault, archive.url(), &key) } else { Ok(()) }
 }
 
 /// Whether the archive was opened with the key that the device keeps.

@@ -4,18 +4,21 @@ use coffer_archive::{Archive, Error as ArchiveError, OpenOptions};
 use coffer_keys::{ArchiveId, BackupKey, RandomnessError};
 
 use crate::address;
-use crate::config::{Config, Protection};
+use crate::config::Config;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::key_store::{Choice, KeyPlace};
-use crate::opening::{self, Found};
+use crate::opening::{self, Found, Joined};
 use crate::output::SetUp;
+use crate::vault::PasswordWay;
 
 const EXAMPLES: &str = "\
 Examples:
   coffer init /mnt/disk/backups          make an archive in a folder
   coffer init --join /mnt/disk/backups   take part in one; asks for the 64 digits
+  coffer init --join /mnt/disk/backups --vault ADDRESS --token-file FILE
+                                         the same with the password
 
 On a device that takes part already, --join puts a lost key back, or tells it that the archive has moved.";
 
@@ -31,9 +34,12 @@ pub(crate) struct Args {
     key_store: Choice,
 
     /// Take part in the archive that lies there; it is opened with the 64 digits, from a prompt or
-    /// --recovery-key-file
+    /// --recovery-key-file; or with the password, if --vault names the vault that guards it
     #[arg(long)]
     join: bool,
+
+    #[command(flatten)]
+    by_password: PasswordWay,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
@@ -113,7 +119,7 @@ fn repair(args: &Args, context: &Context, mut config: Config, id: ArchiveId) -> 
     if has_key && config.archive_url == found.destination.url() {
         return Err(already);
     }
-    let (archive, key) = opening::open_with_recovery_key(context, &found)?;
+    let Joined { archive, key, vault } = opening::open_to_join(context, &found, &args.by_password, Some(&config))?;
     if !has_key {
         let place = KeyPlace::choose(args.key_store)?;
         // Nothing says what another archive's key is doing there, so it must not be overwritten.
@@ -124,7 +130,7 @@ fn repair(args: &Args, context: &Context, mut config: Config, id: ArchiveId) -> 
         config.key_store = place;
     }
     archive.url().clone_into(&mut config.archive_url);
-    config.protect(Protection::RecoveryKey);
+    config.join(vault);
     config.write(&context.home)?;
     report(args, context, &config, archive.snapshots().len())
 }
@@ -157,10 +163,9 @@ fn opens(found: &Found, key: &BackupKey) -> Result<bool, Error> {
 
 fn join(args: &Args, context: &Context) -> Result<(Config, usize), Error> {
     let found = opening::identify(&args.url)?;
-    let (archive, key) = opening::open_with_recovery_key(context, &found)?;
+    let Joined { archive, key, vault } = opening::open_to_join(context, &found, &args.by_password, None)?;
     let mut config = begin(args, context, archive.url(), &key)?;
-    // Whoever typed the digits, or had them in a file, has them.
-    config.protect(Protection::RecoveryKey);
+    config.join(vault);
     Ok((finish(context, config, found.id)?, archive.snapshots().len()))
 }
 

@@ -34,7 +34,8 @@ enum Way {
         #[command(flatten)]
         password: PasswordOptions,
     },
-    /// Write down the key as 64 digits, and keep them; a password from before ends
+    /// Write down the key as 64 digits, and keep them; a password from before ends only with --yes, or with a yes at
+    /// the question
     RecoveryKey {
         /// Show a QR code of the digits too
         #[arg(long)]

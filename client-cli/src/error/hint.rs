@@ -19,7 +19,9 @@ pub(super) fn of(error: &Error) -> Option<String> {
             "it is 64 of the digits 0-9 and a-f; spaces, dashes, line ends and capitals do not matter".to_owned()
         }
         Error::NoKey { .. } => {
-            "name a file that holds the 64 digits, with --recovery-key-file FILE, or run this in a terminal".to_owned()
+            "name a file that holds the 64 digits, with --recovery-key-file FILE, or run this in a terminal; with a \
+             password, `restore` and `init --join` get the key from a vault: --vault ADDRESS --token-file FILE"
+                .to_owned()
         }
         Error::KeyMissing { .. } | Error::KeyBroken { .. } => {
             "open the archive with the 64 digits instead: --recovery-key-file FILE; `coffer init --join URL` puts the key \

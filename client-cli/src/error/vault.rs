@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use coffer_vault_client::{
-    AddressError, FleetError, HeadError, HttpError, LiveStatus, PasswordError, RegisterError, RequestError,
-    RetrieveError, Time,
+    AddressError, FleetError, HeadError, HttpError, LiveStatus, PasswordError, ProblemType, RegisterError,
+    RequestError, RetrieveError, Time,
 };
 
 use crate::exit::Exit;
@@ -49,6 +49,12 @@ pub(crate) enum VaultError {
     NotRegistered,
     #[error("the password opens another key than this device's")]
     OtherKey,
+    #[error("what the vault keeps for this account was not registered with this device's key")]
+    OfAnother,
+    #[error("the account token was made for another device")]
+    OtherDevice,
+    #[error("the password, or what is registered, was changed meanwhile")]
+    Changed,
     #[error("the vault's note of the newest snapshot is not signed with this key")]
     ForeignHead,
     #[error("the attempt cannot be kept on this device, and was not made: {0}")]
@@ -83,6 +89,14 @@ const fn doubt(unchecked: bool) -> &'static str {
 }
 
 impl VaultError {
+    /// What a request says whose only signature is the device's.
+    pub(crate) fn of_device_signed(error: RequestError) -> Self {
+        match error {
+            RequestError::Refused(ProblemType::InvalidSignature) => Self::OtherDevice,
+            other => other.into(),
+        }
+    }
+
     /// What a retrieval says; `live` is what was known before it.
     pub(crate) fn of_retrieval(error: RetrieveError, live: Option<&LiveStatus>) -> Self {
         match error {
@@ -96,7 +110,13 @@ impl VaultError {
             },
             RetrieveError::NotRegistered => Self::NotRegistered,
             RetrieveError::NotKept(why) => Self::NotKept(why.to_string()),
-            RetrieveError::Request(error) => error.into(),
+            RetrieveError::Request(RequestError::Refused(
+                ProblemType::InvalidProof
+                | ProblemType::RegistrationChanged
+                | ProblemType::AttemptClosed
+                | ProblemType::Erased,
+            )) => Self::Changed,
+            RetrieveError::Request(error) => Self::of_device_signed(error),
             error @ (RetrieveError::Argon2(_) | RetrieveError::Untrusted(_)) => Self::Untrusted(error.to_string()),
         }
     }
@@ -118,6 +138,9 @@ impl VaultError {
             Self::Locked | Self::LocksAt { .. } => "locked",
             Self::NotRegistered => "not-registered",
             Self::OtherKey => "other-key",
+            Self::OfAnother => "registered-by-another",
+            Self::OtherDevice => "other-device",
+            Self::Changed => "changed",
             Self::ForeignHead => "foreign-head",
             Self::NotKept(_) => "attempt-not-kept",
             Self::Untrusted(_) => "vault-untrusted",
@@ -137,17 +160,22 @@ impl VaultError {
 
     pub(super) const fn exit(&self) -> Exit {
         match self {
-            Self::NoVault | Self::NoTokenFile | Self::BadAddress { .. } => Exit::Usage,
-            Self::WrongPassword { .. } | Self::NoPassword | Self::Password(_) | Self::PasswordsDiffer => {
-                Exit::WrongPassword
-            }
-            Self::OtherKey => Exit::WrongKey,
+            Self::NoVault
+            | Self::NoTokenFile
+            | Self::BadAddress { .. }
+            | Self::NoPassword
+            | Self::Password(_)
+            | Self::PasswordsDiffer => Exit::Usage,
+            Self::WrongPassword { .. } => Exit::WrongPassword,
+            Self::OtherKey | Self::OfAnother => Exit::WrongKey,
             Self::Locked | Self::LocksAt { .. } => Exit::Locked,
             Self::Wait { .. } | Self::CoolDown { .. } | Self::Waiting { .. } => Exit::Wait,
             Self::NotRegistered | Self::NotByPassword => Exit::NotRegistered,
             Self::Unconfirmed => Exit::Unconfirmed,
-            Self::NotAToken { .. } | Self::Request(RequestError::Unauthorized) => Exit::Unauthorized,
-            Self::Unproved(_) => Exit::VaultUnavailable,
+            Self::NotAToken { .. } | Self::OtherDevice | Self::Request(RequestError::Unauthorized) => {
+                Exit::Unauthorized
+            }
+            Self::Unproved(_) | Self::Changed => Exit::VaultUnavailable,
             Self::Request(
                 RequestError::Unreachable(_) | RequestError::Unavailable | RequestError::TooManyRequests { .. },
             ) => Exit::VaultUnavailable,
@@ -162,11 +190,12 @@ impl VaultError {
         Some(match self {
             Self::NoVault => "name one with --vault ADDRESS; its operator gives you the address",
             Self::NoTokenFile => "name one with --token-file FILE; your messaging service gives you the token",
-            Self::NotAToken { .. } | Self::Request(RequestError::Unauthorized) => {
+            Self::NotAToken { .. } | Self::OtherDevice | Self::Request(RequestError::Unauthorized) => {
                 "get a new token from your messaging service, for the device key that `coffer vault device-key` shows"
             }
             Self::BadAddress { .. } => "it looks like https://vault.example/# and 64 digits",
             Self::NotByPassword => "set one with `coffer protect password`",
+            Self::Changed => "run the same command again",
             Self::NoPassword => "run this in a terminal, or name a file with --password-file FILE",
             Self::Password(_) | Self::PasswordsDiffer => "run the command again",
             Self::Hopeless { .. } => "four or five random words make a good password",
@@ -183,7 +212,7 @@ impl VaultError {
                 "until then the key is not protected by this password: write the 64 digits down with `coffer key show`"
             }
             Self::NotRegistered => "is it the right account, and the right vault?",
-            Self::OtherKey => "set the password anew with `coffer protect password`",
+            Self::OtherKey | Self::OfAnother => "set the password anew with `coffer protect password`",
             Self::ForeignHead => {
                 "the account's last backup went to another archive, or somebody tampers; --allow-rollback opens this one"
             }
@@ -216,7 +245,7 @@ impl From<HeadError> for VaultError {
     fn from(error: HeadError) -> Self {
         match error {
             HeadError::Request(error) => error.into(),
-            HeadError::NotRegistered => Self::NotRegistered,
+            HeadError::NotRegistered => Self::OfAnother,
             HeadError::Stale => Self::Other(error.to_string()),
         }
     }
@@ -226,7 +255,7 @@ impl From<RegisterError> for VaultError {
     fn from(error: RegisterError) -> Self {
         match error {
             RegisterError::CoolDown { retry_at } => Self::CoolDown { until: retry_at },
-            RegisterError::Request(error) => error.into(),
+            RegisterError::Request(error) => Self::of_device_signed(error),
             RegisterError::Receipt(_) => Self::Untrusted(error.to_string()),
             RegisterError::Unproved(_) => Self::Unproved(error.to_string()),
             other => Self::Other(other.to_string()),
@@ -236,7 +265,7 @@ impl From<RegisterError> for VaultError {
 
 #[cfg(test)]
 mod tests {
-    use coffer_vault_client::{RequestError, Time};
+    use coffer_vault_client::{PasswordError, ProblemType, RequestError, RetrieveError, Time};
 
     use super::VaultError;
 
@@ -245,6 +274,8 @@ mod tests {
         let until = Time::from_unix_seconds(0);
         for (error, name, code) in [
             (VaultError::NoVault, "no-vault", 2),
+            (VaultError::NoPassword, "no-password", 2),
+            (VaultError::Password(PasswordError::Empty), "not-a-password", 2),
             (VaultError::WrongPassword { left: 3, retry_at: None, unchecked: false }, "wrong-password", 20),
             (VaultError::Locked, "locked", 21),
             (VaultError::LocksAt { at: until }, "locked", 21),
@@ -255,6 +286,8 @@ mod tests {
             (VaultError::Request(RequestError::Unreachable(String::new())), "vault-unreachable", 24),
             (VaultError::Request(RequestError::Unavailable), "vault-unavailable", 24),
             (VaultError::Request(RequestError::Unauthorized), "unauthorized", 25),
+            (VaultError::OtherDevice, "other-device", 25),
+            (VaultError::Changed, "changed", 24),
             (VaultError::Request(RequestError::NotAVault("")), "not-a-vault", 26),
             (VaultError::Untrusted(String::new()), "vault-untrusted", 26),
             (VaultError::Unconfirmed, "unconfirmed", 27),
@@ -264,6 +297,16 @@ mod tests {
             assert_eq!((error.kind(), error.exit().code()), (name, code), "{error}");
             assert!(error.hint().is_some(), "{error}");
         }
+    }
+
+    #[test]
+    fn a_refused_retrieval_says_whether_the_token_or_the_registration_is_another() {
+        let of =
+            |problem| VaultError::of_retrieval(RetrieveError::Request(RequestError::Refused(problem)), None).kind();
+        assert_eq!(of(ProblemType::InvalidSignature), "other-device");
+        assert_eq!(of(ProblemType::InvalidProof), "changed");
+        assert_eq!(of(ProblemType::RegistrationChanged), "changed");
+        assert_eq!(of(ProblemType::Malformed), "vault-refused");
     }
 
     #[test]

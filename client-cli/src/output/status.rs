@@ -98,5 +98,5 @@ impl fmt::Display for ArchiveStatus {
 }
 
 pub(super) fn line(f: &mut fmt::Formatter<'_>, name: &str, value: &str) -> fmt::Result {
-    writeln!(f, "{:<14}{}", format!("{name}:"), Clean(value))
+    writeln!(f, "{:<13} {}", format!("{name}:"), Clean(value))
 }

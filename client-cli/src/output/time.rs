@@ -26,6 +26,10 @@ pub(crate) fn local_time(time: coffer_vault_client::Time) -> String {
     local(Time { seconds: time.unix_seconds(), nanoseconds: 0 })
 }
 
+pub(super) fn is_past(time: coffer_vault_client::Time) -> bool {
+    time.unix_seconds() <= Timestamp::now().as_second()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Time, local, rfc3339};

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::status::line;
 use super::text::{Clean, Counted};
-use super::time::local_time;
+use super::time::{is_past, local_time};
 
 /// The vault's word on the account.
 #[derive(Debug, Serialize)]
@@ -19,6 +19,9 @@ pub(crate) struct VaultRecord {
     live: Option<Live>,
     waiting: Option<Waiting>,
     locked_at: Option<Time>,
+    /// Whether this device counts on it to keep the key.
+    #[serde(skip)]
+    is_relied_on: bool,
     /// Until when no new registration is taken.
     cool_down_until: Option<Time>,
 }
@@ -49,13 +52,22 @@ struct Waiting {
     live_at: Time,
 }
 
+/// What this device has to do with the vault.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Relation<'a> {
+    /// The registration that this device made last.
+    pub(crate) own: Option<&'a str>,
+    /// Whether its key is protected by a password with this vault.
+    pub(crate) is_relied_on: bool,
+}
+
 impl VaultRecord {
-    /// `own` is the registration that this device made last; `sites` and `threshold` are the fleet's.
+    /// `sites` and `threshold` are the fleet's.
     pub(crate) fn of(
         answer: &RegistrationsAnswer,
         address: String,
         account: String,
-        own: Option<&str>,
+        Relation { own, is_relied_on }: Relation<'_>,
         (sites, threshold): (u8, u8),
     ) -> Self {
         let is_own = |id: &str| own == Some(id);
@@ -73,7 +85,21 @@ impl VaultRecord {
             (None, None) => "none",
         };
         let locked_at = answer.locked.map(|locked| locked.at);
-        Self { address, account, state, live, waiting, locked_at, cool_down_until: answer.cool_down_until }
+        Self {
+            address,
+            account,
+            state,
+            live,
+            waiting,
+            locked_at,
+            is_relied_on,
+            cool_down_until: answer.cool_down_until,
+        }
+    }
+
+    /// Whether an archive head can be sent.
+    pub(crate) const fn is_live(&self) -> bool {
+        self.live.is_some()
     }
 
     /// What the owner should do something about, in words.
@@ -85,6 +111,16 @@ impl VaultRecord {
                 "a registration that this device did not make takes over on {at}; `coffer vault keep` ends it"
             ));
         }
+        if self.is_relied_on && self.live.as_ref().is_none_or(|live| live.attempts_remaining == 0) {
+            let why = if self.live.is_some() || self.locked_at.is_some() {
+                "no attempt at the password is left"
+            } else {
+                "the vault keeps nothing for this account"
+            };
+            alarms.push(format!(
+                "{why}: the password does not protect the key any more; protect it again with `coffer protect password`"
+            ));
+        }
         let Some(live) = &self.live else { return alarms };
         if let Some(last) = live.failed_attempts.last() {
             let count = Counted(live.failed_attempts.len() as u64, "wrong password");
@@ -93,7 +129,7 @@ impl VaultRecord {
         if let Some(at) = live.deletion_at {
             let at = local_time(at);
             alarms.push(format!(
-                "the registration is deleted on {at}, as somebody asked; `coffer vault keep` prevents it"
+                "the registration will be deleted on {at}, as somebody asked; `coffer vault keep` prevents it"
             ));
         }
         alarms
@@ -126,7 +162,9 @@ impl fmt::Display for VaultRecord {
         if let Some(live) = &self.live {
             live.fmt(f)?;
         } else if let Some(at) = self.locked_at {
-            line(f, "registered", &format!("nothing: erased on {} after too many wrong passwords", local_time(at)))?;
+            let erased = if is_past(at) { "erased" } else { "will be erased" };
+            let why = "after too many wrong passwords";
+            line(f, "registered", &format!("nothing: {erased} on {} {why}", local_time(at)))?;
         } else {
             line(f, "registered", "nothing")?;
         }
@@ -149,7 +187,7 @@ impl fmt::Display for Live {
         let next = self.retry_at.map_or_else(String::new, |at| format!(", the next on {}", local_time(at)));
         line(f, "attempts", &format!("{left} of {all} left{next}"))?;
         if let Some(at) = self.locks_at {
-            line(f, "erased", &format!("on {}", local_time(at)))?;
+            line(f, "at an end", &format!("the key will be erased on {}", local_time(at)))?;
         }
         let (holders, sites, spare) = (self.holders, self.sites, self.spare);
         line(f, "held by", &format!("{holders} of {}; {spare} may be lost", Counted(sites.into(), "site")))

@@ -3,22 +3,24 @@
 use coffer_keys::BackupKey;
 
 use super::Vault;
-use crate::config::Config;
+use crate::config::{Config, Protection};
 use crate::error::{Error, VaultError};
-use crate::output::{Deleted, VaultRecord};
+use crate::output::{Deleted, Relation, VaultRecord};
 
 /// The vault's word on the account, beside what this device knows.
 pub(crate) fn record(vault: &Vault, config: Option<&Config>) -> Result<VaultRecord, Error> {
     let answer = vault.status().map_err(VaultError::from)?;
-    let own = config.and_then(|config| config.vault.as_ref()?.registration.as_deref());
+    let known = config.and_then(|config| config.vault.as_ref()).filter(|known| known.address == vault.named.address);
+    let own = known.and_then(|known| known.registration.as_deref());
+    let is_relied_on = known.is_some() && config.is_some_and(|config| config.is_protected_by(Protection::Password));
     let account = vault.session.account().as_str().to_owned();
-    Ok(VaultRecord::of(&answer, vault.address(), account, own, vault.sites()))
+    Ok(VaultRecord::of(&answer, vault.address(), account, Relation { own, is_relied_on }, vault.sites()))
 }
 
 /// Deletes what is live: at once with its own key. None when there is nothing.
 pub(crate) fn delete(vault: &Vault, key: Option<&BackupKey>) -> Result<Option<Deleted>, Error> {
     let Some(live) = vault.status().map_err(VaultError::from)?.live else { return Ok(None) };
-    let due_at = vault.wait(vault.session.delete(&live.id, key)).map_err(VaultError::from)?;
+    let due_at = vault.wait(vault.session.delete(&live.id, key)).map_err(VaultError::of_device_signed)?;
     let done = vault.status().map_err(VaultError::from)?.live.is_none_or(|still| still.id != live.id);
     Ok(Some(Deleted { registration: live.id.to_string(), due_at, done }))
 }

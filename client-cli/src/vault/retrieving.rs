@@ -5,7 +5,7 @@ use coffer_vault_client::{KeptHead, LiveStatus, Retrieved};
 
 use super::attempt::AttemptFile;
 use super::{Vault, VaultOptions};
-use crate::config::Config;
+use crate::config::{Config, KnownVault};
 use crate::context::Context;
 use crate::error::{Error, VaultError};
 use crate::output::local_time;
@@ -27,15 +27,27 @@ pub(crate) struct PasswordWay {
     pub(crate) password: PasswordOptions,
 }
 
-/// The key, by its password, and what the vault says of the newest snapshots.
-pub(crate) fn by_password(
-    context: &Context,
-    way: &PasswordWay,
-    config: Option<&Config>,
-) -> Result<(BackupKey, Option<Vec<u8>>), Error> {
+/// What a password leads to.
+pub(crate) struct Regained {
+    pub(crate) key: BackupKey,
+    /// What the vault says of the newest snapshots.
+    pub(crate) head: Option<Vec<u8>>,
+    /// For the configuration of a device that keeps the key.
+    pub(crate) vault: KnownVault,
+}
+
+impl PasswordWay {
+    /// Whether the person chose it: a vault is named, and no recovery key.
+    pub(crate) fn is_chosen(&self, context: &Context) -> bool {
+        self.vault.address.is_some() && context.options.recovery_key_file.is_none()
+    }
+}
+
+/// The key, by its password.
+pub(crate) fn by_password(context: &Context, way: &PasswordWay, config: Option<&Config>) -> Result<Regained, Error> {
     let vault = Vault::open(context, &way.vault, config)?;
-    let Retrieved { backup_key, .. } = retrieve(context, &vault, &way.password, way.yes)?;
-    let head = match vault.wait(vault.session.head(&backup_key)).map_err(VaultError::from)? {
+    let Retrieved { backup_key: key, .. } = retrieve(context, &vault, &way.password, way.yes)?;
+    let head = match vault.wait(vault.session.head(&key)).map_err(VaultError::from)? {
         KeptHead::Own { sealed, .. } => Some(sealed),
         KeptHead::None => {
             context.output.note("the vault knows of no snapshot: whether this archive is the newest cannot be told");
@@ -44,7 +56,9 @@ pub(crate) fn by_password(
         KeptHead::Foreign { .. } if context.options.allow_rollback => None,
         KeptHead::Foreign { .. } => return Err(VaultError::ForeignHead.into()),
     };
-    Ok((backup_key, head))
+    // What this device registered earlier, if anything, is still its own.
+    let known = config.and_then(|config| config.vault.clone()).filter(|known| known.address == vault.named.address);
+    Ok(Regained { key, head, vault: vault.known(known.and_then(|known| known.registration)) })
 }
 
 /// Asks for the password and retrieves the key with it. Of the last attempts none is made unless the person says so.

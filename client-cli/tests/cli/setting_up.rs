@@ -255,3 +255,23 @@ fn a_garbled_configuration_is_not_in_the_way_of_the_digits() {
         run.warns("going on without it");
     }
 }
+
+/// Otherwise the vault would have a new password, and the device would not know of it.
+#[test]
+fn asks_no_vault_for_anything_while_its_home_cannot_be_written() {
+    let device = Device::with_archive();
+    // What the configuration is replaced through: a folder there cannot be written even by root.
+    fs::create_dir(device.home().join("config.new")).unwrap();
+    let vault = format!("https://127.0.0.1:1/#{}", "0a".repeat(32));
+    let protect = ["protect", "password", "--vault", &vault, "--token-file", "none"];
+    device.coffer(protect).fails(1).warns("cannot write").warns("config.json");
+    fs::remove_dir(device.home().join("config.new")).unwrap();
+    device.coffer(protect).fails(1).warns("cannot read");
+}
+
+#[test]
+fn names_both_ways_to_the_key_when_it_joins_without_one() {
+    let device = Device::with_archive();
+    let run = device.coffer(["--home", "other", "init", "--join", device.archive()]).fails(10);
+    run.warns("--recovery-key-file FILE").warns("--vault ADDRESS --token-file FILE");
+}

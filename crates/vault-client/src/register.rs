@@ -49,9 +49,9 @@ pub enum RegisterError {
     /// A receipt is forged or another share's: that site must not be believed.
     #[error("site {0} of the vault did not prove that it holds its share")]
     Receipt(u8),
-    /// It is live and may work, but the retrieval that was to show it did not come to its end. Retrieve again, or
-    /// register again.
-    #[error("the key is registered, but could not be retrieved: {0}")]
+    /// It may be live and may work, but what was to show it did not come to its end. Register again; until then the right
+    /// password may be this one or the one before.
+    #[error("the new password may already be the one that counts, but that could not be shown: {0}")]
     Unproved(#[source] Box<RetrieveError>),
     /// The operating system gives no randomness.
     #[error(transparent)]
@@ -202,8 +202,21 @@ impl<T: Transport> Session<T> {
                     has_changed = true;
                     replaces = self.status().await?.live.map(|live| live.id);
                 }
-                _ => return Err(refused(failure)),
+                Some(problem) if problem != ProblemType::Unavailable => return Err(refused(failure)),
+                _ => return self.activated_after_all(&registration.id, failure).await,
             }
+        }
+    }
+
+    /// No answer says whether an activation was taken: the vault may have, and the password be the new one.
+    async fn activated_after_all(&self, id: &RegistrationId, failure: Failure) -> Result<Activated, RegisterError> {
+        let status = self.status().await.map_err(|error| RegisterError::Unproved(Box::new(error.into())))?;
+        if status.live.is_some_and(|live| live.id == *id) {
+            return Ok(Activated::Live);
+        }
+        match status.waiting.filter(|waiting| waiting.id == *id) {
+            Some(waiting) => Ok(Activated::Waiting { live_at: waiting.live_at }),
+            None => Err(refused(failure)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Protection};
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, VaultError};
 use crate::exit::Exit;
 use crate::opening;
 use crate::output::ShownKey;
@@ -40,7 +40,12 @@ fn leave_password(context: &Context, mut config: Config, key: &coffer_keys::Back
         return Ok(());
     }
     let vault = Vault::open(context, &VaultOptions::NONE, Some(&config))?;
-    if let Some(deleted) = delete(&vault, Some(key))? {
+    // Another owner's is not for this device to end.
+    let own = config.vault.as_ref().and_then(|known| known.registration.clone());
+    let live = vault.status().map_err(VaultError::from)?.live;
+    if live.is_some_and(|live| own.is_none_or(|own| own == live.id.to_string()))
+        && let Some(deleted) = delete(&vault, Some(key))?
+    {
         context.output.note(deleted.to_string().trim_end());
     }
     config.unprotect(Protection::Password);

@@ -18,6 +18,8 @@ pub(crate) fn protect_with_password(
     password: &PasswordOptions,
 ) -> Result<Exit, Error> {
     let (mut config, key) = opening::device_key(context)?;
+    // A home that cannot be written is found before the vault is changed: otherwise this device would not know how.
+    config.write(&context.home)?;
     let vault = Vault::open(context, options, Some(&config))?;
     let password = password.ask_for_new(context)?;
     context.output.note("registering the key with the vault, and retrieving it once to be sure …");
