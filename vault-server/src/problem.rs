@@ -14,6 +14,8 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Where nothing better is known.
 const UNAVAILABLE_FOR: Duration = Duration::from_secs(5);
+const TOO_MANY_FOR: Duration = Duration::from_secs(3600);
+
 /// A request that was not done.
 #[derive(Debug)]
 pub(crate) struct Failure(Box<Parts>);
@@ -106,7 +108,7 @@ fn refused(refusal: Refusal) -> Failure {
             failure
         }
         Refusal::InvalidAuthorization => because(Type::InvalidSignature),
-        Refusal::TooMany => because(Type::TooManyRequests).retry_after(TOO_MANY_PENDING_FOR),
+        Refusal::TooMany => because(Type::TooManyRequests).retry_after(TOO_MANY_FOR),
     }
 }
 
