@@ -98,10 +98,37 @@ pub enum ProblemType {
     /// The registration was made for a fleet manifest that this site does not know.
     #[serde(rename = "urn:coffer:problem:unknown-manifest")]
     UnknownManifest,
-    /// Too many requests, or too many registrations that were never activated.
+    /// Too many requests, or the account has used up too many registrations.
     #[serde(rename = "urn:coffer:problem:too-many-requests")]
     TooManyRequests,
     /// The vault cannot do it just now. Nothing was given away; what was sent may be sent again.
     #[serde(rename = "urn:coffer:problem:unavailable")]
     Unavailable,
+}
+
+impl ProblemType {
+    /// The HTTP status that goes with it.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Malformed => 400,
+            Self::Unauthorized => 401,
+            Self::InvalidSignature | Self::InvalidReceipt | Self::InvalidProof => 403,
+            Self::NoSuchRoute | Self::NotRegistered => 404,
+            Self::MethodNotAllowed => 405,
+            Self::AttemptClosed
+            | Self::RetrieveAgain
+            | Self::IdReused
+            | Self::RegistrationChanged
+            | Self::NotDelivered
+            | Self::StaleHead
+            | Self::UnknownManifest => 409,
+            Self::Erased => 410,
+            Self::TooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::InvalidShare => 422,
+            Self::Locked => 423,
+            Self::Wait | Self::CoolDown | Self::TooManyRequests => 429,
+            Self::Unavailable => 503,
+        }
+    }
 }

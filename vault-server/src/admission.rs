@@ -2,7 +2,6 @@
 //! learns nothing but that.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::HeaderMap;
@@ -10,26 +9,11 @@ use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use axum::middleware::Next;
 use axum::response::Response;
 use coffer_proto::ProblemType;
+use coffer_vault_core::AccountToken;
 
 use crate::app::SharedApp;
 use crate::body::MAX_BODY;
 use crate::problem::Failure;
-
-/// A token that was valid when its request came in. `Debug` prints nothing of it.
-#[derive(Clone)]
-pub(crate) struct Token(Arc<str>);
-
-impl Token {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(..)")
-    }
-}
 
 /// In this order: the address's limit, the length that the body is said to have, the token, the account's limit.
 pub(crate) async fn admit(
@@ -45,7 +29,7 @@ pub(crate) async fn admit(
     let token = bearer_token(request.headers()).ok_or_else(Failure::unauthorized)?;
     let bearer = app.vault.authenticate(token)?;
     app.limits.admit_account(&bearer.account)?;
-    let token = Token(token.into());
+    let token = AccountToken::from(token);
     request.extensions_mut().insert(token);
     Ok(next.run(request).await)
 }

@@ -1,11 +1,11 @@
-//! How what goes wrong is answered: the one place that knows of statuses, titles and `Retry-After`.
+//! How what goes wrong is answered: titles, `Retry-After`, and the form of RFC 9457.
 
 use std::time::Duration;
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use coffer_proto::{Problem, ProblemType, Time};
+use coffer_proto::{Problem, ProblemType};
 use coffer_vault_core::{Clock as _, Refusal, VaultError};
 
 use crate::world::SystemClock;
@@ -28,11 +28,10 @@ struct Parts {
 
 impl Failure {
     pub(crate) fn new(problem_type: ProblemType, detail: impl Into<String>) -> Self {
-        let (status, title) = words(problem_type);
         let problem = Problem {
             problem_type,
-            title: title.to_owned(),
-            status: status.as_u16(),
+            title: title(problem_type).to_owned(),
+            status: problem_type.status(),
             detail: Some(detail.into()),
             attempts_remaining: None,
             retry_at: None,
@@ -55,11 +54,6 @@ impl Failure {
         Self::new(ProblemType::TooManyRequests, "More requests than are allowed in a minute.").retry_after(wait)
     }
 
-    fn retry_at(mut self, at: Time) -> Self {
-        self.0.problem.retry_at = Some(at);
-        self.retry_after(at.since(SystemClock.now()))
-    }
-
     fn retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
         self
@@ -68,78 +62,53 @@ impl Failure {
 
 impl From<VaultError> for Failure {
     fn from(error: VaultError) -> Self {
-        use ProblemType as Type;
-        let because = |problem_type| Self::new(problem_type, format!("{error}."));
+        if error == VaultError::Unauthorized {
+            return Self::unauthorized();
+        }
+        let mut failure = Self::new(error.problem_type(), format!("{error}."));
+        failure.0.problem.next_number = error.next_number();
+        if let Some(at) = error.retry_at() {
+            failure.0.problem.retry_at = Some(at);
+            failure.0.retry_after = Some(at.since(SystemClock.now()));
+        }
         match error {
-            VaultError::Unauthorized => Self::unauthorized(),
-            VaultError::Malformed(_) => because(Type::Malformed),
-            VaultError::InvalidSignature => because(Type::InvalidSignature),
-            VaultError::InvalidShare => because(Type::InvalidShare),
-            VaultError::InvalidReceipt => because(Type::InvalidReceipt),
-            VaultError::InvalidProof => because(Type::InvalidProof),
-            VaultError::RetrieveAgain => because(Type::RetrieveAgain),
-            VaultError::NotDelivered => because(Type::NotDelivered),
-            VaultError::UnknownManifest => because(Type::UnknownManifest),
-            VaultError::Unavailable => because(Type::Unavailable).retry_after(UNAVAILABLE_FOR),
-            VaultError::Refused(refusal) => refused(refusal),
+            VaultError::Unavailable => failure.0.retry_after = Some(UNAVAILABLE_FOR),
+            VaultError::Refused(Refusal::TooMany) => failure.0.retry_after = Some(TOO_MANY_FOR),
+            VaultError::Refused(Refusal::Locked) => failure.0.problem.attempts_remaining = Some(0),
+            _ => {}
         }
+        failure
     }
 }
 
-fn refused(refusal: Refusal) -> Failure {
-    use ProblemType as Type;
-    let because = |problem_type| Failure::new(problem_type, format!("{refusal}."));
-    match refusal {
-        Refusal::NotRegistered => because(Type::NotRegistered),
-        Refusal::Locked => {
-            let mut failure = because(Type::Locked);
-            failure.0.problem.attempts_remaining = Some(0);
-            failure
-        }
-        Refusal::Wait { retry_at } => because(Type::Wait).retry_at(retry_at),
-        Refusal::CoolDown { retry_at } => because(Type::CoolDown).retry_at(retry_at),
-        Refusal::RegistrationChanged => because(Type::RegistrationChanged),
-        Refusal::Erased => because(Type::Erased),
-        Refusal::IdReused => because(Type::IdReused),
-        Refusal::AttemptClosed => because(Type::AttemptClosed),
-        Refusal::StaleHead { next } => {
-            let mut failure = because(Type::StaleHead);
-            failure.0.problem.next_number = Some(next);
-            failure
-        }
-        Refusal::InvalidAuthorization => because(Type::InvalidSignature),
-        Refusal::TooMany => because(Type::TooManyRequests).retry_after(TOO_MANY_FOR),
-    }
-}
-
-/// Status and title of each.
-const fn words(problem_type: ProblemType) -> (StatusCode, &'static str) {
+/// A few words for each.
+const fn title(problem_type: ProblemType) -> &'static str {
     use ProblemType as Type;
     match problem_type {
-        Type::Unauthorized => (StatusCode::UNAUTHORIZED, "No valid token"),
-        Type::Malformed => (StatusCode::BAD_REQUEST, "Not a request of this API"),
-        Type::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too long"),
-        Type::NoSuchRoute => (StatusCode::NOT_FOUND, "No such route"),
-        Type::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Another method is needed"),
-        Type::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body has to be application/json"),
-        Type::InvalidSignature => (StatusCode::FORBIDDEN, "A signature does not hold"),
-        Type::InvalidShare => (StatusCode::UNPROCESSABLE_ENTITY, "The sealed share does not fit"),
-        Type::InvalidReceipt => (StatusCode::FORBIDDEN, "The receipts do not hold"),
-        Type::InvalidProof => (StatusCode::FORBIDDEN, "The proof does not hold"),
-        Type::AttemptClosed => (StatusCode::CONFLICT, "The attempt is closed"),
-        Type::RetrieveAgain => (StatusCode::CONFLICT, "Send the retrieval again"),
-        Type::IdReused => (StatusCode::CONFLICT, "The id was used before"),
-        Type::RegistrationChanged => (StatusCode::CONFLICT, "Another registration is live"),
-        Type::Erased => (StatusCode::GONE, "The registration was erased"),
-        Type::NotDelivered => (StatusCode::CONFLICT, "Deliver the share first"),
-        Type::NotRegistered => (StatusCode::NOT_FOUND, "Nothing is registered"),
-        Type::Locked => (StatusCode::LOCKED, "No guess is left"),
-        Type::Wait => (StatusCode::TOO_MANY_REQUESTS, "The next guess is taken later"),
-        Type::CoolDown => (StatusCode::TOO_MANY_REQUESTS, "The next registration is taken later"),
-        Type::StaleHead => (StatusCode::CONFLICT, "Not the next archive head"),
-        Type::UnknownManifest => (StatusCode::CONFLICT, "The fleet manifest is not known here"),
-        Type::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
-        Type::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Not just now"),
+        Type::Unauthorized => "No valid token",
+        Type::Malformed => "Not a request of this API",
+        Type::TooLarge => "The body is too long",
+        Type::NoSuchRoute => "No such route",
+        Type::MethodNotAllowed => "Another method is needed",
+        Type::UnsupportedMediaType => "The body has to be application/json",
+        Type::InvalidSignature => "A signature does not hold",
+        Type::InvalidShare => "The sealed share does not fit",
+        Type::InvalidReceipt => "The receipts do not hold",
+        Type::InvalidProof => "The proof does not hold",
+        Type::AttemptClosed => "The attempt is closed",
+        Type::RetrieveAgain => "Send the retrieval again",
+        Type::IdReused => "The id was used before",
+        Type::RegistrationChanged => "Another registration is live",
+        Type::Erased => "The registration was erased",
+        Type::NotDelivered => "Deliver the share first",
+        Type::NotRegistered => "Nothing is registered",
+        Type::Locked => "No guess is left",
+        Type::Wait => "The next guess is taken later",
+        Type::CoolDown => "The next registration is taken later",
+        Type::StaleHead => "Not the next archive head",
+        Type::UnknownManifest => "The fleet manifest is not known here",
+        Type::TooManyRequests => "Too many requests",
+        Type::Unavailable => "Not just now",
     }
 }
 

@@ -11,8 +11,8 @@ use coffer_proto::{
     manifest_message,
 };
 use coffer_vault_core::{
-    Bearer, Clock as _, EvaluateRequest, Fleet, Hsm as _, Peers, Policy, Ports, Refusal, SiteAnswer, SiteProof,
-    SiteRefusal, Vault, VaultError, World,
+    Bearer, Clock as _, EvaluateRequest, Fleet, Hsm as _, Peers, Policy, Ports, SiteAnswer, SiteProof, SiteRefusal,
+    Vault, VaultError, World,
 };
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
@@ -212,7 +212,7 @@ impl TestVault {
             }
             ("PUT", ["v1", "archive-head"]) => json(&vault.keep_head(token, &parse(body)?).await.map_err(problem)?),
             ("GET", ["v1", "archive-head"]) => json(&vault.head(token).await.map_err(problem)?),
-            _ => Err(of_type(ProblemType::NoSuchRoute, 404)),
+            _ => Err(of_type(ProblemType::NoSuchRoute)),
         }
     }
 }
@@ -227,18 +227,18 @@ fn json<A: Serialize>(answer: &A) -> Result<Vec<u8>, Problem> {
 }
 
 fn parse<B: DeserializeOwned>(body: &[u8]) -> Result<B, Problem> {
-    serde_json::from_slice(body).map_err(|_| of_type(ProblemType::Malformed, 400))
+    serde_json::from_slice(body).map_err(|_| of_type(ProblemType::Malformed))
 }
 
 fn parse_id<I: std::str::FromStr>(id: &str) -> Result<I, Problem> {
-    id.parse().map_err(|_| of_type(ProblemType::Malformed, 400))
+    id.parse().map_err(|_| of_type(ProblemType::Malformed))
 }
 
-fn of_type(problem_type: ProblemType, status: u16) -> Problem {
+fn of_type(problem_type: ProblemType) -> Problem {
     Problem {
         problem_type,
         title: format!("{problem_type:?}"),
-        status,
+        status: problem_type.status(),
         detail: None,
         attempts_remaining: None,
         retry_at: None,
@@ -247,41 +247,5 @@ fn of_type(problem_type: ProblemType, status: u16) -> Problem {
 }
 
 fn problem(error: VaultError) -> Problem {
-    let (problem_type, status) = match error {
-        VaultError::Unauthorized => (ProblemType::Unauthorized, 401),
-        VaultError::Malformed(_) => (ProblemType::Malformed, 400),
-        VaultError::InvalidSignature | VaultError::Refused(Refusal::InvalidAuthorization) => {
-            (ProblemType::InvalidSignature, 403)
-        }
-        VaultError::InvalidShare => (ProblemType::InvalidShare, 422),
-        VaultError::InvalidReceipt => (ProblemType::InvalidReceipt, 422),
-        VaultError::InvalidProof => (ProblemType::InvalidProof, 403),
-        VaultError::RetrieveAgain => (ProblemType::RetrieveAgain, 409),
-        VaultError::NotDelivered => (ProblemType::NotDelivered, 409),
-        VaultError::UnknownManifest => (ProblemType::UnknownManifest, 422),
-        VaultError::Refused(Refusal::TooMany) => (ProblemType::TooManyRequests, 429),
-        VaultError::Refused(refusal) => of_refusal(refusal),
-        _ => (ProblemType::Unavailable, 503),
-    };
-    let next_number = match error {
-        VaultError::Refused(Refusal::StaleHead { next }) => Some(next),
-        _ => None,
-    };
-    Problem { retry_at: error.retry_at(), next_number, ..of_type(problem_type, status) }
-}
-
-const fn of_refusal(refusal: Refusal) -> (ProblemType, u16) {
-    match refusal {
-        Refusal::NotRegistered => (ProblemType::NotRegistered, 404),
-        Refusal::Locked => (ProblemType::Locked, 410),
-        Refusal::Wait { .. } => (ProblemType::Wait, 429),
-        Refusal::CoolDown { .. } => (ProblemType::CoolDown, 409),
-        Refusal::RegistrationChanged => (ProblemType::RegistrationChanged, 409),
-        Refusal::Erased => (ProblemType::Erased, 410),
-        Refusal::IdReused => (ProblemType::IdReused, 409),
-        Refusal::AttemptClosed => (ProblemType::AttemptClosed, 409),
-        Refusal::StaleHead { .. } => (ProblemType::StaleHead, 409),
-        Refusal::InvalidAuthorization => (ProblemType::InvalidSignature, 403),
-        Refusal::TooMany => (ProblemType::TooManyRequests, 429),
-    }
+    Problem { retry_at: error.retry_at(), next_number: error.next_number(), ..of_type(error.problem_type()) }
 }

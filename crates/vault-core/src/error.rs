@@ -1,6 +1,6 @@
 //! What the vault answers when it does not do what it was asked. Nothing secret is in any of it.
 
-use coffer_proto::Time;
+use coffer_proto::{ProblemType, Time};
 
 use crate::budget::Refusal;
 use crate::outside::{HsmError, LedgerError, StoreUnavailable};
@@ -91,11 +91,54 @@ impl From<SiteRefusal> for VaultError {
 }
 
 impl VaultError {
+    /// What a client is told.
+    pub const fn problem_type(&self) -> ProblemType {
+        match self {
+            Self::Unauthorized => ProblemType::Unauthorized,
+            Self::Malformed(_) => ProblemType::Malformed,
+            Self::InvalidSignature => ProblemType::InvalidSignature,
+            Self::InvalidShare => ProblemType::InvalidShare,
+            Self::InvalidReceipt => ProblemType::InvalidReceipt,
+            Self::InvalidProof => ProblemType::InvalidProof,
+            Self::RetrieveAgain => ProblemType::RetrieveAgain,
+            Self::NotDelivered => ProblemType::NotDelivered,
+            Self::UnknownManifest => ProblemType::UnknownManifest,
+            Self::Refused(refusal) => refusal.problem_type(),
+            Self::Unavailable => ProblemType::Unavailable,
+        }
+    }
+
     /// When to try again, if the time is known.
-    pub fn retry_at(&self) -> Option<Time> {
+    pub const fn retry_at(&self) -> Option<Time> {
         match self {
             Self::Refused(Refusal::Wait { retry_at } | Refusal::CoolDown { retry_at }) => Some(*retry_at),
             _ => None,
+        }
+    }
+
+    /// The number that the next archive head has to have, if that is what was wrong.
+    pub const fn next_number(&self) -> Option<u64> {
+        match self {
+            Self::Refused(Refusal::StaleHead { next }) => Some(*next),
+            _ => None,
+        }
+    }
+}
+
+impl Refusal {
+    const fn problem_type(&self) -> ProblemType {
+        match self {
+            Self::NotRegistered => ProblemType::NotRegistered,
+            Self::Locked => ProblemType::Locked,
+            Self::Wait { .. } => ProblemType::Wait,
+            Self::CoolDown { .. } => ProblemType::CoolDown,
+            Self::RegistrationChanged => ProblemType::RegistrationChanged,
+            Self::Erased => ProblemType::Erased,
+            Self::IdReused => ProblemType::IdReused,
+            Self::AttemptClosed => ProblemType::AttemptClosed,
+            Self::StaleHead { .. } => ProblemType::StaleHead,
+            Self::InvalidAuthorization => ProblemType::InvalidSignature,
+            Self::TooMany => ProblemType::TooManyRequests,
         }
     }
 }

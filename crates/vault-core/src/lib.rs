@@ -29,6 +29,7 @@ mod site;
 mod status;
 mod succession;
 mod sweep;
+mod token;
 mod vault;
 mod world;
 
@@ -46,5 +47,6 @@ pub use record::{
     VaultRecord, Waiting,
 };
 pub use site::{EvaluateRequest, Site, SiteAnswer, SiteProof, SiteRefusal};
+pub use token::AccountToken;
 pub use vault::Vault;
 pub use world::{Fleet, Ports, World};

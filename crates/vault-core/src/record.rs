@@ -6,6 +6,8 @@ use coffer_proto::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::token::AccountToken;
+
 /// One account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct VaultRecord {
@@ -75,7 +77,7 @@ pub struct Activation {
     /// The registration that was to be replaced.
     pub replaces: Option<RegistrationId>,
     /// The token that it was asked with.
-    pub token: String,
+    pub token: AccountToken,
     /// By the device that the token names.
     pub device_signature: Signature,
     /// By a key of the registration that was replaced.
@@ -103,7 +105,7 @@ pub enum AttemptState {
     /// Counts as a failure until it, or a later one, is proved.
     Unproved {
         /// The token that it was spent with.
-        token: String,
+        token: AccountToken,
         /// By the device that the token names.
         device_signature: Signature,
     },
@@ -145,7 +147,7 @@ pub struct Deletion {
     /// When it was asked for.
     pub at: Time,
     /// The token that it was asked with.
-    pub token: String,
+    pub token: AccountToken,
     /// By the device that the token names.
     pub device_signature: Signature,
     /// By a key of the registration: it then need not wait.

@@ -17,6 +17,7 @@ use crate::ports::{Hsm as _, Ledger as _, RecordStore as _};
 use crate::receipts::ReceiptKey;
 use crate::record::{Activation, Carried, KeptProof, Live, VaultRecord, parse, record_key};
 use crate::rows::{Row, Rows, WriteError};
+use crate::token::AccountToken;
 use crate::world::{Fleet, Ports, World};
 
 /// Registrations of an account that a site holds without their having been activated.
@@ -34,7 +35,7 @@ pub struct EvaluateRequest {
     /// OPAQUE's KE1.
     pub ke1: Base64<KE1_LEN>,
     /// The token that it was spent with.
-    pub token: String,
+    pub token: AccountToken,
     /// By the device that the token names.
     pub device_signature: Signature,
 }
@@ -212,7 +213,14 @@ impl<W: World> Site<W> {
     pub async fn evaluate(&self, request: &EvaluateRequest) -> Result<SiteAnswer, SiteRefusal> {
         let EvaluateRequest { account, registration, attempt, .. } = request;
         let message = attempt_message(&self.fleet.id, account, registration, attempt, &Hash::from(&request.ke1));
-        device_signed(&self.ports, account, &request.token, self.ports.now(), &message, &request.device_signature)?;
+        device_signed(
+            &self.ports,
+            account,
+            request.token.expose(),
+            self.ports.now(),
+            &message,
+            &request.device_signature,
+        )?;
         self.evaluate_verified(request).await
     }
 
@@ -312,7 +320,7 @@ impl<W: World> Site<W> {
     ) -> Result<Option<Carried>, VaultError> {
         let replaces = activation.replaces.as_ref();
         let message = activation_message(&self.fleet.id, account, &registration.id, &registration.hash(), replaces);
-        let (token, signature) = (&activation.token, &activation.device_signature);
+        let (token, signature) = (activation.token.expose(), &activation.device_signature);
         device_signed(&self.ports, account, token, activation.at, &message, signature)?;
         let Some(replaced) = replaces else { return Ok(None) };
         let row = self.rows.read(&self.ports, &row_key(account, replaced)).await?;

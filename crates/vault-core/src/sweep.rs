@@ -15,6 +15,7 @@ use crate::ports::Ledger as _;
 use crate::record::{Activation, Attempt, AttemptState, Cause, Deletion, Live, VaultRecord, Waiting};
 use crate::rows::WriteError;
 use crate::site::Site;
+use crate::token::AccountToken;
 use crate::world::World;
 
 /// A request to end a registration, as the record has it.
@@ -22,7 +23,7 @@ struct Ending<'a> {
     /// What is to take its place, and its [`Registration::hash`](coffer_proto::Registration::hash).
     successor: Option<(&'a RegistrationId, &'a Hash)>,
     at: Time,
-    token: &'a str,
+    token: &'a AccountToken,
     device_signature: &'a Signature,
     authorization: Option<&'a Authorization>,
 }
@@ -162,7 +163,7 @@ impl<W: World> Site<W> {
     /// Whether a device of the account asked for it, with a token that held then.
     fn is_asked(&self, account: &AccountId, held: &Held, ending: &Ending<'_>) -> bool {
         let message = self.message(account, held, ending);
-        device_signed(&self.ports, account, ending.token, ending.at, &message, ending.device_signature).is_ok()
+        device_signed(&self.ports, account, ending.token.expose(), ending.at, &message, ending.device_signature).is_ok()
     }
 
     fn message(&self, account: &AccountId, held: &Held, ending: &Ending<'_>) -> Vec<u8> {
@@ -181,7 +182,7 @@ impl<W: World> Site<W> {
             let AttemptState::Unproved { token, device_signature } = &attempt.state else { return false };
             let id = &held.registration.id;
             let message = attempt_message(&self.fleet.id, account, id, &attempt.id, &attempt.ke1_hash);
-            device_signed(&self.ports, account, token, attempt.at, &message, device_signature).is_ok()
+            device_signed(&self.ports, account, token.expose(), attempt.at, &message, device_signature).is_ok()
         });
         verified.map(|attempt| attempt.id).collect::<BTreeSet<_>>().len()
     }

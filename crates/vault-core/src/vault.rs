@@ -105,7 +105,7 @@ impl<W: World> Vault<W> {
         let activation = Activation {
             at: self.ports().now(),
             replaces: request.replaces,
-            token: token.to_owned(),
+            token: token.into(),
             device_signature: request.device_signature,
             authorization: request.authorization,
             receipts,
@@ -190,7 +190,7 @@ impl<W: World> Vault<W> {
         verify(&device_key, &message, &request.device_signature)?;
         let asked = Deletion {
             at: self.ports().now(),
-            token: token.to_owned(),
+            token: token.into(),
             device_signature: request.device_signature,
             authorization: request.authorization,
         };
@@ -239,7 +239,7 @@ impl<W: World> Vault<W> {
             registration: request.registration,
             attempt: *attempt,
             ke1: request.ke1,
-            token: token.to_owned(),
+            token: token.into(),
             device_signature: request.device_signature,
         };
         let (evaluation, unchecked, answers) = self.evaluate(&evaluate).await?;
@@ -263,7 +263,7 @@ impl<W: World> Vault<W> {
     ) -> Result<VaultRecord, VaultError> {
         let policy = &self.fleet().policy;
         let spend = |record: &mut VaultRecord, now: Time| {
-            let state = AttemptState::Unproved { token: token.to_owned(), device_signature: request.device_signature };
+            let state = AttemptState::Unproved { token: token.into(), device_signature: request.device_signature };
             record.spend(&request.registration, Attempt { id: *attempt, ke1_hash, at: now, state }, policy, now)
         };
         match commit(self.ports(), account, spend).await {

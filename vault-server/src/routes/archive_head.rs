@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use coffer_proto::{ArchiveHead, Problem};
+use coffer_vault_core::AccountToken;
 
-use crate::admission::Token;
 use crate::app::SharedApp;
 use crate::body::Strict;
 use crate::problem::Failure;
@@ -21,9 +21,9 @@ use crate::problem::Failure;
 )]
 pub(crate) async fn get(
     State(app): State<SharedApp>,
-    Extension(token): Extension<Token>,
+    Extension(token): Extension<AccountToken>,
 ) -> Result<Json<ArchiveHead>, Failure> {
-    Ok(Json(app.vault.head(token.as_str()).await?))
+    Ok(Json(app.vault.head(token.expose()).await?))
 }
 
 /// Keeps a head, if its number is the one after that which is kept.
@@ -38,9 +38,9 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn put(
     State(app): State<SharedApp>,
-    Extension(token): Extension<Token>,
+    Extension(token): Extension<AccountToken>,
     Strict(request): Strict<ArchiveHead>,
 ) -> Result<StatusCode, Failure> {
-    app.vault.keep_head(token.as_str(), &request).await?;
+    app.vault.keep_head(token.expose(), &request).await?;
     Ok(StatusCode::NO_CONTENT)
 }

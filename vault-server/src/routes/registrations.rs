@@ -7,8 +7,8 @@ use coffer_proto::{
     Activated, ActivationRequest, DeletionAnswer, DeletionRequest, KeepRequest, Problem, Receipt, RegistrationId,
     RegistrationRequest, RegistrationsAnswer,
 };
+use coffer_vault_core::AccountToken;
 
-use crate::admission::Token;
 use crate::app::SharedApp;
 use crate::body::{PathId, Strict};
 use crate::problem::Failure;
@@ -24,9 +24,9 @@ use crate::problem::Failure;
 )]
 pub(crate) async fn get(
     State(app): State<SharedApp>,
-    Extension(token): Extension<Token>,
+    Extension(token): Extension<AccountToken>,
 ) -> Result<Json<RegistrationsAnswer>, Failure> {
-    Ok(Json(app.vault.registrations(token.as_str()).await?))
+    Ok(Json(app.vault.registrations(token.expose()).await?))
 }
 
 /// Delivers a complete, signed registration and this site's sealed share; gives this site's receipt.
@@ -42,11 +42,11 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn put(
     State(app): State<SharedApp>,
-    Extension(token): Extension<Token>,
+    Extension(token): Extension<AccountToken>,
     PathId(id): PathId<RegistrationId>,
     Strict(request): Strict<RegistrationRequest>,
 ) -> Result<Json<Receipt>, Failure> {
-    Ok(Json(app.vault.register(token.as_str(), &id, &request).await?))
+    Ok(Json(app.vault.register(token.expose(), &id, &request).await?))
 }
 
 /// Makes a delivered registration the live one, at once or after the waiting time.
@@ -62,11 +62,11 @@ pub(crate) async fn put(
 )]
 pub(crate) async fn put_activation(
     State(app): State<SharedApp>,
-    Extension(token): Extension<Token>,
+    Extension(token): Extension<AccountToken>,
     PathId(id): PathId<RegistrationId>,
     Strict(request): Strict<ActivationRequest>,
 ) -> Result<Json<Activated>, Failure> {
-    Ok(Json(app.vault.activate(token.as_str(), &id, &request).await?))
+    Ok(Json(app.vault.activate(token.expose(), &id, &request).await?))
 }
 
 /// A key of the live registration ends a waiting one, or a waiting deletion.
@@ -82,11 +82,11 @@ pub(crate) async fn put_activation(
 )]
 pub(crate) async fn put_keep(
     State(app): State<SharedApp>,
-    Extension(token): Extension<Token>,
+    Extension(token): Extension<AccountToken>,
     PathId(id): PathId<RegistrationId>,
     Strict(request): Strict<KeepRequest>,
 ) -> Result<StatusCode, Failure> {
-    app.vault.keep(token.as_str(), &id, &request).await?;
+    app.vault.keep(token.expose(), &id, &request).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -103,10 +103,10 @@ pub(crate) async fn put_keep(
 )]
 pub(crate) async fn delete(
     State(app): State<SharedApp>,
-    Extension(token): Extension<Token>,
+    Extension(token): Extension<AccountToken>,
     PathId(id): PathId<RegistrationId>,
     Strict(request): Strict<DeletionRequest>,
 ) -> Result<Json<DeletionAnswer>, Failure> {
-    let due_at = app.vault.delete(token.as_str(), &id, &request).await?;
+    let due_at = app.vault.delete(token.expose(), &id, &request).await?;
     Ok(Json(DeletionAnswer { due_at }))
 }

@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 use coffer_proto::{AttemptId, Problem, ProofAnswer, ProofRequest, RetrievalAnswer, RetrievalRequest};
+use coffer_vault_core::AccountToken;
 
-use crate::admission::Token;
 use crate::app::SharedApp;
 use crate::body::{PathId, Strict};
 use crate::observe::{Outcome, count_attempt};
@@ -23,11 +23,11 @@ use crate::problem::Failure;
 )]
 pub(crate) async fn put(
     State(app): State<SharedApp>,
-    Extension(token): Extension<Token>,
+    Extension(token): Extension<AccountToken>,
     PathId(id): PathId<AttemptId>,
     Strict(request): Strict<RetrievalRequest>,
 ) -> Result<Json<RetrievalAnswer>, Failure> {
-    let answer = app.vault.retrieve(token.as_str(), &id, &request).await;
+    let answer = app.vault.retrieve(token.expose(), &id, &request).await;
     count_attempt(if answer.is_ok() { Outcome::Answered } else { Outcome::Refused });
     Ok(Json(answer?))
 }
@@ -45,11 +45,11 @@ pub(crate) async fn put(
 )]
 pub(crate) async fn put_proof(
     State(app): State<SharedApp>,
-    Extension(token): Extension<Token>,
+    Extension(token): Extension<AccountToken>,
     PathId(id): PathId<AttemptId>,
     Strict(request): Strict<ProofRequest>,
 ) -> Result<Json<ProofAnswer>, Failure> {
-    let answer = app.vault.prove(token.as_str(), &id, &request).await?;
+    let answer = app.vault.prove(token.expose(), &id, &request).await?;
     count_attempt(Outcome::Proved);
     Ok(Json(answer))
 }

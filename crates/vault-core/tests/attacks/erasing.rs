@@ -26,7 +26,8 @@ async fn bury(lab: &Lab, account: &AccountId, id: RegistrationId, cause: Cause) 
 fn unproved(id: AttemptId, device: &Device, dealt: &Dealt, at: coffer_proto::Time) -> Attempt {
     let guess = Guess::named(id, WRONG);
     let request = device.retrieval(&dealt.registration.id, &guess);
-    let state = AttemptState::Unproved { token: device.token.clone(), device_signature: request.device_signature };
+    let state =
+        AttemptState::Unproved { token: device.token.as_str().into(), device_signature: request.device_signature };
     Attempt { id, ke1_hash: coffer_proto::Hash::from(&request.ke1), at, state }
 }
 
@@ -110,7 +111,7 @@ async fn a_tombstone_of_a_replacement_or_a_deletion_that_nobody_asked_for_erases
     let activation = |device: &Device, replaces| Activation {
         at: lab.now(),
         replaces,
-        token: device.token.clone(),
+        token: device.token.as_str().into(),
         device_signature: sign(&device.key, &message),
         authorization: None,
         receipts: Vec::new(),
@@ -119,7 +120,7 @@ async fn a_tombstone_of_a_replacement_or_a_deletion_that_nobody_asked_for_erases
     let deleted = |device: &Device, authorization| {
         let message = coffer_proto::deletion_message(&ada.fleet, &ada.account, &by);
         let device_signature = sign(&device.key, &message);
-        Cause::Deleted(Deletion { at: lab.now(), token: device.token.clone(), device_signature, authorization })
+        Cause::Deleted(Deletion { at: lab.now(), token: device.token.as_str().into(), device_signature, authorization })
     };
     let mut unsigned = activation(&ada, Some(id));
     unsigned.device_signature.0[0] ^= 1;

@@ -142,7 +142,7 @@ async fn a_full_site_answers_with_its_nonce_and_a_proof_by_way_of_the_record_hea
         registration: dealt.registration.id,
         attempt: guess.id,
         ke1: request.ke1,
-        token: ada.token.clone(),
+        token: ada.token.as_str().into(),
         device_signature: request.device_signature,
     };
     let refused = lab.at(2).site().evaluate(&evaluate).await;
@@ -175,12 +175,12 @@ async fn a_site_verifies_token_and_signature_itself() {
         registration: dealt.registration.id,
         attempt: guess.id,
         ke1: request.ke1,
-        token: ada.token.clone(),
+        token: ada.token.as_str().into(),
         device_signature: request.device_signature,
     };
     let mut unsigned = good.clone();
     unsigned.device_signature.0[0] ^= 1;
-    let foreign = EvaluateRequest { token: mallory.token.clone(), ..good.clone() };
+    let foreign = EvaluateRequest { token: mallory.token.as_str().into(), ..good.clone() };
     let unspent = EvaluateRequest { attempt: AttemptId([9; 16]), ..good.clone() };
     let before = lab.evaluations();
     for request in [unsigned, foreign, unspent] {
@@ -200,7 +200,7 @@ async fn a_site_believes_no_coordinator_that_an_attempt_was_spent() {
         registration: dealt.registration.id,
         attempt: guess.id,
         ke1: request.ke1,
-        token: ada.token.clone(),
+        token: ada.token.as_str().into(),
         device_signature: request.device_signature,
     };
     for site in 1..=5 {

@@ -1,7 +1,9 @@
 //! A record store, or a ledger's disk, that says something else than what was written.
 
 use coffer_proto::{AccountId, ArchiveHead, Base64Vec, RegistrationId, head_message};
-use coffer_vault_core::{Attempt, AttemptState, Ledger as _, LedgerRow, Refusal, VaultError, VaultRecord};
+use coffer_vault_core::{
+    AccountToken, Attempt, AttemptState, Ledger as _, LedgerRow, Refusal, VaultError, VaultRecord,
+};
 
 use crate::device::{Dealt, Device, Guess, PASSWORD, WRONG, sign};
 use crate::lab::{DAY, Lab, no_waits};
@@ -185,7 +187,7 @@ async fn a_takeover_that_a_record_makes_early_starts_with_the_old_one_s_failures
 
 /// With tokens of a kilobyte. `postcard` writes their text as it is.
 fn lengthen(record: &mut VaultRecord) {
-    let token = "x".repeat(1024);
+    let token: AccountToken = "x".repeat(1024).as_str().into();
     let lengthen_all = |attempts: &mut Vec<Attempt>| {
         for attempt in attempts {
             if let AttemptState::Unproved { token: short, .. } = &mut attempt.state {

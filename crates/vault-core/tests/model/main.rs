@@ -44,7 +44,7 @@ fn activation(replaces: Option<u8>, at: Time) -> Activation {
     Activation {
         at,
         replaces: replaces.map(|number| RegistrationId([number; 16])),
-        token: String::new(),
+        token: "".into(),
         device_signature: Base64([0; 64]),
         authorization: None,
         receipts: Vec::new(),
@@ -60,6 +60,6 @@ fn ke1_hash(number: u8) -> Hash {
 }
 
 fn attempt(number: u8, at: Time) -> Attempt {
-    let state = AttemptState::Unproved { token: String::new(), device_signature: Base64([0; 64]) };
+    let state = AttemptState::Unproved { token: "".into(), device_signature: Base64([0; 64]) };
     Attempt { id: attempt_id(number), ke1_hash: ke1_hash(number), at, state }
 }

@@ -99,7 +99,7 @@ impl Model for Thief {
             }
             Step::ThiefDeletes => {
                 let authorization = (self.variant == Variant::EraseOnToken).then(signed).flatten();
-                let (token, device_signature) = (String::new(), Base64([0; 64]));
+                let (token, device_signature) = ("".into(), Base64([0; 64]));
                 let asked = Deletion { at: now, token, device_signature, authorization };
                 next.record.delete(&live?, asked, &policy(), now).ok()?;
                 next.next += 1;
