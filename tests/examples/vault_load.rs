@@ -1,13 +1,14 @@
 //! How many retrievals a second a running vault answers, and how long each takes. `benches/vault` starts the vault and
 //! measures the token's own limit beside it.
 //!
-//! `vault_load ADDRESS VAULT-PROGRAM DATA-FOLDER [accounts] [callers]`
+//! `vault_load ADDRESS VAULT-PROGRAM DATA-FOLDER VAULT-PID [accounts] [callers]`
 //!
 //! First every account is registered (not measured). Then KE1s that were computed before are sent: spend, evaluation, KE2.
-//! The client's own arithmetic is left out, since it would share the vault's cores. Last, a few whole retrievals one after
+//! The client's own arithmetic is left out, since it would share the vault's cores; the processor time of both is given,
+//! since this program shares them too. Last, a few whole retrievals one after
 //! another, beside Argon2id alone.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a program to measure with")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a program to measure with")]
 
 use std::process::Command;
 use std::sync::Arc;
@@ -121,6 +122,16 @@ async fn send(vault: &Vault, prepared: Vec<Prepared>, callers: usize) -> (Durati
     (begin.elapsed(), times)
 }
 
+/// What a process has used so far, in user and system mode, by `/proc/PID/stat`.
+fn processor_time(pid: &str) -> Duration {
+    /// The unit of those fields is 1/100 s on every Linux (`sysconf(_SC_CLK_TCK)`).
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks = |index: usize| fields[index].parse::<u32>().unwrap();
+    TICK * (ticks(11) + ticks(12))
+}
+
 /// A whole retrieval, and Argon2id alone.
 async fn whole(vault: &Vault, account: &str) -> (Duration, Duration) {
     let argon2 = Argon2Parameters::DEFAULT;
@@ -148,8 +159,10 @@ async fn whole(vault: &Vault, account: &str) -> (Duration, Duration) {
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() {
     let mut arguments = std::env::args().skip(1);
-    let mut next = || arguments.next().expect("vault_load ADDRESS VAULT-PROGRAM DATA-FOLDER [accounts] [callers]");
+    let mut next =
+        || arguments.next().expect("vault_load ADDRESS VAULT-PROGRAM DATA-FOLDER VAULT-PID [accounts] [callers]");
     let vault = Vault { address: next().parse().unwrap(), program: next(), data: next() };
+    let pid = next();
     let accounts: usize = arguments.next().map_or(200, |text| text.parse().unwrap());
     let callers: usize = arguments.next().map_or(16, |text| text.parse().unwrap());
 
@@ -160,11 +173,16 @@ async fn main() {
         prepared.extend(vault.prepare(&format!("load-{run}-{number}"), &cheap).await);
     }
     let count = prepared.len();
+    eprintln!("{accounts} accounts are registered");
+    let (vault_before, own_before) = (processor_time(&pid), processor_time("self"));
     let (time, times) = send(&vault, prepared, callers).await;
+    let (vault_time, own_time) = (processor_time(&pid) - vault_before, processor_time("self") - own_before);
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     println!("retrievals_per_second {:.0}", count as f64 / time.as_secs_f64());
     println!("p50_ms {:.2}", milliseconds(times[times.len() / 2]));
     println!("p99_ms {:.2}", milliseconds(times[times.len() * 99 / 100]));
+    println!("vault_cpu_ms_each {:.2}", milliseconds(vault_time) / count as f64);
+    println!("load_cpu_ms_each {:.2}", milliseconds(own_time) / count as f64);
     let (with, alone) = whole(&vault, &format!("whole-{run}")).await;
     println!("whole_retrieval_ms {:.0}", milliseconds(with));
     println!("argon2id_ms {:.0}", milliseconds(alone));

@@ -1,10 +1,10 @@
 //! Lagrange interpolation in the exponent: from the sites' answers to k·B.
 
-use p256::elliptic_curve::group::Group;
 use p256::{ProjectivePoint, Scalar};
 
 use crate::Point;
 use crate::dealing::MAX_SITES;
+use crate::point::small_multiple;
 
 /// What the answers of several sites to one blinded element come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,8 @@ fn the_only_consistent(answers: &[(u8, Point)], needed: usize) -> Option<Point> 
     for chosen in choices(answers.len(), needed) {
         let (base, others): (Vec<_>, Vec<_>) = (0..answers.len()).partition(|at| chosen & (1 << at) != 0);
         let base: Vec<_> = base.into_iter().map(|at| answers[at]).collect();
-        let lies_on_it = |(index, point): (u8, Point)| interpolate(&base, index) == multiple(&point, SCALE);
+        let lies_on_it =
+            |(index, point): (u8, Point)| interpolate(&base, index) == small_multiple(&point.to_projective(), SCALE);
         let confirming = others.iter().filter(|at| lies_on_it(answers[**at])).count();
         if confirming == 0 {
             continue;
@@ -85,6 +86,9 @@ const _: () = assert!(MAX_SITES == 9);
 
 /// The value at zero of the polynomial through these points. `None` if that is the identity.
 fn at_zero(points: &[(u8, Point)]) -> Option<Point> {
+    if let [(_, constant)] = points {
+        return Some(*constant);
+    }
     let scale = Scalar::from(SCALE.unsigned_abs()).invert().expect("the group's order is a larger prime");
     Point::from_projective(interpolate(points, 0) * scale)
 }
@@ -94,21 +98,9 @@ fn interpolate(points: &[(u8, Point)], x: u8) -> ProjectivePoint {
     let term = |&(i, point): &(u8, Point)| {
         let others = || points.iter().map(|(j, _)| *j).filter(|j| *j != i);
         let product = |from: u8| others().map(|j| i64::from(from) - i64::from(j)).product::<i64>();
-        multiple(&point, product(x) * (SCALE / product(i)))
+        small_multiple(&point.to_projective(), product(x) * (SCALE / product(i)))
     };
     points.iter().map(term).sum()
-}
-
-/// A small multiple, bit by bit: some twenty times cheaper than the multiplication by a secret. How long it takes tells
-/// the factor, which everyone knows.
-fn multiple(point: &Point, factor: i64) -> ProjectivePoint {
-    let magnitude = factor.unsigned_abs();
-    let bits = (0..u64::BITS - magnitude.leading_zeros()).rev().map(|at| magnitude >> at & 1);
-    let product = bits.fold(ProjectivePoint::IDENTITY, |product, bit| {
-        let double = product.double();
-        if bit == 1 { double + point.as_affine() } else { double }
-    });
-    if factor < 0 { -product } else { product }
 }
 
 #[cfg(test)]

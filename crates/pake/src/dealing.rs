@@ -4,6 +4,7 @@ use p256::{NonZeroScalar, ProjectivePoint, Scalar, SecretKey};
 use rand::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
 
+use crate::point::small_multiple;
 use crate::share::Share;
 use crate::{PakeError, Point};
 
@@ -45,9 +46,9 @@ fn share(coefficients: &[Scalar], index: u8) -> Option<Share> {
 /// K_i, as the commitments say: Σ index^j · C_j. What a site holds the share that it imported against. `None` if that is
 /// the identity, which a dealer never deals: refuse the registration.
 pub fn expected_share(commitments: &[Point], index: u8) -> Option<Point> {
-    let x = Scalar::from(u64::from(index));
-    let point = commitments.iter().rev().fold(ProjectivePoint::IDENTITY, |value, c| value * x + c.to_projective());
-    Point::from_projective(point)
+    let (last, others) = commitments.split_last()?;
+    let step = |value: ProjectivePoint, c: &Point| small_multiple(&value, index.into()) + c.to_projective();
+    Point::from_projective(others.iter().rev().fold(last.to_projective(), step))
 }
 
 #[cfg(test)]

@@ -82,6 +82,18 @@ impl Point {
     }
 }
 
+/// A small multiple, bit by bit: some twenty times cheaper than the multiplication by a secret. How long it takes tells
+/// the factor, which everyone knows.
+pub(crate) fn small_multiple(point: &ProjectivePoint, factor: i64) -> ProjectivePoint {
+    let magnitude = factor.unsigned_abs();
+    let bits = (0..u64::BITS - magnitude.leading_zeros()).rev().map(|at| magnitude >> at & 1);
+    let product = bits.fold(ProjectivePoint::IDENTITY, |product, bit| {
+        let double = product.double();
+        if bit == 1 { double + point } else { double }
+    });
+    if factor < 0 { -product } else { product }
+}
+
 impl Hash for Point {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.encode().hash(state);

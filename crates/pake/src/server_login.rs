@@ -69,7 +69,7 @@ pub fn check_upload(upload: &[u8]) -> Result<(), PakeError> {
 /// Answers `ke1` from what was computed elsewhere: `evaluation` is Q = k·B, combined from the sites' answers, and
 /// `ake_product` is the `ake` key times the client's key share, from an HSM. Both are believed.
 ///
-/// Costs five multiplications, and neither waits nor asks. Panics if the operating system has no randomness.
+/// Costs four multiplications, and neither waits nor asks. Panics if the operating system has no randomness.
 pub fn answer_login(
     upload: &[u8],
     ke1: &Ke1,
@@ -105,7 +105,8 @@ pub(crate) fn answer_with<R: RngCore + CryptoRng>(
         builder.build(ake_product.encode().into())
     };
     let built = answer().map_err(|_: ProtocolError| PakeError::Malformed)?;
-    let ke2 = message(&built.message.serialize());
+    let mut ke2: [u8; KE2_LEN] = message(&built.message.serialize());
+    ke2[..Point::LEN].copy_from_slice(&evaluation.encode());
     // The session key, then the MAC that the KE3 must be.
     let mut state = built.state.serialize();
     let mut expected = Zeroizing::new([0; KE3_LEN]);

@@ -1,12 +1,11 @@
 //! opaque-ke's server, for an element that was evaluated elsewhere.
 //!
-//! opaque-ke multiplies the blinded element itself, by a scalar d that it derives from key material; there is no way
-//! around that. So it is given constant key material and, in B's place, d⁻¹·Q: what it computes is Q. That puts the
-//! wrong blinded element into its transcript, so [`ServerTripleDh`] puts B back, which comes behind the KE1 in the bytes
-//! that the server parses, and never over a wire. All else is `TripleDh`'s own.
+//! opaque-ke multiplies the blinded element itself, by a scalar that it derives from key material; there is no way
+//! around that. So it is given constant key material, and what comes of it is thrown away: [`ServerTripleDh`] puts the
+//! evaluation Q into the transcript, and [`crate::answer_login`] into the answer. Q comes behind the KE1 in the bytes that
+//! the server parses, and never over a wire. All else is `TripleDh`'s own.
 
 use std::convert::Infallible;
-use std::sync::LazyLock;
 
 use generic_array::GenericArray;
 use generic_array::typenum::{U0, U33, Unsigned};
@@ -17,7 +16,7 @@ use opaque_ke::key_exchange::{
 };
 use opaque_ke::keypair::{KeyPair, OprfSeedSerialization, PrivateKey, PrivateKeySerialization, PublicKey};
 use opaque_ke::{CipherSuite, Identifiers, ServerSetup, TripleDh};
-use p256::{NistP256, Scalar};
+use p256::NistP256;
 use rand::{CryptoRng, RngCore};
 use sha2::Sha256;
 use zeroize::ZeroizeOnDrop;
@@ -40,22 +39,11 @@ impl CipherSuite for ServerSuite {
 /// The constant that stands for a server's OPRF key. Public, and of no influence on what comes out.
 pub(crate) const KEY_MATERIAL: [u8; 32] = [0; 32];
 
-/// d⁻¹, where d is what opaque-ke derives from [`KEY_MATERIAL`] (RFC 9807, section 5.2: `DeriveKeyPair`).
-static INVERSE: LazyLock<Scalar> = LazyLock::new(|| {
-    let d = voprf::derive_key::<NistP256>(&KEY_MATERIAL, b"OPAQUE-DeriveKeyPair", voprf::Mode::Oprf);
-    let d = d.expect("the constant key material leads to a key");
-    d.invert().expect("a derived key is not zero")
-});
-
-/// What opaque-ke's server parses in the place of `ke1`: d⁻¹·Q, the rest of the KE1, and B behind it.
+/// What opaque-ke's server parses: the KE1, and Q behind it.
 pub(crate) fn feed(ke1: &Ke1, evaluation: &Point) -> [u8; KE1_LEN + Point::LEN] {
-    let element = Point::from_projective(evaluation.to_projective() * *INVERSE);
-    let element = element.expect("the group's order is prime, and neither factor is zero");
-    let (b, rest) = ke1.as_bytes().split_at(Point::LEN);
     let mut bytes = [0; KE1_LEN + Point::LEN];
-    bytes[..Point::LEN].copy_from_slice(&element.encode());
-    bytes[Point::LEN..KE1_LEN].copy_from_slice(rest);
-    bytes[KE1_LEN..].copy_from_slice(b);
+    bytes[..KE1_LEN].copy_from_slice(ke1.as_bytes());
+    bytes[KE1_LEN..].copy_from_slice(&evaluation.encode());
     bytes
 }
 
@@ -105,24 +93,24 @@ fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a [u8], ProtocolErr
     Ok(taken)
 }
 
-/// A KE1's part of the key exchange, and the element that the client really sent. All of it public.
+/// A KE1's part of the key exchange, and the evaluation. All of it public.
 #[derive(Clone)]
-pub(crate) struct Ke1WithElement {
+pub(crate) struct Ke1WithEvaluation {
     ke1: <Inner as KeyExchange>::KE1Message,
-    blinded: [u8; Point::LEN],
+    evaluation: [u8; Point::LEN],
 }
 
-impl ZeroizeOnDrop for Ke1WithElement {}
+impl ZeroizeOnDrop for Ke1WithEvaluation {}
 
-impl Deserialize for Ke1WithElement {
+impl Deserialize for Ke1WithEvaluation {
     fn deserialize_take(bytes: &mut &[u8]) -> Result<Self, ProtocolError> {
         let ke1 = Deserialize::deserialize_take(bytes)?;
-        let blinded = take(bytes, Point::LEN)?.try_into().map_err(|_| ProtocolError::SerializationError)?;
-        Ok(Self { ke1, blinded })
+        let evaluation = take(bytes, Point::LEN)?.try_into().map_err(|_| ProtocolError::SerializationError)?;
+        Ok(Self { ke1, evaluation })
     }
 }
 
-/// `TripleDh`, with the client's own element in the transcript.
+/// `TripleDh`, with the evaluation of the sites in the transcript.
 pub(crate) struct ServerTripleDh;
 
 impl KeyExchange for ServerTripleDh {
@@ -130,7 +118,7 @@ impl KeyExchange for ServerTripleDh {
     type Hash = Sha256;
     type KE1State = <Inner as KeyExchange>::KE1State;
     type KE2State<CS: CipherSuite> = <Inner as KeyExchange>::KE2State<CS>;
-    type KE1Message = Ke1WithElement;
+    type KE1Message = Ke1WithEvaluation;
     type KE2Builder<'a, CS: CipherSuite<KeyExchange = Self>> = <Inner as KeyExchange>::KE2Builder<'a, Suite>;
     type KE2BuilderData<'a, CS: 'static + CipherSuite> = <Inner as KeyExchange>::KE2BuilderData<'a, CS>;
     type KE2BuilderInput<CS: CipherSuite> = <Inner as KeyExchange>::KE2BuilderInput<CS>;
@@ -139,15 +127,18 @@ impl KeyExchange for ServerTripleDh {
 
     fn ke2_builder<'a, CS: CipherSuite<KeyExchange = Self>, R: RngCore + CryptoRng>(
         rng: &mut R,
-        _: SerializedCredentialRequest<CS>,
-        ke1: Ke1WithElement,
+        request: SerializedCredentialRequest<CS>,
+        ke1: Ke1WithEvaluation,
         response: SerializedCredentialResponse<CS>,
         client_public: PublicKey<NistP256>,
         identifiers: SerializedIdentifiers<'a, NistP256>,
         context: SerializedContext<'a>,
     ) -> Result<Self::KE2Builder<'a, CS>, ProtocolError> {
-        let request = SerializedCredentialRequest::<Suite>::deserialize_take(&mut ke1.blinded.as_slice())?;
-        let response = response.iter().collect::<Vec<_>>().concat();
+        let request = request.iter().collect::<Vec<_>>().concat();
+        let request = SerializedCredentialRequest::<Suite>::deserialize_take(&mut request.as_slice())?;
+        let mut response = response.iter().collect::<Vec<_>>().concat();
+        // An answer begins with its element (RFC 9807, section 6.3).
+        response[..Point::LEN].copy_from_slice(&ke1.evaluation);
         let response = SerializedCredentialResponse::<Suite>::deserialize_take(&mut response.as_slice())?;
         Inner::ke2_builder::<Suite, R>(rng, request, ke1.ke1.clone(), response, client_public, identifiers, context)
     }
@@ -190,7 +181,7 @@ impl KeyExchange for ServerTripleDh {
     fn generate_ke3<CS: CipherSuite<KeyExchange = Self>, R: CryptoRng + RngCore>(
         _: &mut R,
         _: SerializedCredentialRequest<CS>,
-        _: Ke1WithElement,
+        _: Ke1WithEvaluation,
         _: SerializedCredentialResponse<CS>,
         _: &Self::KE1State,
         _: Self::KE2Message,
@@ -200,18 +191,5 @@ impl KeyExchange for ServerTripleDh {
         _: SerializedContext<'_>,
     ) -> Result<GenerateKe3Result<Self>, ProtocolError> {
         unreachable!("clients use the suite itself")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{INVERSE, KEY_MATERIAL};
-
-    /// Computed by another implementation of RFC 9497's `DeriveKeyPair`, in Python: what opaque-ke derives must not change.
-    #[test]
-    fn the_scalar_behind_the_inverse_is_the_known_one() {
-        let d = INVERSE.invert().expect("not zero");
-        assert_eq!(KEY_MATERIAL, [0; 32]);
-        assert_eq!(hex::encode(d.to_bytes()), "13b1d4f93dcd9fb90ee7879415bccf2ca54edf415bda0b938dab420cb2493692");
     }
 }
