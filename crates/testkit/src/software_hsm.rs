@@ -1,6 +1,6 @@
 //! An HSM that is none: its keys lie in memory.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use aes_kw::KekAes256;
@@ -33,7 +33,7 @@ struct Inner {
 #[derive(Default)]
 struct State {
     failure: Option<HsmError>,
-    evaluations: BTreeMap<[u8; Point::LEN], usize>,
+    evaluated: BTreeSet<[u8; Point::LEN]>,
 }
 
 impl SoftwareHsm {
@@ -67,14 +67,14 @@ impl SoftwareHsm {
         self.change(|state| state.failure = failure);
     }
 
-    /// How often any share was multiplied by this element.
-    pub fn evaluations_of(&self, element: &Point) -> usize {
-        self.change(|state| state.evaluations.get(&element.encode()).copied().unwrap_or(0))
+    /// Whether any share was ever multiplied by this element.
+    pub fn has_evaluated(&self, element: &Point) -> bool {
+        self.change(|state| state.evaluated.contains(&element.encode()))
     }
 
-    /// How many evaluations there were in all.
+    /// How many elements were evaluated: the same one again tells nothing new, and is not counted.
     pub fn evaluations(&self) -> usize {
-        self.change(|state| state.evaluations.values().sum())
+        self.change(|state| state.evaluated.len())
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -110,7 +110,7 @@ impl Hsm for SoftwareHsm {
         self.works()?;
         let key = unwrap(&self.0.share_kek, &share.wrapped)?;
         let signed = signed(&key, &share.public).ok_or(HsmError::Fault)?;
-        self.change(|state| *state.evaluations.entry(element.encode()).or_default() += 1);
+        self.change(|state| state.evaluated.insert(element.encode()));
         Ok(multiply(&signed, element))
     }
 
@@ -212,8 +212,8 @@ mod tests {
         let element = receipt_base(CONTEXT);
         let spend = LedgerSpend::insecure_without_a_spend();
         assert_eq!(hsm.evaluate(spend, &wrapped, &element).await, Ok(share.receipt(CONTEXT)));
-        assert_eq!((hsm.evaluations_of(&element), hsm.evaluations()), (1, 1));
-        assert_eq!(hsm.evaluations_of(&Point::generator()), 0);
+        assert_eq!((hsm.has_evaluated(&element), hsm.evaluations()), (true, 1));
+        assert!(!hsm.has_evaluated(&Point::generator()));
     }
 
     #[tokio::test]

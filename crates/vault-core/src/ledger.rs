@@ -1,9 +1,7 @@
 //! A site's own count of what its HSM evaluated. It believes no other site and no record: whatever the record store is
 //! made to say, a registration gets no more than `max_attempts` evaluations here between two proofs.
 
-use coffer_proto::{
-    AccountId, AttemptId, Hash, Nonce, PointBytes, Receipt, Registration, RegistrationId, SiteNumber, Time, frame,
-};
+use coffer_proto::{AccountId, AttemptId, Hash, Nonce, Receipt, Registration, RegistrationId, SiteNumber, Time, frame};
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Policy;
@@ -97,16 +95,12 @@ pub struct Evaluation {
     pub nonce: Nonce,
     /// When, by this site's clock.
     pub at: Time,
-    /// What came of it, once it is known.
-    pub answer: Option<PointBytes>,
 }
 
 /// Whether an attempt may be evaluated here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// It was evaluated before: this came of it.
-    Answered(PointBytes),
-    /// It was paid for before, but nothing came of it.
+    /// It was paid for before: the same element may be evaluated again.
     PaidFor,
     /// It has just been added, and has to be made durable first.
     Added,
@@ -150,7 +144,7 @@ impl Held {
             if known.ke1_hash != ke1_hash {
                 return Err(LedgerRefusal::OtherBytes);
             }
-            return Ok(known.answer.map_or(Admission::PaidFor, Admission::Answered));
+            return Ok(Admission::PaidFor);
         }
         if self.closed.contains(&attempt) {
             return Err(LedgerRefusal::Closed);
@@ -165,18 +159,11 @@ impl Held {
                 return Err(LedgerRefusal::Wait { retry_at });
             }
         }
-        self.evaluations.push(Evaluation { attempt, ke1_hash, nonce, at: now, answer: None });
+        self.evaluations.push(Evaluation { attempt, ke1_hash, nonce, at: now });
         if self.failures() >= usize::from(policy.max_attempts) {
             self.exhausted_since = Some(now);
         }
         Ok(Admission::Added)
-    }
-
-    /// Keeps what came of an evaluation.
-    pub fn answered(&mut self, attempt: &AttemptId, answer: PointBytes) {
-        if let Some(evaluation) = self.evaluations.iter_mut().find(|known| known.attempt == *attempt) {
-            evaluation.answer = Some(answer);
-        }
     }
 
     /// The newest mark, which is what a proof should name. None if nothing is to be forgiven.

@@ -3,9 +3,9 @@
 
 use coffer_pake::{Ke1, Point, expected_share, import_point, receipt_base};
 use coffer_proto::{
-    AccountId, AttemptId, Authorization, Base64, Hash, KE1_LEN, Nonce, Receipt, Registration, RegistrationId,
-    RegistrationRequest, ShareContext, Signature, SiteNonce, Time, activation_message, attempt_message, proof_message,
-    registration_message,
+    AccountId, AttemptId, Authorization, Base64, Hash, KE1_LEN, Nonce, PointBytes, Receipt, Registration,
+    RegistrationId, RegistrationRequest, ShareContext, Signature, SiteNonce, Time, activation_message, attempt_message,
+    proof_message, registration_message,
 };
 
 use crate::budget::Refusal;
@@ -173,18 +173,17 @@ impl<W: World> Site<W> {
         }
         let message = registration_message(&self.fleet.id, account, registration);
         verify(&registration.unlock_key, &message, &request.unlock_signature)?;
-        let not_a_point = |_| VaultError::Malformed("not a point of P-256");
-        let commitments: Vec<Point> = registration
-            .commitments
-            .iter()
-            .map(|commitment| Point::parse(&commitment.0))
-            .collect::<Result<_, _>>()
-            .map_err(not_a_point)?;
-        let expected = expected_share(&commitments, self.fleet.site.0).ok_or(VaultError::InvalidShare)?;
-        let ephemeral = Point::parse(&request.sealed_share.ephemeral.0).map_err(not_a_point)?;
+        let expected = self.public_share(registration)?;
+        let ephemeral = parse_point(&request.sealed_share.ephemeral)?;
         coffer_pake::check_upload(&registration.upload.0)
             .map_err(|_| VaultError::Malformed("not a RegistrationUpload of this suite"))?;
         Ok((expected, ephemeral))
+    }
+
+    /// `K_i`, as the commitments say.
+    fn public_share(&self, registration: &Registration) -> Result<Point, VaultError> {
+        let commitments: Vec<Point> = registration.commitments.iter().map(parse_point).collect::<Result<_, _>>()?;
+        expected_share(&commitments, self.fleet.site.0).ok_or(VaultError::InvalidShare)
     }
 
     async fn receipt_of(&self, key: &[u8], registration: &Registration) -> Result<Option<Receipt>, VaultError> {
@@ -221,13 +220,16 @@ impl<W: World> Site<W> {
             &message,
             &request.device_signature,
         )?;
-        self.evaluate_verified(request).await
+        self.evaluate_verified(request, &parse_ke1(&request.ke1)?).await
     }
 
-    /// [`Site::evaluate`] after token and device signature were verified.
-    pub(crate) async fn evaluate_verified(&self, request: &EvaluateRequest) -> Result<SiteAnswer, SiteRefusal> {
+    /// [`Site::evaluate`] after token and device signature were verified, and the KE1 parsed.
+    pub(crate) async fn evaluate_verified(
+        &self,
+        request: &EvaluateRequest,
+        ke1: &Ke1,
+    ) -> Result<SiteAnswer, SiteRefusal> {
         let EvaluateRequest { account, registration, attempt, .. } = request;
-        let ke1 = Ke1::parse(&request.ke1.0).map_err(|_| VaultError::Malformed("not a KE1 of this suite"))?;
         let ke1_hash = Hash::from(&request.ke1);
         let now = self.ports.now();
         let key = row_key(account, registration);
@@ -242,13 +244,12 @@ impl<W: World> Site<W> {
             };
             self.catch_up(account, live, &mut held).await?;
             let nonce = Base64(random()?);
-            let (spend, number) = match held.admit(*attempt, ke1_hash, nonce, &self.fleet.policy, now) {
-                Ok(Admission::Answered(point)) => return self.answer(&held, &point),
+            let spend = match held.admit(*attempt, ke1_hash, nonce, &self.fleet.policy, now) {
                 // The row was read, so it is durable.
-                Ok(Admission::PaidFor) => (LedgerSpend::durable(), number),
+                Ok(Admission::PaidFor) => LedgerSpend::durable(),
                 Ok(Admission::Added) => {
                     match self.rows.write(&self.ports, &key, Some(number), &SiteRow::Held(held.clone())).await {
-                        Ok(number) => (LedgerSpend::durable(), number),
+                        Ok(_) => LedgerSpend::durable(),
                         Err(WriteError::Conflict) => continue,
                         Err(WriteError::Vault(error)) => return Err(error.into()),
                     }
@@ -258,35 +259,11 @@ impl<W: World> Site<W> {
                 Err(LedgerRefusal::Full) => return Err(SiteRefusal::Full { nonce: held.newest_nonce() }),
                 Err(LedgerRefusal::Wait { retry_at }) => return Err(SiteRefusal::Wait { retry_at }),
             };
-            let public = held.public(self.fleet.site.0).ok_or(VaultError::Unavailable)?;
-            let share = WrappedShare { wrapped: held.wrapped.clone(), public };
+            let nonce = held.newest_nonce().ok_or(VaultError::Unavailable)?;
+            let public = self.public_share(&held.registration)?;
+            let share = WrappedShare { wrapped: held.wrapped, public };
             let point = self.ports.hsm.evaluate(spend, &share, &ke1.blinded()).await.map_err(VaultError::from)?;
-            let point = Base64(point.encode());
-            let answer = self.answer(&held, &point);
-            self.keep_answer(&key, attempt, point, Row { number, content: SiteRow::Held(held) }).await;
-            return answer;
-        }
-    }
-
-    fn answer(&self, held: &Held, point: &coffer_proto::PointBytes) -> Result<SiteAnswer, SiteRefusal> {
-        let point = Point::parse(&point.0).map_err(|_| VaultError::Unavailable)?;
-        let nonce = held.newest_nonce().ok_or(VaultError::Unavailable)?;
-        Ok(SiteAnswer { point, nonce: SiteNonce { site: self.fleet.site, nonce } })
-    }
-
-    /// A retry is then answered without the HSM. If it cannot be kept, a retry evaluates the same element again.
-    async fn keep_answer(&self, key: &[u8], attempt: &AttemptId, point: coffer_proto::PointBytes, written: Row) {
-        let mut current = written;
-        loop {
-            let Row { number, content: SiteRow::Held(mut held) } = current else { return };
-            held.answered(attempt, point);
-            match self.rows.write(&self.ports, key, Some(number), &SiteRow::Held(held)).await {
-                Err(WriteError::Conflict) => match self.rows.read(&self.ports, key).await {
-                    Ok(Some(row)) => current = row,
-                    Ok(None) | Err(_) => return,
-                },
-                Ok(_) | Err(WriteError::Vault(_)) => return,
-            }
+            return Ok(SiteAnswer { point, nonce: SiteNonce { site: self.fleet.site, nonce } });
         }
     }
 
@@ -444,13 +421,13 @@ impl<W: World> Site<W> {
     }
 }
 
-impl Held {
-    /// `K_i`, from the commitments, which were parsed when the share came.
-    fn public(&self, site: u8) -> Option<Point> {
-        let commitments: Result<Vec<Point>, _> =
-            self.registration.commitments.iter().map(|commitment| Point::parse(&commitment.0)).collect();
-        expected_share(&commitments.ok()?, site)
-    }
+/// KE1, its points parsed.
+pub(crate) fn parse_ke1(bytes: &Base64<KE1_LEN>) -> Result<Ke1, VaultError> {
+    Ke1::parse(&bytes.0).map_err(|_| VaultError::Malformed("not a KE1 of this suite"))
+}
+
+fn parse_point(point: &PointBytes) -> Result<Point, VaultError> {
+    Point::parse(&point.0).map_err(|_| VaultError::Malformed("not a point of P-256"))
 }
 
 /// Random bytes of the operating system.

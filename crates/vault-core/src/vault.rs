@@ -19,7 +19,7 @@ use crate::logins::Logins;
 use crate::outside::Bearer;
 use crate::ports::{Hsm as _, Peers as _, Tokens as _};
 use crate::record::{Activation, Attempt, AttemptState, Deletion, KeptProof, Live, VaultRecord};
-use crate::site::{EvaluateRequest, Site, SiteAnswer, SiteProof, SiteRefusal};
+use crate::site::{EvaluateRequest, Site, SiteAnswer, SiteProof, SiteRefusal, parse_ke1};
 use crate::world::{Fleet, Ports, World};
 
 /// The Backup Key Vault at one site.
@@ -221,7 +221,7 @@ impl<W: World> Vault<W> {
         request: &RetrievalRequest,
     ) -> Result<RetrievalAnswer, VaultError> {
         let Bearer { account, device_key } = self.authenticate(token)?;
-        let ke1 = Ke1::parse(&request.ke1.0).map_err(|_| VaultError::Malformed("not a KE1 of this suite"))?;
+        let ke1 = parse_ke1(&request.ke1)?;
         let ke1_hash = Hash::from(&request.ke1);
         let message = attempt_message(&self.fleet().id, &account, &request.registration, attempt, &ke1_hash);
         verify(&device_key, &message, &request.device_signature)?;
@@ -242,7 +242,7 @@ impl<W: World> Vault<W> {
             token: token.into(),
             device_signature: request.device_signature,
         };
-        let (evaluation, unchecked, answers) = self.evaluate(&evaluate).await?;
+        let (evaluation, unchecked, answers) = self.evaluate(&evaluate, &ke1).await?;
         let (ke2, login) = self.answer(&account, live, &ke1, &evaluation).await?;
         let mut nonces: Vec<_> = answers.iter().map(|answer| answer.nonce).collect();
         nonces.sort_by_key(|named| named.site);
@@ -285,7 +285,11 @@ impl<W: World> Vault<W> {
     }
 
     /// Has as many sites evaluate as tell a false answer from a right one; all of them if those disagree.
-    async fn evaluate(&self, request: &EvaluateRequest) -> Result<(Point, bool, Vec<SiteAnswer>), VaultError> {
+    async fn evaluate(
+        &self,
+        request: &EvaluateRequest,
+        ke1: &Ke1,
+    ) -> Result<(Point, bool, Vec<SiteAnswer>), VaultError> {
         let Fleet { sites, threshold, site: own, .. } = *self.fleet();
         let others = (1..=sites).map(SiteNumber).filter(|site| *site != own);
         let order: Vec<SiteNumber> = std::iter::once(own).chain(others).collect();
@@ -293,7 +297,7 @@ impl<W: World> Vault<W> {
         let mut refusal = SiteRefusal::Unreachable;
         let mut answers = Vec::new();
         for asked in [first, rest] {
-            for answer in join_all(asked.iter().map(|site| self.ask(*site, request))).await {
+            for answer in join_all(asked.iter().map(|site| self.ask(*site, request, ke1))).await {
                 match answer {
                     Ok(answer) => answers.push(answer),
                     // The refusal of one that counts says more than that another cannot be reached.
@@ -311,10 +315,10 @@ impl<W: World> Vault<W> {
         Err(refusal.into())
     }
 
-    async fn ask(&self, site: SiteNumber, request: &EvaluateRequest) -> Result<SiteAnswer, SiteRefusal> {
+    async fn ask(&self, site: SiteNumber, request: &EvaluateRequest, ke1: &Ke1) -> Result<SiteAnswer, SiteRefusal> {
         if site == self.fleet().site {
             // It was all verified for the spend.
-            self.site.evaluate_verified(request).await
+            self.site.evaluate_verified(request, ke1).await
         } else {
             let answer = self.ports().peers.evaluate(site, request).await?;
             if answer.nonce.site == site { Ok(answer) } else { Err(SiteRefusal::Unreachable) }

@@ -74,9 +74,6 @@ fn points(account: &Account, live: &Live, held: &Held, ke1s: &[Guess]) -> Vec<Po
     encoded.extend(registration.commitments.iter().map(|point| point.0));
     encoded.extend(live.activation.receipts.iter().map(|receipt| receipt.point.0));
     encoded.extend(sites.iter().flat_map(|site| [site.share_import.0, site.site_identity.0]));
-    let answers: Vec<_> = held.evaluations.iter().filter_map(|evaluation| evaluation.answer).collect();
-    assert_eq!(answers.len(), ke1s.len(), "every evaluation's answer is there");
-    encoded.extend(answers.iter().map(|point| point.0));
     // Overheard, since the ledger has only their hashes.
     for guess in ke1s {
         let ke1 = Ke1::parse(&guess.login.ke1()).unwrap();

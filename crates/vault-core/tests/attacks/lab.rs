@@ -233,7 +233,7 @@ impl Lab {
         self.clock.now()
     }
 
-    /// Elements that the HSMs evaluated, repetitions included.
+    /// Elements that the HSMs evaluated, a repetition at the same HSM not counted.
     pub(crate) fn evaluations(&self) -> usize {
         self.sites.iter().map(|part| part.hsm.inner.evaluations()).sum()
     }

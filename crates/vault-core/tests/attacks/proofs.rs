@@ -20,11 +20,11 @@ async fn the_same_id_with_other_bytes_is_a_conflict_and_is_not_evaluated() {
     lab.falsify_with(&ada.account, |record| record.live.as_mut().unwrap().attempts.clear()).await;
     lab.restart(1).await;
     assert_eq!(ada.ask(&lab, &dealt, &other).await, Err(Refusal::IdReused.into()));
-    assert_eq!(lab.sites[0].hsm.inner.evaluations_of(&other.element()), 0);
+    assert!(!lab.sites[0].hsm.inner.has_evaluated(&other.element()));
 }
 
 #[tokio::test]
-async fn the_same_guess_is_answered_again_without_another_evaluation() {
+async fn the_same_guess_is_answered_again_and_evaluates_nothing_else() {
     let lab = Lab::single(no_waits()).await;
     let ada = Device::of(&lab, "ada");
     let dealt = ada.protect(&lab, PASSWORD).await;
