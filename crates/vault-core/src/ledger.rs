@@ -58,13 +58,16 @@ pub struct Held {
     pub receipt: Receipt,
     /// When it came.
     pub imported_at: Time,
+    /// The registration whose place this one is to take, if it waits: token and device signature were verified when this
+    /// site learned of it. Its issuer may have other keys by the time it takes over.
+    pub takes_over: Option<RegistrationId>,
     /// Whether this site has seen valid evidence that the registration was activated.
     pub activated: bool,
     /// Failures that the registration started with here.
     pub carried: Option<Carried>,
     /// Since the last proof, oldest first.
     pub evaluations: Vec<Evaluation>,
-    /// Since when this site knows that no guess is left.
+    /// Since when this site knows that no guess is left: by its own count, or by attempts that it has verified.
     pub exhausted_since: Option<Time>,
     /// What may end the registration without one of its keys, and what might have.
     pub threats: Vec<Threat>,
@@ -78,7 +81,7 @@ pub struct Held {
 pub struct Threat {
     /// What is to take its place; nothing, if it is to be deleted.
     pub successor: Option<RegistrationId>,
-    /// When this site first saw it, by its own clock.
+    /// When this site first saw it, by its own clock. Token and device signature were verified then.
     pub since: Time,
     /// Whether a key of the registration has objected.
     pub refused: bool,

@@ -139,6 +139,7 @@ impl<W: World> Site<W> {
             wrapped: imported.wrapped,
             receipt: receipt.clone(),
             imported_at: self.ports.now(),
+            takes_over: None,
             activated: false,
             carried: None,
             evaluations: Vec::new(),
@@ -273,7 +274,7 @@ impl<W: World> Site<W> {
             return Err(VaultError::Unavailable);
         }
         if !held.activated {
-            held.carried = self.verify_activation(account, &live.registration, &live.activation).await?;
+            held.carried = self.verify_activation(account, held, &live.activation).await?;
             held.activated = true;
         }
         for proof in &live.proofs {
@@ -287,19 +288,36 @@ impl<W: World> Site<W> {
         Ok(())
     }
 
-    /// Checks the evidence of an activation. Gives the failures that the registration starts with here: those of the
-    /// one before, unless a key of that one has signed.
-    pub(crate) async fn verify_activation(
+    /// Whether a device of the account asked for an activation, with a token that held then.
+    pub(crate) fn device_activated(
         &self,
         account: &AccountId,
         registration: &Registration,
         activation: &Activation,
-    ) -> Result<Option<Carried>, VaultError> {
-        let replaces = activation.replaces.as_ref();
-        let message = activation_message(&self.fleet.id, account, &registration.id, &registration.hash(), replaces);
+    ) -> Result<(), VaultError> {
+        let message = self.activation_message(account, registration, activation);
         let (token, signature) = (activation.token.expose(), &activation.device_signature);
-        device_signed(&self.ports, account, token, activation.at, &message, signature)?;
-        let Some(replaced) = replaces else { return Ok(None) };
+        device_signed(&self.ports, account, token, activation.at, &message, signature).map(drop)
+    }
+
+    fn activation_message(&self, account: &AccountId, registration: &Registration, activation: &Activation) -> Vec<u8> {
+        let replaces = activation.replaces.as_ref();
+        activation_message(&self.fleet.id, account, &registration.id, &registration.hash(), replaces)
+    }
+
+    /// Checks the evidence of an activation. Gives the failures that the registration starts with here: those of the
+    /// one before, unless a key of that one has signed.
+    async fn verify_activation(
+        &self,
+        account: &AccountId,
+        held: &Held,
+        activation: &Activation,
+    ) -> Result<Option<Carried>, VaultError> {
+        if activation.replaces.is_none() || held.takes_over != activation.replaces {
+            self.device_activated(account, &held.registration, activation)?;
+        }
+        let Some(replaced) = &activation.replaces else { return Ok(None) };
+        let message = self.activation_message(account, &held.registration, activation);
         let row = self.rows.read(&self.ports, &row_key(account, replaced)).await?;
         let Some(Row { content: SiteRow::Held(before), .. }) = row else { return Ok(None) };
         let signed = |by: &Authorization| is_authorized(&before.registration, &message, by);

@@ -95,6 +95,12 @@ impl<W: World> Site<W> {
             self.look_at_live(account, record, live, held).await?;
             return Ok(if *held == before { Fate::Stays } else { Fate::Changed });
         }
+        if let Some(waiting) = record.waiting.as_ref().filter(|waiting| waiting.registration == held.registration)
+            && held.takes_over != waiting.activation.replaces
+            && self.device_activated(account, &held.registration, &waiting.activation).is_ok()
+        {
+            held.takes_over = waiting.activation.replaces;
+        }
         let end = record.ends.iter().rev().find(|end| end.id == id);
         let is_over = match end.map(|end| &end.cause) {
             None => false,
@@ -103,9 +109,7 @@ impl<W: World> Site<W> {
             }
             Some(Cause::Deleted(asked)) => self.may_end(account, held, &Ending::deletion(asked)),
             Some(Cause::Locked { attempts }) => {
-                let verified = self.verified_attempts(account, held, attempts);
-                let carried = held.carried.map_or(0, |carried| usize::from(carried.failures));
-                let is_exhausted = verified + carried >= usize::from(self.fleet.policy.max_attempts);
+                let is_exhausted = held.exhausted_since.is_some() || self.is_exhausted(account, held, attempts);
                 is_exhausted && *held.exhausted_since.get_or_insert(now) + self.fleet.policy.open_at_zero <= now
             }
         };
@@ -160,8 +164,12 @@ impl<W: World> Site<W> {
         held.threaten(ending.successor(), now).is_some_and(|since| since + self.fleet.policy.takeover_after <= now)
     }
 
-    /// Whether a device of the account asked for it, with a token that held then.
+    /// Whether a device of the account asked for it, with a token that held then. What the row knows was verified when it
+    /// came.
     fn is_asked(&self, account: &AccountId, held: &Held, ending: &Ending<'_>) -> bool {
+        if held.threats.iter().any(|known| known.successor == ending.successor()) {
+            return true;
+        }
         let message = self.message(account, held, ending);
         device_signed(&self.ports, account, ending.token.expose(), ending.at, &message, ending.device_signature).is_ok()
     }
@@ -174,9 +182,9 @@ impl<W: World> Site<W> {
         }
     }
 
-    /// How many different attempts of the registration were signed by a device whose token held when they were spent, and
-    /// have not been closed by a proof that this site knows of.
-    fn verified_attempts(&self, account: &AccountId, held: &Held, attempts: &[Attempt]) -> usize {
+    /// Whether as many different attempts of the registration as there are guesses were signed by a device whose token held
+    /// when they were spent, and have not been closed by a proof that this site knows of.
+    fn is_exhausted(&self, account: &AccountId, held: &Held, attempts: &[Attempt]) -> bool {
         let unproved = attempts.iter().filter(|attempt| !held.closed.contains(&attempt.id));
         let verified = unproved.filter(|attempt| {
             let AttemptState::Unproved { token, device_signature } = &attempt.state else { return false };
@@ -184,7 +192,9 @@ impl<W: World> Site<W> {
             let message = attempt_message(&self.fleet.id, account, id, &attempt.id, &attempt.ke1_hash);
             device_signed(&self.ports, account, token.expose(), attempt.at, &message, device_signature).is_ok()
         });
-        verified.map(|attempt| attempt.id).collect::<BTreeSet<_>>().len()
+        let verified = verified.map(|attempt| attempt.id).collect::<BTreeSet<_>>().len();
+        let carried = held.carried.map_or(0, |carried| usize::from(carried.failures));
+        verified + carried >= usize::from(self.fleet.policy.max_attempts)
     }
 
     async fn sweep_account(&self, account: &AccountId) -> Result<(), VaultError> {

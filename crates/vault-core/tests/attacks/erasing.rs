@@ -242,6 +242,16 @@ async fn a_real_lock_erases_exactly_when_the_three_days_are_over() {
 }
 
 #[tokio::test]
+async fn a_real_lock_erases_although_the_issuer_has_other_keys_by_then() {
+    let (lab, ada, dealt) = lab().await;
+    ada.guess_wrong(&lab, &dealt, 10).await;
+    lab.tokens.rotate();
+    lab.clock.advance(DAY * 3);
+    lab.sweep().await;
+    assert!(lab.is_erased(&dealt.registration.id).await);
+}
+
+#[tokio::test]
 async fn a_share_that_is_never_activated_is_erased_after_thirty_days_and_its_id_is_not_taken_again() {
     let lab = Lab::single(no_waits()).await;
     let ada = Device::of(&lab, "ada");

@@ -88,6 +88,37 @@ async fn a_newcomer_that_is_proved_has_a_full_budget() {
 }
 
 #[tokio::test]
+async fn a_newcomer_takes_over_although_the_issuer_has_other_keys_by_then() {
+    for lab in [Lab::single(no_waits()).await, Lab::five(no_waits()).await] {
+        let ada = Device::of(&lab, "ada");
+        let live = ada.protect(&lab, b"forgotten").await;
+        let newcomer = ada.wait_behind(&lab, &live, PASSWORD).await;
+        lab.sweep().await;
+        lab.tokens.rotate();
+        lab.clock.advance(DAY * 7);
+        lab.sweep().await;
+        assert!(lab.is_erased(&live.registration.id).await);
+        assert_eq!(Device::of(&lab, "ada").restore(&lab, &newcomer).await.unwrap().attempts_remaining, 10);
+    }
+}
+
+#[tokio::test]
+async fn what_was_verified_for_one_takeover_passes_for_no_other() {
+    let lab = Lab::single(no_waits()).await;
+    let ada = Device::of(&lab, "ada");
+    let live = ada.protect(&lab, PASSWORD).await;
+    ada.guess_wrong(&lab, &live, 7).await;
+    let newcomer = ada.wait_behind(&lab, &live, THIEFS).await;
+    lab.tokens.rotate();
+    // Replacing nothing, it would not inherit the failures.
+    lab.falsify_with(&ada.account, |record| record.waiting.as_mut().unwrap().activation.replaces = None).await;
+    lab.clock.advance(DAY * 7);
+    lab.sweep().await;
+    let asked = Device::of(&lab, "ada").ask(&lab, &newcomer, &Guess::new(THIEFS)).await;
+    assert_eq!((asked, lab.evaluations()), (Err(VaultError::Unauthorized), 7));
+}
+
+#[tokio::test]
 async fn a_keep_by_either_key_ends_what_waits_and_nobody_else_s_does() {
     let lab = Lab::single(no_waits()).await;
     let (ada, thief) = (Device::of(&lab, "ada"), Device::of(&lab, "ada"));
@@ -189,6 +220,19 @@ async fn a_deletion_by_token_alone_takes_seven_days() {
     lab.sweep().await;
     assert!(lab.is_erased(&live.registration.id).await);
     assert_eq!(ada.ask(&lab, &live, &Guess::new(PASSWORD)).await, Err(Refusal::Erased.into()));
+}
+
+#[tokio::test]
+async fn a_deletion_by_token_alone_is_carried_out_although_the_issuer_has_other_keys_by_then() {
+    let lab = Lab::five(no_waits()).await;
+    let ada = Device::of(&lab, "ada");
+    let live = ada.protect(&lab, PASSWORD).await;
+    ada.delete(&lab, &live, None).await.unwrap();
+    lab.sweep().await;
+    lab.tokens.rotate();
+    lab.clock.advance(DAY * 7);
+    lab.sweep().await;
+    assert!(lab.is_erased(&live.registration.id).await);
 }
 
 #[tokio::test]

@@ -65,6 +65,7 @@ fn held() -> Held {
         wrapped: Vec::new(),
         receipt: Receipt { site: SiteNumber(1), point, ledger_number: 0, at: time(0), signature, certificate },
         imported_at: time(0),
+        takes_over: None,
         activated: true,
         carried: None,
         evaluations: Vec::new(),
