@@ -17,6 +17,7 @@ mod noise;
 mod secrecy;
 mod server;
 mod terminal;
+mod tls;
 mod tree;
 mod vault;
 mod vault_attacks;

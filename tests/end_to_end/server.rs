@@ -73,7 +73,7 @@ impl Server {
 
     /// Host and port of the API.
     pub(crate) fn host(&self) -> &str {
-        self.address.trim_start_matches("http://").split('/').next().unwrap()
+        self.address.trim_start_matches("http://").trim_start_matches("https://").split('/').next().unwrap()
     }
 
     fn serve(&mut self, listen: &str) -> String {
@@ -94,7 +94,7 @@ impl Server {
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.starts_with("http://"), "it does not start: {}", self.log());
+        assert!(line.starts_with("http"), "it does not start: {}", self.log());
         self.child = Some(child);
         self.ops = self.ops_address(logged);
         line.trim_end().to_owned()

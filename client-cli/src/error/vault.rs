@@ -147,6 +147,7 @@ impl VaultError {
             Self::Unproved(_) => "unproved",
             Self::Request(error) => match error {
                 RequestError::Unreachable(_) => "vault-unreachable",
+                RequestError::Certificate(_) => "vault-certificate",
                 RequestError::Unavailable => "vault-unavailable",
                 RequestError::TooManyRequests { .. } => "too-many-requests",
                 RequestError::Unauthorized => "unauthorized",
@@ -179,7 +180,7 @@ impl VaultError {
             Self::Request(
                 RequestError::Unreachable(_) | RequestError::Unavailable | RequestError::TooManyRequests { .. },
             ) => Exit::VaultUnavailable,
-            Self::Request(RequestError::NotAVault(_) | RequestError::Refused(_))
+            Self::Request(RequestError::Certificate(_) | RequestError::NotAVault(_) | RequestError::Refused(_))
             | Self::Untrusted(_)
             | Self::ForeignHead => Exit::VaultRefused,
             Self::Hopeless { .. } | Self::NotKept(_) | Self::Http(_) | Self::Other(_) => Exit::Failed,
@@ -221,6 +222,10 @@ impl VaultError {
             Self::Request(
                 RequestError::Unreachable(_) | RequestError::Unavailable | RequestError::TooManyRequests { .. },
             ) => "try again later: an attempt that was begun goes on with the same password, and costs nothing more",
+            Self::Request(RequestError::Certificate(_)) => {
+                "check the vault's address and this device's clock; if its operator has an authority of their own, name \
+                 the authority's certificate with --vault-ca-file FILE"
+            }
             Self::Request(RequestError::NotAVault(_)) => "check the vault's address",
             Self::Request(RequestError::Refused(_)) => {
                 "run the command again; if that does not help, tell the vault's operator"
@@ -285,6 +290,7 @@ mod tests {
             (VaultError::NotRegistered, "not-registered", 23),
             (VaultError::Request(RequestError::Unreachable(String::new())), "vault-unreachable", 24),
             (VaultError::Request(RequestError::Unavailable), "vault-unavailable", 24),
+            (VaultError::Request(RequestError::Certificate(String::new())), "vault-certificate", 26),
             (VaultError::Request(RequestError::Unauthorized), "unauthorized", 25),
             (VaultError::OtherDevice, "other-device", 25),
             (VaultError::Changed, "changed", 24),

@@ -15,6 +15,9 @@ pub enum RequestError {
     /// There is no way to the vault. Try again later.
     #[error("the vault cannot be reached: {0}")]
     Unreachable(String),
+    /// Its TLS certificate is not one that is trusted here. Name its authority, or check the address.
+    #[error("the vault's TLS certificate is not trusted: {0}")]
+    Certificate(String),
     /// The vault cannot do it just now. Try again later: nothing was given away.
     #[error("the vault cannot do it just now")]
     Unavailable,
@@ -117,6 +120,7 @@ async fn send<T: Transport>(transport: &T, request: &Request<'_>) -> Result<Vec<
 fn judge(outcome: Result<Response, TransportError>) -> Result<Vec<u8>, Failure> {
     let answer = outcome.map_err(|error| match error {
         TransportError::Unreachable(reason) => Failure::Request(RequestError::Unreachable(reason)),
+        TransportError::Untrusted(reason) => Failure::Request(RequestError::Certificate(reason)),
         TransportError::TooLong => not_a_vault("its answer is too long"),
     })?;
     match answer.status {

@@ -1,10 +1,11 @@
 //! The transport over HTTP.
 
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Certificate, Client, Url, redirect};
-use thiserror::Error;
 
 use crate::address::VaultAddress;
 use crate::transport::{MAX_ANSWER, Method, Request, Response, Transport, TransportError};
@@ -21,7 +22,7 @@ pub struct HttpTransport {
 }
 
 /// Why there can be no connection at all.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
     /// The certificates that were given are none.
     #[error("these are not certificates in PEM form")]
@@ -58,7 +59,6 @@ impl HttpTransport {
 
 impl Transport for HttpTransport {
     async fn send(&self, request: &Request<'_>) -> Result<Response, TransportError> {
-        let unreachable = |error: reqwest::Error| TransportError::Unreachable(described(&error));
         let mut url = self.root.clone();
         url.set_path(request.path);
         let method = match request.method {
@@ -73,10 +73,10 @@ impl Transport for HttpTransport {
         if let Some(body) = request.body {
             builder = builder.header(CONTENT_TYPE, "application/json").body(body.to_vec());
         }
-        let mut answer = builder.send().await.map_err(unreachable)?;
+        let mut answer = builder.send().await.map_err(failed)?;
         let status = answer.status().as_u16();
         let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(unreachable)? {
+        while let Some(piece) = answer.chunk().await.map_err(failed)? {
             if body.len() + piece.len() > MAX_ANSWER {
                 return Err(TransportError::TooLong);
             }
@@ -94,9 +94,21 @@ fn bearer(token: &str) -> Result<HeaderValue, TransportError> {
     Ok(value)
 }
 
+fn failed(error: reqwest::Error) -> TransportError {
+    let described = described(&error);
+    if is_certificate(&error) { TransportError::Untrusted(described) } else { TransportError::Unreachable(described) }
+}
+
+/// Whether it is the certificate that TLS does not accept. What an [`io::Error`] wraps is not among its sources.
+fn is_certificate(error: &(dyn Error + 'static)) -> bool {
+    let wrapped = error.downcast_ref().and_then(io::Error::get_ref).map(|wrapped| wrapped as &(dyn Error + 'static));
+    matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
+        || wrapped.or_else(|| error.source()).is_some_and(is_certificate)
+}
+
 /// The innermost cause: what is around it says no more than that a request failed.
 fn described(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+    let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {
         cause = source;
     }

@@ -55,6 +55,9 @@ pub enum TransportError {
     /// No connection, no time left, or it broke.
     #[error("{0}")]
     Unreachable(String),
+    /// TLS does not trust what answers, and nothing was sent.
+    #[error("{0}")]
+    Untrusted(String),
     /// More than [`MAX_ANSWER`] bytes came: whatever that is, it is not the vault's API.
     #[error("the answer is longer than any of a vault")]
     TooLong,
