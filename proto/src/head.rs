@@ -16,6 +16,3 @@ pub struct ArchiveHead {
     /// By the owner key.
     pub signature: Signature,
 }
-
-/// `PUT /v1/archive-head`: taken if its number is the one after that which is kept. `GET` gives an [`ArchiveHead`].
-pub type HeadRequest = ArchiveHead;

@@ -25,7 +25,7 @@ pub use fleet::{
     Fingerprint, FleetAnswer, FleetManifest, RootSet, RootSignature, SignedManifest, SiteCertificate, SiteEntry,
 };
 pub use framing::frame;
-pub use head::{ArchiveHead, HeadRequest};
+pub use head::ArchiveHead;
 pub use id::{AttemptId, FleetId, IdError, RegistrationId, SiteNumber};
 pub use problem::{Problem, ProblemType};
 pub use registration::{
