@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 
 use crate::device::{Dealt, Device, Guess, PASSWORD, WRONG};
 use crate::lab::{HOUR, Lab, no_waits, record_key};
+use crate::protected;
 
 /// Seeds of the stores' faults, if `COFFER_SEEDS` does not say how many: 60 ms each.
 const SEEDS: u64 = 200;
@@ -126,9 +127,7 @@ async fn a_proof_whose_delivery_failed_reaches_the_ledger_with_the_next_sweep() 
     let ada = Device::of(&lab, "ada");
     let dealt = ada.protect(&lab, PASSWORD).await;
     ada.guess_wrong(&lab, &dealt, 9).await;
-    let guess = Guess::new(PASSWORD);
-    let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
-    let proof = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    let (guess, _, proof) = ada.guess_right(&lab, &dealt).await;
     // The row can be read, but not written.
     lab.sites[0].hsm.fail_after(1);
     assert_eq!(ada.prove(&lab, &guess, &proof).await.unwrap().attempts_remaining, 10);
@@ -214,9 +213,7 @@ fn set_faults(lab: &Lab, faults: Faults) {
 
 #[tokio::test]
 async fn a_store_that_is_away_answers_unavailable_and_nothing_is_evaluated() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     for which in 0..2 {
         let part = &lab.sites[0];
         let way = if which == 0 { &part.records_way } else { &part.ledger_way };
@@ -251,9 +248,7 @@ async fn a_write_that_comes_late_spends_no_second_attempt() {
 
 #[tokio::test]
 async fn a_damaged_record_is_refused_and_never_overwritten() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let good = lab.record_bytes(&ada.account).await;
     let longer = [good.as_slice(), &[0]].concat();
     let later = [&[2], &good[1..]].concat();

@@ -9,7 +9,7 @@ use coffer_proto::{
     keep_message, oprf_context, proof_message, registration_message,
 };
 use coffer_testkit::SoftwareHsm;
-use coffer_vault_core::{Bearer, Hsm as _, VaultError};
+use coffer_vault_core::{Bearer, EvaluateRequest, Hsm as _, VaultError};
 use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest as _, Sha256};
 
@@ -225,6 +225,19 @@ impl Device {
         lab.at(site).retrieve(&self.token, &guess.id, &self.retrieval(registration, guess)).await
     }
 
+    /// What a coordinator asks another site for this guess.
+    pub(crate) fn evaluation(&self, dealt: &Dealt, guess: &Guess) -> EvaluateRequest {
+        let RetrievalRequest { registration, ke1, device_signature } = self.retrieval(&dealt.registration.id, guess);
+        EvaluateRequest {
+            account: self.account.clone(),
+            registration,
+            attempt: guess.id,
+            ke1,
+            token: self.token.as_str().into(),
+            device_signature,
+        }
+    }
+
     pub(crate) async fn ask(&self, lab: &Lab, dealt: &Dealt, guess: &Guess) -> Result<RetrievalAnswer, VaultError> {
         self.ask_at(lab, 1, &dealt.registration.id, guess).await
     }
@@ -261,6 +274,14 @@ impl Device {
     ) -> Result<ProofRequest, LoginError> {
         let (ke3, unlock) = self.open(lab, &dealt.registration.id, guess, &answer.ke2)?;
         Ok(self.proof_with(&dealt.registration.id, guess, ke3, &answer.nonces, &unlock))
+    }
+
+    /// The right guess, evaluated, and the proof that is to be sent next.
+    pub(crate) async fn guess_right(&self, lab: &Lab, dealt: &Dealt) -> (Guess, RetrievalAnswer, ProofRequest) {
+        let guess = Guess::new(PASSWORD);
+        let answer = self.ask(lab, dealt, &guess).await.expect("evaluated");
+        let proof = self.proof(lab, dealt, &guess, &answer).expect("the password is right");
+        (guess, answer, proof)
     }
 
     pub(crate) fn proof_with(

@@ -6,6 +6,7 @@ use coffer_vault_core::{Activation, Attempt, AttemptState, Cause, Deletion, End}
 
 use crate::device::{Dealt, Device, Guess, PASSWORD, WRONG, random, sign};
 use crate::lab::{DAY, HOUR, Lab, no_waits};
+use crate::protected;
 
 /// A record store writes that a registration has ended so, and shows nothing else to the sweepers for a year.
 async fn bury(lab: &Lab, account: &AccountId, id: RegistrationId, cause: Cause) {
@@ -31,16 +32,9 @@ fn unproved(id: AttemptId, device: &Device, dealt: &Dealt, at: coffer_proto::Tim
     Attempt { id, ke1_hash: coffer_proto::Hash::from(&request.ke1), at, state }
 }
 
-async fn lab() -> (Lab, Device, Dealt) {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
-    (lab, ada, dealt)
-}
-
 #[tokio::test]
 async fn a_tombstone_for_want_of_guesses_without_ten_signed_attempts_erases_nothing() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let id = dealt.registration.id;
     let mallory = Device::of(&lab, "mallory");
     let expired = Device::until(&lab, "ada", lab.now());
@@ -82,7 +76,7 @@ async fn a_tombstone_for_want_of_guesses_without_ten_signed_attempts_erases_noth
 
 #[tokio::test]
 async fn a_tombstone_with_ten_attempts_that_were_proved_or_forgiven_long_ago_erases_nothing() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let id = dealt.registration.id;
     let mut old = Vec::new();
     for _ in 0..5 {
@@ -103,7 +97,7 @@ async fn a_tombstone_with_ten_attempts_that_were_proved_or_forgiven_long_ago_era
 
 #[tokio::test]
 async fn a_tombstone_of_a_replacement_or_a_deletion_that_nobody_asked_for_erases_nothing() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let id = dealt.registration.id;
     let (mallory, new) = (Device::of(&lab, "mallory"), ada.deal(&lab, PASSWORD));
     let (by, hash) = (new.registration.id, new.registration.hash());
@@ -147,7 +141,7 @@ async fn a_tombstone_of_a_replacement_or_a_deletion_that_nobody_asked_for_erases
 
 #[tokio::test]
 async fn a_record_that_is_gone_erases_no_share_that_was_activated() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     lab.falsify_with(&ada.account, |record| *record = Default::default()).await;
     for _ in 0..50 {
         lab.clock.advance(DAY);
@@ -158,7 +152,7 @@ async fn a_record_that_is_gone_erases_no_share_that_was_activated() {
 
 #[tokio::test]
 async fn a_threat_that_was_not_signed_does_not_let_the_waiting_time_run_for_one_that_is() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let (id, thief) = (dealt.registration.id, Device::of(&lab, "ada"));
     let lived = lab.record_bytes(&ada.account).await;
     // For a month the sweepers are shown a false end, and everybody else the truth.
@@ -192,7 +186,7 @@ async fn a_threat_that_was_not_signed_does_not_let_the_waiting_time_run_for_one_
 #[tokio::test]
 async fn an_activation_that_a_proof_or_a_keep_has_evicted_never_erases_the_old_share() {
     for is_proof in [true, false] {
-        let (lab, ada, dealt) = lab().await;
+        let (lab, ada, dealt) = protected::by_one_site().await;
         let (id, thief) = (dealt.registration.id, Device::of(&lab, "ada"));
         let newcomer = thief.wait_behind(&lab, &dealt, WRONG).await;
         let activation = lab.record(&ada.account).await.waiting.unwrap().activation;
@@ -211,7 +205,7 @@ async fn an_activation_that_a_proof_or_a_keep_has_evicted_never_erases_the_old_s
 
 #[tokio::test]
 async fn a_second_newcomer_does_not_gain_the_days_that_the_first_one_waited() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let id = dealt.registration.id;
     ada.wait_behind(&lab, &dealt, WRONG).await;
     lab.clock.advance(DAY * 6);
@@ -227,7 +221,7 @@ async fn a_second_newcomer_does_not_gain_the_days_that_the_first_one_waited() {
 
 #[tokio::test]
 async fn a_real_lock_erases_exactly_when_the_three_days_are_over() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let id = dealt.registration.id;
     ada.guess_wrong(&lab, &dealt, 10).await;
     let due = lab.now() + DAY * 3;
@@ -243,7 +237,7 @@ async fn a_real_lock_erases_exactly_when_the_three_days_are_over() {
 
 #[tokio::test]
 async fn a_real_lock_erases_although_the_issuer_has_other_keys_by_then() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     ada.guess_wrong(&lab, &dealt, 10).await;
     lab.tokens.rotate();
     lab.clock.advance(DAY * 3);

@@ -5,14 +5,8 @@ use coffer_testkit::Faults;
 use coffer_vault_core::{Cause, End, EvaluateRequest, KeptProof, SiteProof, SiteRefusal, SiteRow, VaultError};
 
 use crate::device::{Dealt, Device, Guess, PASSWORD, WRONG};
-use crate::lab::{DAY, HOUR, Lab, no_waits};
-
-async fn lab() -> (Lab, Device, Dealt) {
-    let lab = Lab::five(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
-    (lab, ada, dealt)
-}
+use crate::lab::{DAY, HOUR, Lab};
+use crate::protected;
 
 async fn failures(lab: &Lab, site: u8, dealt: &Dealt) -> usize {
     lab.held(site, &dealt.registration.id).await.failures()
@@ -22,7 +16,7 @@ async fn failures(lab: &Lab, site: u8, dealt: &Dealt) -> usize {
 async fn any_two_sites_may_be_lost_and_the_answer_is_then_unchecked() {
     for one in 2..=5 {
         for other in one..=5 {
-            let (lab, ada, dealt) = lab().await;
+            let (lab, ada, dealt) = protected::by_five_sites().await;
             lab.set_up(one, false);
             lab.set_up(other, false);
             let guess = Guess::new(PASSWORD);
@@ -36,7 +30,7 @@ async fn any_two_sites_may_be_lost_and_the_answer_is_then_unchecked() {
 
 #[tokio::test]
 async fn every_site_coordinates() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_five_sites().await;
     for site in 1..=5 {
         let guess = Guess::new(PASSWORD);
         let answer = ada.ask_at(&lab, site, &dealt.registration.id, &guess).await.unwrap();
@@ -54,7 +48,7 @@ async fn every_site_coordinates() {
 
 #[tokio::test]
 async fn a_retry_at_another_site_is_no_other_guess() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_five_sites().await;
     let guess = Guess::new(PASSWORD);
     for site in 1..=5 {
         let answer = ada.ask_at(&lab, site, &dealt.registration.id, &guess).await.unwrap();
@@ -66,7 +60,7 @@ async fn a_retry_at_another_site_is_no_other_guess() {
 
 #[tokio::test]
 async fn with_three_sites_lost_nothing_is_answered_and_nothing_is_evaluated_but_by_those_that_are_there() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_five_sites().await;
     for site in 3..=5 {
         lab.set_up(site, false);
     }
@@ -86,7 +80,7 @@ async fn with_three_sites_lost_nothing_is_answered_and_nothing_is_evaluated_but_
 #[tokio::test]
 async fn a_site_that_lies_is_found_out_by_asking_all() {
     for liar in 1..=5u8 {
-        let (lab, ada, dealt) = lab().await;
+        let (lab, ada, dealt) = protected::by_five_sites().await;
         lab.sites[usize::from(liar) - 1].hsm.lie(true);
         let guess = Guess::new(PASSWORD);
         let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
@@ -98,7 +92,7 @@ async fn a_site_that_lies_is_found_out_by_asking_all() {
 
 #[tokio::test]
 async fn two_sites_that_lie_are_refused_when_no_four_agree() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_five_sites().await;
     lab.sites[1].hsm.lie(true);
     lab.sites[2].hsm.lie(true);
     assert_eq!(ada.ask(&lab, &dealt, &Guess::new(PASSWORD)).await, Err(VaultError::Unavailable));
@@ -106,11 +100,9 @@ async fn two_sites_that_lie_are_refused_when_no_four_agree() {
 
 #[tokio::test]
 async fn a_site_that_was_away_catches_up_from_the_record_s_proofs() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_five_sites().await;
     ada.guess_wrong(&lab, &dealt, 9).await;
-    let guess = Guess::new(PASSWORD);
-    let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
-    let proof = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    let (guess, _, proof) = ada.guess_right(&lab, &dealt).await;
     lab.set_up(2, false);
     ada.prove(&lab, &guess, &proof).await.unwrap();
     assert_eq!((failures(&lab, 1, &dealt).await, failures(&lab, 2, &dealt).await), (0, 10));
@@ -122,7 +114,7 @@ async fn a_site_that_was_away_catches_up_from_the_record_s_proofs() {
 
 #[tokio::test]
 async fn a_full_site_answers_with_its_nonce_and_a_proof_by_way_of_the_record_heals_it() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_five_sites().await;
     // A hostile record store forgets: site 2 fills up, the others are asked less.
     let fresh = lab.record_bytes(&ada.account).await;
     for _ in 0..10 {
@@ -132,17 +124,9 @@ async fn a_full_site_answers_with_its_nonce_and_a_proof_by_way_of_the_record_hea
     assert_eq!(failures(&lab, 2, &dealt).await, 10);
     lab.falsify(&ada.account, &fresh).await;
     let guess = Guess::new(PASSWORD);
-    let request = ada.retrieval(&dealt.registration.id, &guess);
     // Site 5 was asked by nobody: all the others are full.
     assert!(ada.ask_at(&lab, 5, &dealt.registration.id, &guess).await.is_err());
-    let evaluate = EvaluateRequest {
-        account: ada.account.clone(),
-        registration: dealt.registration.id,
-        attempt: guess.id,
-        ke1: request.ke1,
-        token: ada.token.as_str().into(),
-        device_signature: request.device_signature,
-    };
+    let evaluate = ada.evaluation(&dealt, &guess);
     let refused = lab.at(2).site().evaluate(&evaluate).await;
     let nonce = lab.held(2, &dealt.registration.id).await.newest_nonce();
     assert_eq!(refused, Err(SiteRefusal::Full { nonce }));
@@ -163,19 +147,11 @@ async fn a_full_site_answers_with_its_nonce_and_a_proof_by_way_of_the_record_hea
 
 #[tokio::test]
 async fn a_site_verifies_token_and_signature_itself() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_five_sites().await;
     let mallory = Device::of(&lab, "mallory");
     let guess = Guess::new(WRONG);
     ada.ask(&lab, &dealt, &guess).await.unwrap();
-    let request = ada.retrieval(&dealt.registration.id, &guess);
-    let good = EvaluateRequest {
-        account: ada.account.clone(),
-        registration: dealt.registration.id,
-        attempt: guess.id,
-        ke1: request.ke1,
-        token: ada.token.as_str().into(),
-        device_signature: request.device_signature,
-    };
+    let good = ada.evaluation(&dealt, &guess);
     let mut unsigned = good.clone();
     unsigned.device_signature.0[0] ^= 1;
     let foreign = EvaluateRequest { token: mallory.token.as_str().into(), ..good.clone() };
@@ -190,17 +166,9 @@ async fn a_site_verifies_token_and_signature_itself() {
 
 #[tokio::test]
 async fn a_site_believes_no_coordinator_that_an_attempt_was_spent() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_five_sites().await;
     let guess = Guess::new(WRONG);
-    let request = ada.retrieval(&dealt.registration.id, &guess);
-    let evaluate = EvaluateRequest {
-        account: ada.account.clone(),
-        registration: dealt.registration.id,
-        attempt: guess.id,
-        ke1: request.ke1,
-        token: ada.token.as_str().into(),
-        device_signature: request.device_signature,
-    };
+    let evaluate = ada.evaluation(&dealt, &guess);
     for site in 1..=5 {
         assert!(lab.at(site).site().evaluate(&evaluate).await.is_err());
     }
@@ -209,11 +177,9 @@ async fn a_site_believes_no_coordinator_that_an_attempt_was_spent() {
 
 #[tokio::test]
 async fn a_false_proof_of_a_coordinator_forgives_nothing() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_five_sites().await;
     ada.guess_wrong(&lab, &dealt, 3).await;
-    let guess = Guess::new(PASSWORD);
-    let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
-    let good = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    let (guess, _, good) = ada.guess_right(&lab, &dealt).await;
     let mut forged = KeptProof::new(guess.id, &good);
     forged.attempt = AttemptId([1; 16]);
     let proof = SiteProof { account: ada.account.clone(), registration: dealt.registration.id, proof: forged };
@@ -226,10 +192,8 @@ async fn a_false_proof_of_a_coordinator_forgives_nothing() {
 
 #[tokio::test]
 async fn a_proof_is_used_up_at_every_site() {
-    let (lab, ada, dealt) = lab().await;
-    let guess = Guess::new(PASSWORD);
-    let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
-    let proof = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    let (lab, ada, dealt) = protected::by_five_sites().await;
+    let (guess, _, proof) = ada.guess_right(&lab, &dealt).await;
     ada.prove(&lab, &guess, &proof).await.unwrap();
     ada.guess_wrong(&lab, &dealt, 5).await;
     let kept = KeptProof::new(guess.id, &proof);
@@ -243,7 +207,7 @@ async fn a_proof_is_used_up_at_every_site() {
 #[tokio::test]
 async fn a_site_that_was_never_asked_holds_no_proved_attempt_for_a_failure() {
     // Site 5 is asked for no guess; it hears of proofs all the same, and erases nothing for attempts that were proved.
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_five_sites().await;
     let mut old = Vec::new();
     for _ in 0..10 {
         let guess = Guess::new(PASSWORD);
@@ -267,7 +231,7 @@ async fn a_site_that_was_never_asked_holds_no_proved_attempt_for_a_failure() {
 
 #[tokio::test]
 async fn a_real_lock_is_erased_at_every_site_even_at_one_that_was_never_asked() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_five_sites().await;
     ada.guess_wrong(&lab, &dealt, 10).await;
     assert_eq!(failures(&lab, 5, &dealt).await, 0);
     lab.clock.advance(DAY * 3);
@@ -285,7 +249,7 @@ async fn a_real_lock_is_erased_at_every_site_even_at_one_that_was_never_asked() 
 
 #[tokio::test]
 async fn a_takeover_is_live_at_every_site_and_the_old_one_is_erased_there() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_five_sites().await;
     let newcomer = ada.deal(&lab, WRONG);
     let receipts = ada.register(&lab, &newcomer).await;
     let activated = ada.activate(&lab, &newcomer, &receipts, Some(&dealt.registration.id)).await;
@@ -307,7 +271,7 @@ async fn a_takeover_is_live_at_every_site_and_the_old_one_is_erased_there() {
 
 #[tokio::test]
 async fn a_site_whose_ledger_is_away_is_a_site_that_is_lost() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_five_sites().await;
     for site in [1, 3] {
         lab.sites[site].ledger_way.set_faults(Faults::CUT_OFF);
     }

@@ -6,6 +6,7 @@ use coffer_vault_core::{Policy, Refusal, VaultError};
 
 use crate::device::{Device, Guess, PASSWORD, WRONG};
 use crate::lab::{HOUR, Lab, no_waits};
+use crate::protected;
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
@@ -33,9 +34,7 @@ fn a_hundred_wrong_guesses_in_parallel_are_ten_evaluations() {
 
 #[tokio::test]
 async fn the_tenth_guess_restores_and_refills() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     ada.guess_wrong(&lab, &dealt, 9).await;
     let answer = ada.restore(&lab, &dealt).await.unwrap();
     assert_eq!(answer.attempts_remaining, 10);
@@ -46,13 +45,9 @@ async fn the_tenth_guess_restores_and_refills() {
 
 /// The proof of the tenth guess comes so many hours after the guess.
 async fn prove_the_tenth_after(hours: u32) -> Result<u8, VaultError> {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     ada.guess_wrong(&lab, &dealt, 9).await;
-    let guess = Guess::new(PASSWORD);
-    let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
-    let proof = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    let (guess, _, proof) = ada.guess_right(&lab, &dealt).await;
     lab.clock.advance(HOUR * hours);
     lab.sweep().await;
     ada.prove(&lab, &guess, &proof).await.map(|answer| answer.attempts_remaining)
@@ -70,9 +65,7 @@ async fn refuses_the_proof_of_the_tenth_guess_after_73_hours() {
 
 #[tokio::test]
 async fn the_fourth_to_the_tenth_guess_wait_in_the_record_and_in_the_ledger() {
-    let lab = Lab::single(Policy::default()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, dealt) = protected::in_lab(Lab::single(Policy::default()).await).await;
     ada.guess_wrong(&lab, &dealt, 3).await;
     for minutes in [1, 10, 60, 240, 720, 1440, 1440] {
         let due = lab.now() + HOUR / 60 * minutes;

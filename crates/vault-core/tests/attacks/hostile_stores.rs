@@ -5,19 +5,13 @@ use coffer_vault_core::{
     AccountToken, Attempt, AttemptState, Ledger as _, LedgerRow, Refusal, VaultError, VaultRecord,
 };
 
-use crate::device::{Dealt, Device, Guess, PASSWORD, WRONG, sign};
+use crate::device::{Device, Guess, PASSWORD, WRONG, sign};
 use crate::lab::{DAY, Lab, no_waits};
-
-async fn lab() -> (Lab, Device, Dealt) {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
-    (lab, ada, dealt)
-}
+use crate::protected;
 
 #[tokio::test]
 async fn an_old_record_that_is_put_back_buys_no_eleventh_evaluation() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let fresh = lab.record_bytes(&ada.account).await;
     let mut evaluated = 0;
     for _ in 0..40 {
@@ -30,7 +24,7 @@ async fn an_old_record_that_is_put_back_buys_no_eleventh_evaluation() {
 
 #[tokio::test]
 async fn an_old_record_with_an_old_proof_buys_no_eleventh_evaluation() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     ada.restore(&lab, &dealt).await.unwrap();
     let proved = lab.record_bytes(&ada.account).await;
     assert_eq!(lab.record(&ada.account).await.live.unwrap().proofs.len(), 1);
@@ -45,7 +39,7 @@ async fn an_old_record_with_an_old_proof_buys_no_eleventh_evaluation() {
 
 #[tokio::test]
 async fn an_attempt_that_was_forgiven_is_refused_even_if_a_record_opens_it_again() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let guess = Guess::new(WRONG);
     ada.ask(&lab, &dealt, &guess).await.unwrap();
     let open = lab.record_bytes(&ada.account).await;
@@ -58,7 +52,7 @@ async fn an_attempt_that_was_forgiven_is_refused_even_if_a_record_opens_it_again
 
 #[tokio::test]
 async fn a_record_that_was_moved_to_another_account_is_refused() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let mallory = Device::of(&lab, "mallory");
     mallory.protect(&lab, WRONG).await;
     let moved = lab.record_bytes(&ada.account).await;
@@ -74,7 +68,7 @@ async fn a_record_that_was_moved_to_another_account_is_refused() {
 
 #[tokio::test]
 async fn a_live_registration_that_was_edited_is_refused() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let other = ada.deal(&lab, WRONG);
     lab.falsify_with(&ada.account, |record| {
         record.live.as_mut().unwrap().registration.unlock_key = other.registration.unlock_key;
@@ -117,7 +111,7 @@ async fn put(lab: &Lab, key: &[u8], row: &LedgerRow) {
 
 #[tokio::test]
 async fn a_ledger_row_that_was_edited_cut_renumbered_or_moved_is_refused() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let bob = Device::of(&lab, "bob");
     let bobs = bob.protect(&lab, PASSWORD).await;
     ada.guess_wrong(&lab, &dealt, 1).await;
@@ -146,7 +140,7 @@ async fn a_ledger_row_that_was_edited_cut_renumbered_or_moved_is_refused() {
 /// not noticed, as docs/protocol.md says (section 8: no protection against a rollback of the whole host).
 #[tokio::test]
 async fn a_ledger_row_that_is_put_back_meets_the_record_s_own_count() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let (key, fresh) = raw(&lab, &ada.account).await;
     let mut evaluated = 0;
     for _ in 0..20 {
@@ -158,7 +152,7 @@ async fn a_ledger_row_that_is_put_back_meets_the_record_s_own_count() {
 
 #[tokio::test]
 async fn a_ledger_row_that_is_gone_is_not_made_again_by_a_retrieval() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let (key, row) = raw(&lab, &ada.account).await;
     let elsewhere = [key.as_slice(), b"x"].concat();
     put(&lab, &elsewhere, &row).await;
@@ -169,7 +163,7 @@ async fn a_ledger_row_that_is_gone_is_not_made_again_by_a_retrieval() {
 
 #[tokio::test]
 async fn a_takeover_that_a_record_makes_early_starts_with_the_old_one_s_failures_in_the_ledger() {
-    let (lab, ada, dealt) = lab().await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     ada.guess_wrong(&lab, &dealt, 8).await;
     let newcomer = ada.wait_behind(&lab, &dealt, WRONG).await;
     lab.falsify_with(&ada.account, |record| {

@@ -10,6 +10,7 @@ mod guessing;
 mod hostile_stores;
 mod lab;
 mod proofs;
+mod protected;
 mod registering;
 mod strangers;
 mod takeovers;

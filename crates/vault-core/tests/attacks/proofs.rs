@@ -6,12 +6,11 @@ use ed25519_dalek::SigningKey;
 
 use crate::device::{Device, Guess, PASSWORD, WRONG, random, sign};
 use crate::lab::{DAY, Lab, no_waits};
+use crate::protected;
 
 #[tokio::test]
 async fn the_same_id_with_other_bytes_is_a_conflict_and_is_not_evaluated() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let guess = Guess::new(WRONG);
     ada.ask(&lab, &dealt, &guess).await.unwrap();
     let other = Guess::named(guess.id, WRONG);
@@ -25,9 +24,7 @@ async fn the_same_id_with_other_bytes_is_a_conflict_and_is_not_evaluated() {
 
 #[tokio::test]
 async fn the_same_guess_is_answered_again_and_evaluates_nothing_else() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let guess = Guess::new(PASSWORD);
     let first = ada.ask(&lab, &dealt, &guess).await.unwrap();
     assert_eq!(ada.ask(&lab, &dealt, &guess).await.as_ref(), Ok(&first));
@@ -44,12 +41,8 @@ async fn the_same_guess_is_answered_again_and_evaluates_nothing_else() {
 
 #[tokio::test]
 async fn a_replayed_proof_changes_nothing_and_gets_the_same_answer() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
-    let guess = Guess::new(PASSWORD);
-    let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
-    let proof = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    let (lab, ada, dealt) = protected::by_one_site().await;
+    let (guess, _, proof) = ada.guess_right(&lab, &dealt).await;
     let first = ada.prove(&lab, &guess, &proof).await.unwrap();
     ada.guess_wrong(&lab, &dealt, 7).await;
     let (record, rows) = (lab.record_bytes(&ada.account).await, lab.rows(1).await);
@@ -66,12 +59,8 @@ async fn a_replayed_proof_changes_nothing_and_gets_the_same_answer() {
 
 #[tokio::test]
 async fn a_refill_signature_over_old_nonces_forgives_nothing_in_the_ledger() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
-    let guess = Guess::new(PASSWORD);
-    let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
-    let proof = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    let (lab, ada, dealt) = protected::by_one_site().await;
+    let (guess, _, proof) = ada.guess_right(&lab, &dealt).await;
     ada.prove(&lab, &guess, &proof).await.unwrap();
     ada.guess_wrong(&lab, &dealt, 10).await;
     // A hostile record store puts back what was there before the proof, proof and all; the sites keep their counts.
@@ -83,12 +72,8 @@ async fn a_refill_signature_over_old_nonces_forgives_nothing_in_the_ledger() {
 
 #[tokio::test]
 async fn refuses_a_proof_whose_nonces_were_altered() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
-    let guess = Guess::new(PASSWORD);
-    let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
-    let good = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    let (lab, ada, dealt) = protected::by_one_site().await;
+    let (guess, _, good) = ada.guess_right(&lab, &dealt).await;
     let mut altered = good.clone();
     altered.nonces[0].nonce.0[0] ^= 1;
     let mut none = good.clone();
@@ -102,9 +87,7 @@ async fn refuses_a_proof_whose_nonces_were_altered() {
 
 #[tokio::test]
 async fn refuses_a_proof_with_nonces_of_no_site_or_of_one_site_twice() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let guess = Guess::new(PASSWORD);
     let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
     let (ke3, unlock) = ada.open(&lab, &dealt.registration.id, &guess, &answer.ke2).unwrap();
@@ -118,12 +101,8 @@ async fn refuses_a_proof_with_nonces_of_no_site_or_of_one_site_twice() {
 
 #[tokio::test]
 async fn refuses_a_proof_with_a_wrong_ke3_or_a_signature_by_another_key() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
-    let guess = Guess::new(PASSWORD);
-    let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
-    let good = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    let (lab, ada, dealt) = protected::by_one_site().await;
+    let (guess, answer, good) = ada.guess_right(&lab, &dealt).await;
     let id = &dealt.registration.id;
     let by = |key: &SigningKey| ada.proof_with(id, &guess, good.ke3.0, &answer.nonces, key);
     let mut wrong_ke3 = good.clone();
@@ -160,12 +139,8 @@ async fn refuses_a_proof_of_another_registration_or_of_another_attempt() {
 
 #[tokio::test]
 async fn refuses_a_proof_for_an_attempt_that_was_opened_before_a_password_change() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let old = ada.protect(&lab, PASSWORD).await;
-    let guess = Guess::new(PASSWORD);
-    let answer = ada.ask(&lab, &old, &guess).await.unwrap();
-    let proof = ada.proof(&lab, &old, &guess, &answer).unwrap();
+    let (lab, ada, old) = protected::by_one_site().await;
+    let (guess, _, proof) = ada.guess_right(&lab, &old).await;
     let new = ada.deal(&lab, b"another password");
     let receipts = ada.register(&lab, &new).await;
     ada.replace(&lab, &new, &receipts, &old, KeyRole::Unlock).await.unwrap();
@@ -177,9 +152,7 @@ async fn refuses_a_proof_for_an_attempt_that_was_opened_before_a_password_change
 
 #[tokio::test]
 async fn an_attempt_of_the_new_registration_is_not_answered_with_the_exchange_of_the_old_one() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let old = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, old) = protected::by_one_site().await;
     let guess = Guess::new(PASSWORD);
     let first = ada.ask(&lab, &old, &guess).await.unwrap();
     let new = ada.deal(&lab, PASSWORD);
@@ -194,9 +167,7 @@ async fn an_attempt_of_the_new_registration_is_not_answered_with_the_exchange_of
 
 #[tokio::test]
 async fn refuses_to_evaluate_or_prove_an_attempt_that_was_forgiven() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let (early, late) = (Guess::new(PASSWORD), Guess::new(PASSWORD));
     let early_answer = ada.ask(&lab, &dealt, &early).await.unwrap();
     let answer = ada.ask(&lab, &dealt, &late).await.unwrap();
@@ -209,9 +180,7 @@ async fn refuses_to_evaluate_or_prove_an_attempt_that_was_forgiven() {
 
 #[tokio::test]
 async fn a_proof_leaves_what_was_spent_after_it_in_record_and_ledger_alike() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     ada.guess_wrong(&lab, &dealt, 2).await;
     let guess = Guess::new(PASSWORD);
     let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
@@ -223,9 +192,7 @@ async fn a_proof_leaves_what_was_spent_after_it_in_record_and_ledger_alike() {
 
 #[tokio::test]
 async fn with_no_guess_left_open_ones_are_still_evaluated_and_no_new_one_is() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     ada.guess_wrong(&lab, &dealt, 9).await;
     let last = Guess::new(PASSWORD);
     // The HSM fails just then: the attempt is spent, and nothing came of it.
@@ -242,12 +209,8 @@ async fn with_no_guess_left_open_ones_are_still_evaluated_and_no_new_one_is() {
 
 #[tokio::test]
 async fn refuses_an_attempt_after_its_day() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
-    let guess = Guess::new(PASSWORD);
-    let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
-    let proof = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    let (lab, ada, dealt) = protected::by_one_site().await;
+    let (guess, answer, proof) = ada.guess_right(&lab, &dealt).await;
     lab.clock.set(answer.open_until);
     assert_eq!(ada.ask(&lab, &dealt, &guess).await, Err(Refusal::AttemptClosed.into()));
     assert_eq!(ada.prove(&lab, &guess, &proof).await, Err(Refusal::AttemptClosed.into()));
@@ -255,9 +218,7 @@ async fn refuses_an_attempt_after_its_day() {
 
 #[tokio::test]
 async fn old_retrievals_that_come_again_are_no_new_guesses() {
-    let lab = Lab::single(Policy::default()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, dealt) = protected::in_lab(Lab::single(Policy::default()).await).await;
     let mut captured = Vec::new();
     for _ in 0..10 {
         let guess = Guess::new(PASSWORD);
@@ -280,9 +241,7 @@ async fn old_retrievals_that_come_again_are_no_new_guesses() {
 
 #[tokio::test]
 async fn a_proof_over_marks_that_were_altered_on_the_way_refills_nothing() {
-    let lab = Lab::single(Policy::default()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, dealt) = protected::in_lab(Lab::single(Policy::default()).await).await;
     let guess = Guess::new(PASSWORD);
     let mut answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
     let marks = answer.nonces.clone();

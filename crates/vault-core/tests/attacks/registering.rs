@@ -10,6 +10,7 @@ use ed25519_dalek::SigningKey;
 
 use crate::device::{Dealt, Device, Guess, PASSWORD, WRONG, random, sign};
 use crate::lab::{DAY, Lab, no_waits};
+use crate::protected;
 
 /// The registration as it was changed, with both signatures right.
 async fn send(lab: &Lab, device: &Device, dealt: &Dealt, site: u8) -> Result<Receipt, VaultError> {
@@ -171,9 +172,7 @@ async fn the_same_registration_again_gives_the_same_receipt_and_another_under_it
 
 #[tokio::test]
 async fn whoever_fills_the_place_with_registrations_keeps_nobody_from_registering() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let live = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, live) = protected::by_one_site().await;
     let first = ada.deal(&lab, PASSWORD);
     ada.register(&lab, &first).await;
     for _ in 0..20 {
@@ -315,9 +314,7 @@ async fn refuses_an_activation_by_another_device_or_of_what_was_not_delivered() 
 
 #[tokio::test]
 async fn an_activation_names_what_it_replaces() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let live = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, live) = protected::by_one_site().await;
     let new = ada.deal(&lab, PASSWORD);
     let receipts = ada.register(&lab, &new).await;
     for replaces in [None, Some(&new.registration.id)] {

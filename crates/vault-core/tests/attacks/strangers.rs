@@ -5,6 +5,7 @@ use coffer_vault_core::{Refusal, VaultError};
 
 use crate::device::{Device, Guess, PASSWORD, WRONG, sign};
 use crate::lab::{DAY, HOUR, Lab, no_waits};
+use crate::protected;
 
 /// What every route answers to a token, with otherwise good requests.
 async fn ask_all(lab: &Lab, ada: &Device, token: &str) -> Vec<VaultError> {
@@ -50,9 +51,7 @@ async fn refuses_a_token_once_it_has_expired() {
     let lab = Lab::single(no_waits()).await;
     let ada = Device::until(&lab, "ada", lab.now() + HOUR);
     let dealt = ada.protect(&lab, PASSWORD).await;
-    let guess = Guess::new(PASSWORD);
-    let answer = ada.ask(&lab, &dealt, &guess).await.unwrap();
-    let proof = ada.proof(&lab, &dealt, &guess, &answer).unwrap();
+    let (guess, _, proof) = ada.guess_right(&lab, &dealt).await;
     lab.clock.advance(HOUR);
     assert_eq!(ada.ask(&lab, &dealt, &guess).await, Err(VaultError::Unauthorized));
     assert_eq!(ada.prove(&lab, &guess, &proof).await, Err(VaultError::Unauthorized));
@@ -94,9 +93,7 @@ async fn refuses_the_signature_of_another_device_than_the_token_s() {
 
 #[tokio::test]
 async fn a_signature_for_one_purpose_passes_for_no_other() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let (id, guess) = (dealt.registration.id, Guess::new(WRONG));
     let spent = ada.retrieval(&id, &guess);
     let deletion = DeletionRequest { device_signature: spent.device_signature, authorization: None };
@@ -113,9 +110,7 @@ async fn a_signature_for_one_purpose_passes_for_no_other() {
 
 #[tokio::test]
 async fn refuses_a_ke1_with_points_that_are_none_and_spends_nothing() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     for (from, to, byte) in [(0, 33, 0), (0, 33, 0xff), (0, 1, 4), (0, 1, 5), (65, 98, 0), (65, 66, 6)] {
         let mut guess = Guess::new(WRONG);
         guess.ke1[from..to].fill(byte);
@@ -127,9 +122,7 @@ async fn refuses_a_ke1_with_points_that_are_none_and_spends_nothing() {
 
 #[tokio::test]
 async fn an_archive_head_is_the_owner_key_s_counts_on_and_outlives_its_registration() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let dealt = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, dealt) = protected::by_one_site().await;
     let head = |number, key: &ed25519_dalek::SigningKey| {
         let sealed = Base64Vec::new(vec![7; 10]).unwrap();
         let message = head_message(&ada.fleet, &ada.account, number, sealed.as_bytes());

@@ -5,6 +5,7 @@ use coffer_vault_core::{Policy, Refusal, VaultError};
 
 use crate::device::{Device, Guess, PASSWORD, WRONG};
 use crate::lab::{DAY, HOUR, Lab, no_waits};
+use crate::protected;
 
 const THIEFS: &[u8] = b"a password of the thief";
 
@@ -41,9 +42,7 @@ async fn after_a_stolen_token_s_activation_the_old_one_restores_for_seven_days_a
 
 #[tokio::test]
 async fn a_newcomer_inherits_what_the_old_one_has_left_in_record_and_ledger_alike() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let live = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, live) = protected::by_one_site().await;
     ada.guess_wrong(&lab, &live, 7).await;
     let newcomer = ada.wait_behind(&lab, &live, THIEFS).await;
     lab.clock.advance(DAY * 7);
@@ -63,9 +62,7 @@ async fn a_newcomer_inherits_what_the_old_one_has_left_in_record_and_ledger_alik
 async fn a_newcomer_inherits_in_the_ledger_too_when_the_old_one_is_erased_in_the_same_sweep() {
     // Rows are swept in the order of their ids, which are random.
     for _ in 0..8 {
-        let lab = Lab::single(no_waits()).await;
-        let ada = Device::of(&lab, "ada");
-        let live = ada.protect(&lab, PASSWORD).await;
+        let (lab, ada, live) = protected::by_one_site().await;
         ada.guess_wrong(&lab, &live, 7).await;
         let newcomer = ada.wait_behind(&lab, &live, THIEFS).await;
         lab.clock.advance(DAY * 7);
@@ -104,9 +101,7 @@ async fn a_newcomer_takes_over_although_the_issuer_has_other_keys_by_then() {
 
 #[tokio::test]
 async fn what_was_verified_for_one_takeover_passes_for_no_other() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let live = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, live) = protected::by_one_site().await;
     ada.guess_wrong(&lab, &live, 7).await;
     let newcomer = ada.wait_behind(&lab, &live, THIEFS).await;
     lab.tokens.rotate();
@@ -158,9 +153,7 @@ async fn with_a_key_of_the_live_one_it_is_replaced_at_once_with_a_full_budget_an
 
 #[tokio::test]
 async fn a_registration_that_waits_is_live_at_once_when_a_key_of_the_live_one_signs_for_it() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let live = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, live) = protected::by_one_site().await;
     let waiting = ada.wait_behind(&lab, &live, PASSWORD).await;
     let receipts = ada.register(&lab, &waiting).await;
     assert_eq!(ada.replace(&lab, &waiting, &receipts, &live, KeyRole::Owner).await, Ok(Activated::Live));
@@ -170,9 +163,7 @@ async fn a_registration_that_waits_is_live_at_once_when_a_key_of_the_live_one_si
 
 #[tokio::test]
 async fn an_erased_id_never_comes_back() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let old = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, old) = protected::by_one_site().await;
     let old_record = lab.record_bytes(&ada.account).await;
     let receipts = ada.register(&lab, &old).await;
     ada.delete(&lab, &old, Some(KeyRole::Owner)).await.unwrap();
@@ -204,9 +195,7 @@ async fn a_deletion_that_a_key_has_signed_erases_at_once() {
 
 #[tokio::test]
 async fn a_deletion_by_token_alone_takes_seven_days() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let live = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, live) = protected::by_one_site().await;
     let due = lab.now() + DAY * 7;
     assert_eq!(ada.delete(&lab, &live, None).await, Ok(due));
     lab.clock.advance(DAY);
@@ -224,9 +213,7 @@ async fn a_deletion_by_token_alone_takes_seven_days() {
 
 #[tokio::test]
 async fn a_deletion_by_token_alone_is_carried_out_although_the_issuer_has_other_keys_by_then() {
-    let lab = Lab::five(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let live = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, live) = protected::by_five_sites().await;
     ada.delete(&lab, &live, None).await.unwrap();
     lab.sweep().await;
     lab.tokens.rotate();
@@ -237,9 +224,7 @@ async fn a_deletion_by_token_alone_is_carried_out_although_the_issuer_has_other_
 
 #[tokio::test]
 async fn a_proof_or_a_keep_ends_a_deletion_by_token_alone() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let live = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, live) = protected::by_one_site().await;
     ada.delete(&lab, &live, None).await.unwrap();
     lab.clock.advance(DAY * 6);
     ada.restore(&lab, &live).await.unwrap();
@@ -296,9 +281,7 @@ async fn after_a_lock_there_is_a_cool_down_which_only_locks_of_proved_registrati
 
 #[tokio::test]
 async fn a_lock_ends_what_waits_too() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let live = ada.protect(&lab, PASSWORD).await;
+    let (lab, ada, live) = protected::by_one_site().await;
     let waiting = ada.wait_behind(&lab, &live, THIEFS).await;
     ada.guess_wrong(&lab, &live, 10).await;
     lab.clock.advance(DAY * 3);
