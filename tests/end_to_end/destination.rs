@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use coffer_testkit::disk::{Disk, in_own_namespace};
+
 use crate::device::{Coffer, Run, finish};
-use crate::mounts::{Disk, in_own_namespace};
 use crate::noise::Noise;
 use crate::tree::{Tree, assert_same, files_below};
 

@@ -12,7 +12,6 @@ mod exports;
 mod interop;
 mod kill;
 mod material;
-mod mounts;
 mod noise;
 mod secrecy;
 mod server;

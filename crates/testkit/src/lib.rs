@@ -1,10 +1,12 @@
 //! What the tests of the vault are built with: its outside world (the ports of `coffer_vault_core`) in memory, on command
-//! faulty; and the suites that a real implementation has to pass.
+//! faulty; the suites that a real implementation has to pass; and disks that are small, read-only or gone.
 //!
 //! Every fake is a handle: its clones are the same store, the same HSM, the same clock.
 
 mod clock;
 pub mod conformance;
+#[cfg(target_os = "linux")]
+pub mod disk;
 mod faults;
 mod faulty_store;
 mod memory_store;

@@ -4,13 +4,13 @@ use std::fs;
 use std::io::Write as _;
 
 use coffer_proto::RetrievalAnswer;
+use coffer_testkit::disk::{Disk, in_own_namespace};
 
 use super::account::Account;
 use super::budget::{RIGHT, WRONG, evaluations};
 use super::dump::Dump;
 use super::guess::Guess;
 use super::hsm_away::assert_unavailable;
-use crate::mounts::{Disk, in_own_namespace};
 use crate::server::Server;
 
 #[test]

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use coffer_testkit::disk::{Disk, in_own_namespace};
 use coffer_vault_core::{
     Freshness, Ledger as _, LedgerError, LedgerRow, RecordStore as _, Replaced, StoreUnavailable, Version,
 };
 use coffer_vault_store::EmbeddedStore;
-
-use crate::disk::{Disk, in_own_namespace};
 
 #[test]
 fn a_full_disk_stops_the_store_and_a_restart_with_space_serves_again() {
