@@ -86,6 +86,28 @@ fn every_token_that_does_not_hold_gets_the_same_answer_as_none() {
     }
 }
 
+/// A token of so many bytes that holds. Base64 has texts of three lengths in four: header and claims together fill any.
+fn token_of_len(issuer: &Issuer, len: usize) -> String {
+    let stuffed = |what: Value, count: usize| with(what, "stuffing", json!("x".repeat(count)));
+    let token =
+        |(header_len, claims_len)| issuer.sign(&stuffed(header(), header_len), &stuffed(claims("ada"), claims_len));
+    let fillings = (0..3).flat_map(|header_len| (0..len).map(move |claims_len| (header_len, claims_len)));
+    fillings.map(token).find(|token| token.len() == len).unwrap()
+}
+
+#[test]
+fn a_token_of_more_than_1024_bytes_is_refused_although_it_is_signed() {
+    let home = Home::new();
+    let vault = home.start();
+    let answer =
+        |len| vault.send(&Request::get("/v1/registrations").token(&token_of_len(&home.issuer, len))).comparable();
+    assert_eq!(answer(1024).status, 200);
+    let none = vault.send(&Request::get("/v1/registrations")).comparable();
+    for len in [1025, 1026, 4096] {
+        assert_eq!(answer(len), none, "{len}");
+    }
+}
+
 #[test]
 fn without_a_token_neither_body_nor_route_change_the_answer() {
     let home = Home::new();
