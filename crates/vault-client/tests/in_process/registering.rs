@@ -8,6 +8,8 @@ use coffer_vault_client::{Method, RegisterError, Registered, RequestError, Retri
 
 use crate::device::{CHEAP, Device, left, password, patient};
 
+const ACTIVATE: &str = "Put /v1/registrations/{id}/activation";
+
 #[tokio::test(start_paused = true)]
 async fn asks_the_vault_for_nothing_that_depends_on_the_password() {
     let device = Device::new(Policy::default()).await;
@@ -17,7 +19,7 @@ async fn asks_the_vault_for_nothing_that_depends_on_the_password() {
     let expected = [
         "Get /v1/registrations",
         "Put /v1/registrations/{id}",
-        "Put /v1/registrations/{id}/activation",
+        ACTIVATE,
         "Get /v1/registrations",
         "Put /v1/retrievals/{id}",
         "Put /v1/retrievals/{id}/proof",
@@ -120,7 +122,7 @@ async fn after_a_lock_it_says_when_to_register_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_registration_that_was_cut_short_anywhere_is_begun_again() {
-    for route in ["Put /v1/registrations/{id}", "Put /v1/registrations/{id}/activation"] {
+    for route in ["Put /v1/registrations/{id}", ACTIVATE] {
         let device = Device::new(patient()).await;
         device.wire.cut_after(route);
         let outcome = device.session.register(&password("right"), &device.backup_key, &CHEAP).await;
@@ -136,6 +138,41 @@ async fn a_registration_that_was_cut_short_anywhere_is_begun_again() {
         assert!(matches!(device.register("right").await, Registered::Protected { .. }), "{route}");
         assert_eq!(device.retrieve("right").await.unwrap().backup_key, device.backup_key);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_activation_without_an_answer_is_taken_as_made_where_the_status_says_that_it_is_live() {
+    let device = Device::new(patient()).await;
+    device.wire.mute(ACTIVATE);
+    let Registered::Protected { registration } = device.register("right").await else { panic!("it is the first") };
+    assert_eq!(device.live().await.id, registration);
+    assert_eq!(device.retrieve("right").await.unwrap().backup_key, device.backup_key);
+    let sent = device.wire.take_sent();
+    let activations: Vec<_> = sent.iter().filter(|sent| sent.route() == ACTIVATE).map(|sent| &sent.body).collect();
+    assert_eq!(activations, [activations[0]; 3], "the same one, until it gives up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_activation_without_an_answer_waits_where_the_status_says_so() {
+    let device = Device::protected().await;
+    let other = Device::at(device.wire.clone()).await;
+    device.wire.mute(ACTIVATE);
+    let Registered::Waiting { registration, live_at } = other.register("other").await else {
+        panic!("the live one belongs to another");
+    };
+    let waiting = device.session.status().await.unwrap().waiting.unwrap();
+    assert_eq!((waiting.id, waiting.live_at), (registration, live_at));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_activation_without_an_answer_is_not_taken_as_made_where_the_status_does_not_know_it() {
+    let device = Device::protected().await;
+    let before = serde_json::to_value(device.session.status().await.unwrap()).unwrap();
+    device.wire.mute(ACTIVATE);
+    device.wire.tamper_json("Get /v1/registrations", move |status| status.clone_from(&before));
+    let outcome = device.session.register(&password("new"), &device.backup_key, &CHEAP).await;
+    assert!(matches!(outcome, Err(RegisterError::Request(RequestError::Unreachable(_)))), "{outcome:?}");
+    assert!(device.wire.take_sent().iter().all(|sent| !sent.path.starts_with("/v1/retrievals")), "nothing is shown");
 }
 
 #[tokio::test(start_paused = true)]

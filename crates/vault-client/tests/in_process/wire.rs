@@ -31,6 +31,8 @@ struct State {
     /// The route whose answer, and everything after it, is lost; and whether it has come to that.
     cut: Option<(String, bool)>,
     hiccups: usize,
+    /// The route that does what it is asked, and is not heard to say so.
+    muted: Option<String>,
     /// The vault is restarted before the next request to this route.
     restart: Option<String>,
 }
@@ -80,6 +82,11 @@ impl Wire {
         self.state.lock().unwrap().hiccups = count;
     }
 
+    /// From now on nobody hears that a request to `route` has succeeded, however often it is sent; what is refused is.
+    pub(crate) fn mute(&self, route: &str) {
+        self.state.lock().unwrap().muted = Some(route.to_owned());
+    }
+
     /// Before the next request to `route` arrives, the vault is restarted.
     pub(crate) fn restart_before(&self, route: &str) {
         self.state.lock().unwrap().restart = Some(route.to_owned());
@@ -87,7 +94,7 @@ impl Wire {
 
     pub(crate) fn mend(&self) {
         let mut state = self.state.lock().unwrap();
-        (state.cut, state.tamper, state.hiccups) = (None, None, 0);
+        (state.cut, state.tamper, state.hiccups, state.muted) = (None, None, 0, None);
     }
 }
 
@@ -120,6 +127,9 @@ impl Transport for Wire {
         }
         if state.hiccups > 0 {
             state.hiccups -= 1;
+            return lost();
+        }
+        if status < 300 && state.muted.as_ref() == Some(&route) {
             return lost();
         }
         let (status, body) = match &mut state.tamper {
