@@ -132,6 +132,25 @@ fn a_move_to_the_recovery_key_ends_the_password() {
 }
 
 #[test]
+fn a_move_to_the_recovery_key_does_not_end_what_another_key_s_owner_has_registered() {
+    let server = Server::start();
+    let device = protected(&server);
+    let second = new_device(&device, "second");
+    join(&second, &server, "second").succeeds();
+    second.run(["vault", "delete", "--yes"]).succeeds();
+    let stranger = Coffer::with_archive();
+    with_password(&stranger, &server, "stranger", OTHER, &["protect", "password"]).succeeds();
+
+    let run = device.run(["protect", "recovery-key", "--yes"]).succeeds();
+    assert!(!run.stderr.contains("delete"), "{}", run.stderr);
+    let protected_by = &device.run(["--json", "status"]).succeeds().json()["device"]["protected_by"];
+    assert_eq!(*protected_by, serde_json::json!(["recovery key, written down"]));
+    let live = &stranger.run(["--json", "vault", "status"]).succeeds().json()["live"];
+    assert_eq!((&live["own"], &live["deletion_at"]), (&true.into(), &serde_json::Value::Null), "{live}");
+    with_password(&stranger, &server, "stranger", OTHER, &["key", "verify"]).succeeds();
+}
+
+#[test]
 fn status_says_what_the_vault_has_and_works_without_it() {
     let server = Server::start();
     let device = protected(&server);
