@@ -194,6 +194,8 @@ impl Held {
         }
         closed.truncate(closed.len() - self.evaluations.len());
         closed.push(proof.attempt);
+        // It was no failure, whichever marks its proof names; and closed, it is not evaluated again.
+        self.evaluations.retain(|evaluation| evaluation.attempt != proof.attempt);
         if !self.closed.contains(&proof.attempt) {
             self.refuse(|_| true);
             self.exhausted_since = None;
@@ -207,6 +209,12 @@ impl Held {
     pub(crate) fn refuse(&mut self, is_refused: impl Fn(&Threat) -> bool) {
         self.threats.retain(|threat| threat.successor.is_some() || !is_refused(threat));
         self.threats.iter_mut().filter(|threat| is_refused(threat)).for_each(|threat| threat.refused = true);
+    }
+
+    /// Whether a successor has been known here for the whole waiting time, and not been refused.
+    pub(crate) fn is_due(&self, successor: RegistrationId, policy: &Policy, now: Time) -> bool {
+        let mut known = self.threats.iter().filter(|known| known.successor == Some(successor));
+        known.any(|known| !known.refused && known.since + policy.takeover_after <= now)
     }
 
     /// A device asks that the registration ends. Since when this site knows, unless it was refused.

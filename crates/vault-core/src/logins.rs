@@ -31,7 +31,8 @@ struct Login {
 }
 
 impl Logins {
-    pub(crate) fn keep(&self, of: Of, server: ServerLogin, answer: RetrievalAnswer, now: Time) {
+    /// Keeps an exchange; gives the answer of the one that was faster, if there is one.
+    pub(crate) fn keep(&self, of: Of, server: ServerLogin, answer: RetrievalAnswer, now: Time) -> RetrievalAnswer {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= AT_MOST {
             open.retain(|_, login| now.since(login.since) < KEPT_FOR);
@@ -39,7 +40,7 @@ impl Logins {
         if open.len() >= AT_MOST {
             open.clear();
         }
-        open.insert(of, Login { server, answer, since: now });
+        open.entry(of).or_insert(Login { server, answer, since: now }).answer.clone()
     }
 
     /// The answer that was given to this very attempt.

@@ -11,7 +11,7 @@ use coffer_proto::{
 use crate::budget::Refusal;
 use crate::error::VaultError;
 use crate::evidence::{device_signed, holds, is_authorized, verify};
-use crate::ledger::{Admission, Held, LedgerRefusal, LedgerSpend, SiteRow, row_key, row_prefix};
+use crate::ledger::{Admission, Held, LedgerRefusal, LedgerSpend, SiteRow, Threat, row_key, row_prefix};
 use crate::outside::{Freshness, SealedShareIn, WrappedShare};
 use crate::ports::{Hsm as _, Ledger as _, RecordStore as _};
 use crate::receipts::ReceiptKey;
@@ -305,24 +305,35 @@ impl<W: World> Site<W> {
         activation_message(&self.fleet.id, account, &registration.id, &registration.hash(), replaces)
     }
 
-    /// Checks the evidence of an activation. Gives the failures that the registration starts with here: those of the
-    /// one before, unless a key of that one has signed.
+    /// Checks the evidence of an activation: a key of the registration that it replaces has signed, and it starts afresh;
+    /// or a device alone, this site has known of that for the whole waiting time, and it starts with the other's failures,
+    /// which this gives.
     async fn verify_activation(
         &self,
         account: &AccountId,
         held: &Held,
         activation: &Activation,
     ) -> Result<Option<Carried>, VaultError> {
-        if activation.replaces.is_none() || held.takes_over != activation.replaces {
-            self.device_activated(account, &held.registration, activation)?;
-        }
-        let Some(replaced) = &activation.replaces else { return Ok(None) };
-        let message = self.activation_message(account, &held.registration, activation);
-        let row = self.rows.read(&self.ports, &row_key(account, replaced)).await?;
-        let Some(Row { content: SiteRow::Held(before), .. }) = row else { return Ok(None) };
-        let signed = |by: &Authorization| is_authorized(&before.registration, &message, by);
-        if activation.authorization.as_ref().is_some_and(signed) {
+        let not_shown = |_| VaultError::Unavailable;
+        let Some(replaced) = &activation.replaces else {
+            self.device_activated(account, &held.registration, activation).map_err(not_shown)?;
             return Ok(None);
+        };
+        let row = self.rows.read(&self.ports, &row_key(account, replaced)).await?;
+        if let Some(Row { content: SiteRow::Held(before), .. }) = &row {
+            let message = self.activation_message(account, &held.registration, activation);
+            let signed = |by: &Authorization| is_authorized(&before.registration, &message, by);
+            if activation.authorization.as_ref().is_some_and(signed) {
+                return Ok(None);
+            }
+        }
+        if held.takes_over != activation.replaces {
+            self.device_activated(account, &held.registration, activation).map_err(not_shown)?;
+        }
+        let Some(Row { content: SiteRow::Held(before), .. }) = row else { return Ok(None) };
+        // A record that hides a signature does not make of a replacement by the owner one by anybody.
+        if !before.is_due(held.registration.id, &self.fleet.policy, self.ports.now()) {
+            return Err(VaultError::Unavailable);
         }
         let carried = before.evaluations.last().map(|evaluation| evaluation.at);
         let last = carried.max(before.carried.map(|carried| carried.last));
@@ -358,6 +369,35 @@ impl<W: World> Site<W> {
         }
     }
 
+    /// Notes an objection of the registration's owner to what threatens it.
+    pub(crate) async fn object(
+        &self,
+        account: &AccountId,
+        registration: &RegistrationId,
+        is_by_owner: impl Fn(&Registration) -> bool,
+        is_refused: impl Fn(&Threat) -> bool,
+    ) -> Result<(), VaultError> {
+        let key = row_key(account, registration);
+        loop {
+            let Some(Row { number, content: SiteRow::Held(mut held) }) = self.rows.read(&self.ports, &key).await?
+            else {
+                return Ok(());
+            };
+            let before = held.clone();
+            if is_by_owner(&held.registration) {
+                held.refuse(&is_refused);
+            }
+            if held == before {
+                return Ok(());
+            }
+            match self.rows.write(&self.ports, &key, Some(number), &SiteRow::Held(held)).await {
+                Ok(_) => return Ok(()),
+                Err(WriteError::Conflict) => {}
+                Err(WriteError::Vault(error)) => return Err(error),
+            }
+        }
+    }
+
     pub(crate) fn proof_holds(&self, account: &AccountId, registration: &Registration, proof: &KeptProof) -> bool {
         let message = proof_message(&self.fleet.id, account, &registration.id, &proof.attempt, &proof.nonces);
         holds(&registration.unlock_key, &message, &proof.unlock_signature)
@@ -378,7 +418,7 @@ impl<W: World> Site<W> {
         for (key, row) in self.account_rows(account).await? {
             if let SiteRow::Held(held) = row.content {
                 let id = Some(held.registration.id);
-                if !held.activated && id != waiting && id != live {
+                if !held.activated && held.takes_over.is_none() && id != waiting && id != live {
                     pending.push((held.imported_at, key, row.number));
                 }
             }

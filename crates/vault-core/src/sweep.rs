@@ -13,7 +13,7 @@ use crate::evidence::{device_signed, is_authorized};
 use crate::ledger::{Held, SiteRow, row_key};
 use crate::ports::Ledger as _;
 use crate::record::{Activation, Attempt, AttemptState, Cause, Deletion, Live, VaultRecord, Waiting};
-use crate::rows::WriteError;
+use crate::rows::{Row, WriteError};
 use crate::site::Site;
 use crate::token::AccountToken;
 use crate::world::World;
@@ -69,24 +69,39 @@ impl<W: World> Site<W> {
         let mut rows = self.account_rows(account).await?;
         // The live one first: it inherits from the one before, as long as that one's row is there.
         rows.sort_by_key(|(key, _)| Some(key) != live.as_ref());
+        let mut outcome = Ok(());
         for (key, row) in rows {
-            let SiteRow::Held(mut held) = row.content else { continue };
-            let id = held.registration.id;
-            let content = match self.fate(account, record, &mut held).await? {
-                Fate::Stays => continue,
-                Fate::Changed => SiteRow::Held(held),
-                Fate::Erased => SiteRow::Erased { at: self.ports.now() },
-            };
-            match self.rows.write(&self.ports, &key, Some(row.number), &content).await {
-                Ok(_) if matches!(content, SiteRow::Erased { .. }) => {
-                    tracing::info!(target: "audit", ?account, registration = %id, "share erased");
-                }
-                // Whoever changed it in the meantime looks again later.
-                Ok(_) | Err(WriteError::Conflict) => {}
-                Err(WriteError::Vault(error)) => return Err(error),
+            // One row that cannot be brought up to date does not keep the others from it.
+            if let Err(error) = self.observe_row(account, record, &key, row).await {
+                outcome = Err(error);
             }
         }
-        Ok(())
+        outcome
+    }
+
+    async fn observe_row(
+        &self,
+        account: &AccountId,
+        record: &VaultRecord,
+        key: &[u8],
+        row: Row,
+    ) -> Result<(), VaultError> {
+        let SiteRow::Held(mut held) = row.content else { return Ok(()) };
+        let id = held.registration.id;
+        let content = match self.fate(account, record, &mut held).await? {
+            Fate::Stays => return Ok(()),
+            Fate::Changed => SiteRow::Held(held),
+            Fate::Erased => SiteRow::Erased { at: self.ports.now() },
+        };
+        match self.rows.write(&self.ports, key, Some(row.number), &content).await {
+            Ok(_) if matches!(content, SiteRow::Erased { .. }) => {
+                tracing::info!(target: "audit", ?account, registration = %id, "share erased");
+                Ok(())
+            }
+            // Whoever changed it in the meantime looks again later.
+            Ok(_) | Err(WriteError::Conflict) => Ok(()),
+            Err(WriteError::Vault(error)) => Err(error),
+        }
     }
 
     async fn fate(&self, account: &AccountId, record: &VaultRecord, held: &mut Held) -> Result<Fate, VaultError> {
@@ -101,6 +116,11 @@ impl<W: World> Site<W> {
         {
             held.takes_over = waiting.activation.replaces;
         }
+        if let Some(replaced) = held.takes_over
+            && self.is_refused(account, &replaced, id).await?
+        {
+            held.takes_over = None;
+        }
         let end = record.ends.iter().rev().find(|end| end.id == id);
         let is_over = match end.map(|end| &end.cause) {
             None => false,
@@ -114,6 +134,7 @@ impl<W: World> Site<W> {
             }
         };
         let is_stale = !held.activated
+            && held.takes_over.is_none()
             && record.waiting.as_ref().is_none_or(|waiting| waiting.registration.id != id)
             && held.imported_at + self.fleet.policy.pending_for <= now;
         Ok(match is_over || is_stale {
@@ -121,6 +142,18 @@ impl<W: World> Site<W> {
             false if *held == before => Fate::Stays,
             false => Fate::Changed,
         })
+    }
+
+    /// Whether a registration's owner has objected to another that was to take its place.
+    async fn is_refused(
+        &self,
+        account: &AccountId,
+        replaced: &RegistrationId,
+        by: RegistrationId,
+    ) -> Result<bool, VaultError> {
+        let row = self.rows.read(&self.ports, &row_key(account, replaced)).await?;
+        let Some(SiteRow::Held(before)) = row.map(|row| row.content) else { return Ok(false) };
+        Ok(before.threats.iter().any(|known| known.successor == Some(by) && known.refused))
     }
 
     /// The live registration: whether its activation and its proofs are known here, and what threatens it.
@@ -154,11 +187,11 @@ impl<W: World> Site<W> {
 
     /// A key of the registration has signed; or a device alone, and this site has known of it for the whole waiting time.
     fn may_end(&self, account: &AccountId, held: &mut Held, ending: &Ending<'_>) -> bool {
-        if !self.is_asked(account, held, ending) {
-            return false;
-        }
         if let Some(authorization) = ending.authorization {
             return is_authorized(&held.registration, &self.message(account, held, ending), authorization);
+        }
+        if !self.is_asked(account, held, ending) {
+            return false;
         }
         let now = self.ports.now();
         held.threaten(ending.successor(), now).is_some_and(|since| since + self.fleet.policy.takeover_after <= now)

@@ -162,6 +162,9 @@ impl<W: World> Vault<W> {
     pub async fn keep(&self, token: &str, id: &RegistrationId, request: &KeepRequest) -> Result<(), VaultError> {
         let account = self.authenticate(token)?.account;
         let message = keep_message(&self.fleet().id, &account, id, request.waiting.as_ref());
+        // The own row first: it is not erased for want of a record that takes the objection.
+        let signed = |held: &Registration| is_authorized(held, &message, &request.authorization);
+        self.site.object(&account, id, signed, |known| known.successor == request.waiting).await?;
         let (record, ()) = commit(self.ports(), &account, |record, now| {
             record.settle(&self.fleet().policy, now);
             let live = record.live_named(id)?;
@@ -248,8 +251,7 @@ impl<W: World> Vault<W> {
         nonces.sort_by_key(|named| named.site);
         let ke2 = Base64(ke2);
         let answer = RetrievalAnswer { ke2, attempts_remaining, nonces, unchecked, open_until };
-        self.logins.keep(of, login, answer.clone(), self.ports().now());
-        Ok(answer)
+        Ok(self.logins.keep(of, login, answer, self.ports().now()))
     }
 
     /// Commits the spend. What it gives is durable.
@@ -373,6 +375,8 @@ impl<W: World> Vault<W> {
             }
         }
         let ke1_hash = spent.ke1_hash;
+        // Who has proved the password objects to all that threatens it, whether or not the record takes the proof now.
+        self.site.object(&account, &registration.id, |held| *held == registration, |_| true).await?;
         let (record, refill) = commit(self.ports(), &account, |record, now| {
             record.live_named(&registration.id)?;
             record.refill(proof.clone(), &ke1_hash, proof_hash, &self.fleet().policy, now)

@@ -93,7 +93,7 @@ async fn a_registration_whose_activation_was_not_signed_is_not_evaluated() {
         record.live.as_mut().unwrap().registration = waiting.registration.clone();
     })
     .await;
-    assert_eq!(ada.ask(&lab, &waiting, &Guess::new(WRONG)).await, Err(VaultError::Unauthorized));
+    assert_eq!(ada.ask(&lab, &waiting, &Guess::new(WRONG)).await, Err(VaultError::Unavailable));
     assert_eq!(lab.evaluations(), 0);
     drop(live);
 }
@@ -159,24 +159,6 @@ async fn a_ledger_row_that_is_gone_is_not_made_again_by_a_retrieval() {
     put(&lab, &key, &LedgerRow { number: row.number, bytes: vec![] }).await;
     assert_eq!(ada.ask(&lab, &dealt, &Guess::new(WRONG)).await, Err(VaultError::Unavailable));
     assert_eq!(lab.evaluations(), 0);
-}
-
-#[tokio::test]
-async fn a_takeover_that_a_record_makes_early_starts_with_the_old_one_s_failures_in_the_ledger() {
-    let (lab, ada, dealt) = protected::by_one_site().await;
-    ada.guess_wrong(&lab, &dealt, 8).await;
-    let newcomer = ada.wait_behind(&lab, &dealt, WRONG).await;
-    lab.falsify_with(&ada.account, |record| {
-        let waiting = record.waiting.take().unwrap();
-        let live = record.live.as_mut().unwrap();
-        (live.registration, live.activation) = (waiting.registration, waiting.activation);
-        (live.attempts, live.carried) = (Vec::new(), None);
-    })
-    .await;
-    ada.guess_wrong(&lab, &newcomer, 2).await;
-    assert_eq!(ada.ask(&lab, &newcomer, &Guess::new(WRONG)).await, Err(Refusal::Locked.into()));
-    assert_eq!(lab.evaluations(), 10);
-    assert!(lab.is_held(&dealt.registration.id).await);
 }
 
 /// With tokens of a kilobyte. `postcard` writes their text as it is.

@@ -7,6 +7,7 @@ mod device;
 mod erasing;
 mod fleet;
 mod guessing;
+mod hidden;
 mod hostile_stores;
 mod lab;
 mod proofs;

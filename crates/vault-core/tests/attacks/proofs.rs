@@ -23,6 +23,20 @@ async fn the_same_id_with_other_bytes_is_a_conflict_and_is_not_evaluated() {
 }
 
 #[tokio::test]
+async fn two_copies_of_a_guess_on_their_way_at_once_get_one_answer() {
+    for seed in 0..20 {
+        let lab = Lab::with(vec![coffer_testkit::SoftwareHsm::single()], 1, no_waits(), seed).await;
+        let ada = Device::of(&lab, "ada");
+        let dealt = ada.protect(&lab, PASSWORD).await;
+        let guess = Guess::new(PASSWORD);
+        let (one, other) = tokio::join!(ada.ask(&lab, &dealt, &guess), ada.ask(&lab, &dealt, &guess));
+        assert_eq!(one.as_ref().unwrap().ke2, other.unwrap().ke2);
+        let proof = ada.proof(&lab, &dealt, &guess, &one.unwrap()).unwrap();
+        ada.prove(&lab, &guess, &proof).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn the_same_guess_is_answered_again_and_evaluates_nothing_else() {
     let (lab, ada, dealt) = protected::by_one_site().await;
     let guess = Guess::new(PASSWORD);

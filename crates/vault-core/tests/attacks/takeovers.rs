@@ -110,7 +110,7 @@ async fn what_was_verified_for_one_takeover_passes_for_no_other() {
     lab.clock.advance(DAY * 7);
     lab.sweep().await;
     let asked = Device::of(&lab, "ada").ask(&lab, &newcomer, &Guess::new(THIEFS)).await;
-    assert_eq!((asked, lab.evaluations()), (Err(VaultError::Unauthorized), 7));
+    assert_eq!((asked, lab.evaluations()), (Err(VaultError::Unavailable), 7));
 }
 
 #[tokio::test]
