@@ -92,8 +92,11 @@ pub(crate) fn findings(
         check_key(session, key, &mut findings)?;
     }
     // The last test uses the key-encryption key: it has to be the right one, and able to.
-    if findings.is_empty() && unwraps_readable(session)? {
-        findings.push(Finding::UnwrapTemplate);
+    if findings.is_empty() {
+        let kek = session.find_objects(&SHARE_KEK.search())?[0];
+        if unwraps_readable(session, kek, &Mechanism::AesKeyWrapPad)? {
+            findings.push(Finding::UnwrapTemplate);
+        }
     }
     Ok(findings)
 }
@@ -199,10 +202,9 @@ fn shown(attribute: &Attribute) -> String {
 
 /// `CKA_UNWRAP_TEMPLATE` cannot be read through cryptoki, and what counts is what the token does with it: a throw-away
 /// key is wrapped, and asked back as one that can be read.
-fn unwraps_readable(session: &Session) -> Result<bool, Error> {
+pub(crate) fn unwraps_readable(session: &Session, kek: ObjectHandle, mechanism: &Mechanism<'_>) -> Result<bool, Error> {
     let leftover = Cell::new(false);
     let own = |handle| SessionObject::new(session, handle, &leftover);
-    let kek = session.find_objects(&SHARE_KEK.search())?[0];
     let (public, private) = session.generate_key_pair(
         &Mechanism::EccKeyPairGen,
         &[Attribute::Token(false), Attribute::EcParams(P256.to_vec())],
@@ -215,7 +217,7 @@ fn unwraps_readable(session: &Session) -> Result<bool, Error> {
         ],
     )?;
     let (_public, private) = (own(public), own(private));
-    let wrapped = session.wrap_key(&Mechanism::AesKeyWrapPad, kek, private.handle())?;
+    let wrapped = session.wrap_key(mechanism, kek, private.handle())?;
     for (sensitive, extractable) in [(false, true), (false, false), (true, true)] {
         let template = [
             Attribute::Class(ObjectClass::PRIVATE_KEY),
@@ -227,7 +229,7 @@ fn unwraps_readable(session: &Session) -> Result<bool, Error> {
             Attribute::Derive(true),
         ];
         // A token may refuse, or give the key with the template's attributes in place of those that were asked for.
-        let Ok(unwrapped) = session.unwrap_key(&Mechanism::AesKeyWrapPad, kek, &wrapped, &template).map(own) else {
+        let Ok(unwrapped) = session.unwrap_key(mechanism, kek, &wrapped, &template).map(own) else {
             continue;
         };
         let types = [AttributeType::Sensitive, AttributeType::Extractable];

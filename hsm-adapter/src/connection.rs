@@ -50,22 +50,7 @@ impl Connection {
         if !findings.is_empty() {
             return Err(TokenError::Unfit(findings));
         }
-        let root = config.fleet_root.then_some(FLEET_ROOT);
-        let handles = Handles {
-            share_kek: handle(&anchor, SHARE_KEK)?,
-            share_import: handle(&anchor, SHARE_IMPORT)?,
-            ledger_mac: handle(&anchor, LEDGER_MAC)?,
-            site_identity: handle(&anchor, SITE_IDENTITY)?,
-            ake: handle(&anchor, AKE)?,
-            fleet_root: root.map(|key| handle(&anchor, key)).transpose()?,
-        };
-        let public = HsmPublicKeys {
-            share_import: published(&anchor, SHARE_IMPORT)?,
-            ake: published(&anchor, AKE)?,
-            site_identity: published(&anchor, SITE_IDENTITY)?,
-        };
-        let root_public = root.map(|key| published(&anchor, key)).transpose()?;
-        let token = Token { module: library.module().clone(), slot, handles, public, root_public };
+        let token = Token::find(library.module(), slot, &anchor, config.fleet_root)?;
         Ok(Self { token, anchor, _library: library })
     }
 }
@@ -78,6 +63,26 @@ impl Drop for Connection {
 }
 
 impl Token {
+    /// Finds the keys, and does not check them.
+    pub(crate) fn find(module: &Pkcs11, slot: Slot, session: &Session, fleet_root: bool) -> Result<Self, TokenError> {
+        let root = fleet_root.then_some(FLEET_ROOT);
+        let handles = Handles {
+            share_kek: handle(session, SHARE_KEK)?,
+            share_import: handle(session, SHARE_IMPORT)?,
+            ledger_mac: handle(session, LEDGER_MAC)?,
+            site_identity: handle(session, SITE_IDENTITY)?,
+            ake: handle(session, AKE)?,
+            fleet_root: root.map(|key| handle(session, key)).transpose()?,
+        };
+        let public = HsmPublicKeys {
+            share_import: published(session, SHARE_IMPORT)?,
+            ake: published(session, AKE)?,
+            site_identity: published(session, SITE_IDENTITY)?,
+        };
+        let root_public = root.map(|key| published(session, key)).transpose()?;
+        Ok(Self { module: module.clone(), slot, handles, public, root_public })
+    }
+
     /// A session of a worker's own, logged in because the anchor is.
     pub(crate) fn session(&self) -> Result<Session, Error> {
         self.module.open_ro_session(self.slot)
