@@ -19,7 +19,7 @@ fn attack(token: &TokenFolder, attack: impl FnOnce(&Session, &[u8])) {
     token.as_attacker(|session| attack(session, &wrapped));
 }
 
-fn as_private_key(sensitive: bool, extractable: bool) -> Vec<Attribute> {
+pub(super) fn as_private_key(sensitive: bool, extractable: bool) -> Vec<Attribute> {
     vec![
         Attribute::Class(ObjectClass::PRIVATE_KEY),
         Attribute::KeyType(KeyType::EC),
@@ -31,7 +31,7 @@ fn as_private_key(sensitive: bool, extractable: bool) -> Vec<Attribute> {
     ]
 }
 
-fn as_secret() -> [Attribute; 6] {
+pub(super) fn as_secret() -> [Attribute; 6] {
     [
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::KeyType(KeyType::GENERIC_SECRET),
@@ -49,7 +49,7 @@ fn unwrapped(session: &Session, wrapped: &[u8]) -> ObjectHandle {
 }
 
 #[track_caller]
-fn refused<T>(what: &str, result: Result<T, Error>) {
+pub(super) fn refused<T>(what: &str, result: Result<T, Error>) {
     let Err(error) = result else { return assert!(result.is_err(), "succeeded: {what}") };
     // Refused for what it is, and not because the attack has a mistake.
     let expected = matches!(
@@ -131,70 +131,70 @@ fn refuses_to_wrap_an_unwrapped_share_under_a_key_of_the_attackers() {
 
 #[test]
 fn refuses_to_copy_any_key() {
-    in_own_process(|token| {
-        attack(token, |session, _| {
-            for key in keys(true) {
-                let handle = find(session, key);
-                refused(&format!("copy {}", key.label), session.copy_object(handle, &[]));
-                for change in [
-                    Attribute::Label(b"copy".to_vec()),
-                    Attribute::Token(false),
-                    Attribute::Decrypt(true),
-                    Attribute::Modifiable(true),
-                    Attribute::Copyable(true),
-                    Attribute::Extractable(true),
-                    Attribute::Sensitive(false),
-                    Attribute::AllowedMechanisms(vec![MechanismType::AES_CBC]),
-                    sensitive_and_not_extractable(),
-                ] {
-                    let what = format!("copy {} with {change:?}", key.label);
-                    refused(&what, session.copy_object(handle, &[change]));
-                }
-            }
-        });
-    });
+    in_own_process(|token| attack(token, |session, _| cannot_copy(session)));
+}
+
+pub(super) fn cannot_copy(session: &Session) {
+    for key in keys(true) {
+        let handle = find(session, key);
+        refused(&format!("copy {}", key.label), session.copy_object(handle, &[]));
+        for change in [
+            Attribute::Label(b"copy".to_vec()),
+            Attribute::Token(false),
+            Attribute::Decrypt(true),
+            Attribute::Modifiable(true),
+            Attribute::Copyable(true),
+            Attribute::Extractable(true),
+            Attribute::Sensitive(false),
+            Attribute::AllowedMechanisms(vec![MechanismType::AES_CBC]),
+            sensitive_and_not_extractable(),
+        ] {
+            let what = format!("copy {} with {change:?}", key.label);
+            refused(&what, session.copy_object(handle, &[change]));
+        }
+    }
 }
 
 #[test]
 fn refuses_to_change_any_attribute_of_any_key() {
-    in_own_process(|token| {
-        attack(token, |session, _| {
-            for key in keys(true) {
-                let handle = find(session, key);
-                for change in [
-                    Attribute::Decrypt(true),
-                    Attribute::Encrypt(true),
-                    Attribute::Extractable(true),
-                    Attribute::Sensitive(false),
-                    Attribute::Modifiable(true),
-                    Attribute::Copyable(true),
-                    Attribute::Derive(true),
-                    Attribute::Sign(true),
-                    Attribute::Wrap(true),
-                    Attribute::Unwrap(true),
-                    Attribute::Label(b"another".to_vec()),
-                    Attribute::AllowedMechanisms(vec![MechanismType::AES_CBC]),
-                    sensitive_and_not_extractable(),
-                ] {
-                    let what = format!("set {change:?} of {}", key.label);
-                    refused(&what, session.update_attributes(handle, &[change]));
-                }
-            }
-        });
-    });
+    in_own_process(|token| attack(token, |session, _| cannot_change(session)));
+}
+
+pub(super) fn cannot_change(session: &Session) {
+    for key in keys(true) {
+        let handle = find(session, key);
+        for change in [
+            Attribute::Decrypt(true),
+            Attribute::Encrypt(true),
+            Attribute::Extractable(true),
+            Attribute::Sensitive(false),
+            Attribute::Modifiable(true),
+            Attribute::Copyable(true),
+            Attribute::Derive(true),
+            Attribute::Sign(true),
+            Attribute::Wrap(true),
+            Attribute::Unwrap(true),
+            Attribute::Label(b"another".to_vec()),
+            Attribute::AllowedMechanisms(vec![MechanismType::AES_CBC]),
+            sensitive_and_not_extractable(),
+        ] {
+            let what = format!("set {change:?} of {}", key.label);
+            refused(&what, session.update_attributes(handle, &[change]));
+        }
+    }
 }
 
 #[test]
 fn refuses_to_show_the_value_of_any_key() {
-    in_own_process(|token| {
-        attack(token, |session, _| {
-            for key in keys(true) {
-                let handle = find(session, key);
-                assert!(hides_value(session, handle), "{}", key.label);
-                assert_eq!(session.get_attributes(handle, &[AttributeType::Value]).unwrap(), [], "{}", key.label);
-            }
-        });
-    });
+    in_own_process(|token| attack(token, |session, _| cannot_read(session)));
+}
+
+pub(super) fn cannot_read(session: &Session) {
+    for key in keys(true) {
+        let handle = find(session, key);
+        assert!(hides_value(session, handle), "{}", key.label);
+        assert_eq!(session.get_attributes(handle, &[AttributeType::Value]).unwrap(), [], "{}", key.label);
+    }
 }
 
 fn hides_value(session: &Session, key: ObjectHandle) -> bool {
@@ -233,24 +233,28 @@ fn refuses_to_unwrap_a_share_by_another_mechanism() {
 fn refuses_to_use_a_key_for_anything_but_its_purpose() {
     in_own_process(|token| {
         attack(token, |session, wrapped| {
-            let element = Point::generator();
-            for key in [SHARE_KEK, LEDGER_MAC, SITE_IDENTITY, FLEET_ROOT] {
-                let multiplied = derive(session, find(session, key), &element, &as_secret());
-                assert!(multiplied.is_err(), "multiply with {}", key.label);
-            }
-            for key in [SITE_IDENTITY, FLEET_ROOT] {
-                refused("multiply with a signing key", derive(session, find(session, key), &element, &as_secret()));
-            }
-            for key in [SHARE_IMPORT, AKE] {
-                refused("sign with a deriving key", session.sign(&Mechanism::Ecdsa, find(session, key), &[1; 32]));
-            }
-            let mac = find(session, LEDGER_MAC);
-            refused("another HMAC", session.sign(&Mechanism::Sha512Hmac, mac, b"message"));
-            assert!(session.sign(&Mechanism::Sha256Hmac, find(session, SHARE_KEK), b"message").is_err());
+            cannot_misuse(session);
             let template = as_private_key(true, false);
+            let mac = find(session, LEDGER_MAC);
             assert!(session.unwrap_key(&Mechanism::AesKeyWrapPad, mac, wrapped, &template).is_err());
         });
     });
+}
+
+pub(super) fn cannot_misuse(session: &Session) {
+    let element = Point::generator();
+    for key in [SHARE_KEK, LEDGER_MAC, SITE_IDENTITY, FLEET_ROOT] {
+        let multiplied = derive(session, find(session, key), &element, &as_secret());
+        assert!(multiplied.is_err(), "multiply with {}", key.label);
+    }
+    for key in [SITE_IDENTITY, FLEET_ROOT] {
+        refused("multiply with a signing key", derive(session, find(session, key), &element, &as_secret()));
+    }
+    for key in [SHARE_IMPORT, AKE] {
+        refused("sign with a deriving key", session.sign(&Mechanism::Ecdsa, find(session, key), &[1; 32]));
+    }
+    refused("another HMAC", session.sign(&Mechanism::Sha512Hmac, find(session, LEDGER_MAC), b"message"));
+    assert!(session.sign(&Mechanism::Sha256Hmac, find(session, SHARE_KEK), b"message").is_err());
 }
 
 #[test]

@@ -160,17 +160,22 @@ fn leaves_no_key_behind_in_the_token() {
 fn agrees_on_the_same_point_as_the_other_side() {
     in_own_process(|token| {
         let hsm = token.open();
-        let ake = hsm.public_keys().ake;
-        assert_eq!(wait(hsm.agree(&Point::generator())), Ok(ake));
-        for seed in 1..20 {
-            let secret = p256::SecretKey::from_slice(&[seed; 32]).unwrap();
-            let ours = secret.public_key().to_encoded_point(true);
-            let theirs = p256::PublicKey::from_sec1_bytes(&ake.encode()).unwrap().to_projective();
-            let product = (theirs * *secret.to_nonzero_scalar()).to_affine().to_encoded_point(true);
-            let answer = wait(hsm.agree(&Point::parse(ours.as_bytes()).unwrap())).unwrap();
-            assert_eq!(answer.encode(), product.as_bytes());
-        }
+        agrees(&hsm.public_keys().ake, |ephemeral| wait(hsm.agree(ephemeral)).unwrap());
     });
+}
+
+/// `agree` multiplies by the key whose public half is `ake`.
+pub(super) fn agrees(ake: &Point, agree: impl Fn(&Point) -> Point) {
+    assert_eq!(agree(&Point::generator()), *ake);
+    assert_eq!(agree(&negated(&Point::generator())), negated(ake));
+    for seed in 1..20 {
+        let secret = p256::SecretKey::from_slice(&[seed; 32]).unwrap();
+        let ours = secret.public_key().to_encoded_point(true);
+        let theirs = p256::PublicKey::from_sec1_bytes(&ake.encode()).unwrap().to_projective();
+        let product = (theirs * *secret.to_nonzero_scalar()).to_affine().to_encoded_point(true);
+        let answer = agree(&Point::parse(ours.as_bytes()).unwrap());
+        assert_eq!(answer.encode(), product.as_bytes());
+    }
 }
 
 #[test]

@@ -18,29 +18,39 @@ pub(super) const LABEL: &str = "a vault";
 const FOLDER: &str = "COFFER_HSM_TEST_FOLDER";
 const PASSED: &str = "passed";
 
-/// Where SoftHSM keeps the token of one test.
+/// Where a module keeps the token of one test.
 pub(super) struct TokenFolder {
     pub(super) folder: PathBuf,
+    module: PathBuf,
     pin: Pin,
     so_pin: Pin,
 }
 
-/// Runs `test` in a process that was started with SoftHSM's environment: the module reads it once, and a test that
-/// changed it while others run would be unsound. `test` must be a closure within a test function, whose name tells the
-/// new process what to run.
+/// Runs `test` on SoftHSM, in a process of its own.
 pub(super) fn in_own_process<T: FnOnce(&TokenFolder)>(test: T) {
+    in_process_of(SOFTHSM_MODULE.into(), |folder| embedded_environment(folder).unwrap(), test);
+}
+
+/// Runs `test` in a process that was started with the environment that the module wants: it reads it once, and a test
+/// that changed it while others run would be unsound. `test` must be a closure within a test function, whose name tells
+/// the new process what to run.
+pub(super) fn in_process_of<T: FnOnce(&TokenFolder)>(
+    module: PathBuf,
+    environment: impl FnOnce(&Path) -> (&'static str, PathBuf),
+    test: T,
+) {
     if let Some(folder) = env::var_os(FOLDER) {
         let folder = PathBuf::from(folder);
         let pins = (Pin::generate().unwrap(), Pin::generate().unwrap());
-        test(&TokenFolder { folder: folder.clone(), pin: pins.0, so_pin: pins.1 });
+        test(&TokenFolder { folder: folder.clone(), module, pin: pins.0, so_pin: pins.1 });
         fs::write(folder.join(PASSED), []).unwrap();
         return;
     }
     let name = type_name::<T>().strip_suffix("::{{closure}}").unwrap().split_once("::").unwrap().1;
     let folder = tempfile::tempdir().unwrap();
-    let (variable, value) = embedded_environment(folder.path()).unwrap();
+    let (variable, value) = environment(folder.path());
     let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
+        .args(["--exact", name, "--include-ignored", "--nocapture"])
         .env(variable, value)
         .env(FOLDER, folder.path())
         .output()
@@ -52,7 +62,8 @@ pub(super) fn in_own_process<T: FnOnce(&TokenFolder)>(test: T) {
 
 impl TokenFolder {
     pub(super) fn config(&self) -> TokenConfig {
-        TokenConfig::embedded(LABEL, Pin::new(self.pin.expose().to_owned()))
+        let pin = Pin::new(self.pin.expose().to_owned());
+        TokenConfig { module: self.module.clone(), ..TokenConfig::embedded(LABEL, pin) }
     }
 
     pub(super) fn init(&self) -> Result<(), TokenError> {
@@ -79,7 +90,7 @@ impl TokenFolder {
     /// What an attacker has who runs code on the host and knows the PIN: a session that may do everything, and nothing
     /// of ours in between.
     pub(super) fn as_attacker<R>(&self, attack: impl FnOnce(&Session) -> R) -> R {
-        let module = initialised_module();
+        let module = initialised(&self.module);
         let slot = module
             .get_slots_with_initialized_token()
             .unwrap()
@@ -103,7 +114,11 @@ impl TokenFolder {
 }
 
 pub(super) fn initialised_module() -> Pkcs11 {
-    let module = Pkcs11::new(Path::new(SOFTHSM_MODULE)).unwrap();
+    initialised(Path::new(SOFTHSM_MODULE))
+}
+
+fn initialised(module: &Path) -> Pkcs11 {
+    let module = Pkcs11::new(module).unwrap();
     module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
     module
 }
