@@ -1,13 +1,13 @@
 # The commands of a working day. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench fuzz check
+.PHONY: help setup demo test test-kryoptic bench fuzz check
 
 VENV := $(CURDIR)/target/interop-venv
 FUZZ_SECONDS ?= 60
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
 setup: ## install what is missing (apt-get; asks sudo where not root)
 	@.ci/install packages
@@ -26,6 +26,13 @@ $(VENV)/.ready: tests/interop/requirements.txt tests/api/requirements.txt | setu
 	python3 -m venv --clear $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
 	touch $@
+
+# Which module the tests load; without it they fail and say so.
+test-kryoptic: export COFFER_TEST_KRYOPTIC := $(CURDIR)/target/kryoptic/debug/libkryoptic_pkcs11.so
+test-kryoptic: setup ## the HSM adapter on a second PKCS#11 token, kryoptic (no part of `make test`)
+	@.ci/install kryoptic nextest
+	cargo build --manifest-path tests/kryoptic/Cargo.toml --target-dir target/kryoptic --locked --package kryoptic
+	cargo nextest run -p coffer-hsm-adapter --locked --run-ignored only kryoptic
 
 bench: setup ## figures beside restic, borg and rustic (BENCH_ARGS="--quick")
 	cargo build --release --locked -p coffer-client-cli

@@ -4,6 +4,7 @@
 
 mod attacks;
 mod dealt;
+mod kryoptic;
 mod loss;
 mod operations;
 mod token;
