@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::bytes::VerifyingKey;
 use crate::id::RegistrationId;
 use crate::registration::Argon2;
+
 use crate::time::Time;
 
 /// The state of an account's escrow. Asking spends nothing.
@@ -25,6 +27,8 @@ pub struct RegistrationsAnswer {
 pub struct LiveStatus {
     /// Its name.
     pub id: RegistrationId,
+    /// Who registered it: whoever has its backup key knows it by this.
+    pub owner_key: VerifyingKey,
     /// Since when it is live.
     pub since: Time,
     /// The fleet manifest that it was dealt under.

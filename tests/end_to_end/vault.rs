@@ -132,6 +132,18 @@ fn a_move_to_the_recovery_key_ends_the_password() {
 }
 
 #[test]
+fn a_move_to_the_recovery_key_ends_the_password_that_another_device_has_set() {
+    let server = Server::start();
+    let device = protected(&server);
+    let second = new_device(&device, "second");
+    join(&second, &server, "second").succeeds();
+    with_password(&second, &server, "second", OTHER, &["password", "change"]).succeeds();
+    let run = device.run(["protect", "recovery-key", "--yes"]).succeeds();
+    assert!(run.stderr.contains("the vault has deleted the registration"), "{}", run.stderr);
+    restore(&new_device(&device, "new"), &server, "new", OTHER).fails(23, "keeps no key");
+}
+
+#[test]
 fn a_move_to_the_recovery_key_does_not_end_what_another_key_s_owner_has_registered() {
     let server = Server::start();
     let device = protected(&server);
@@ -142,7 +154,7 @@ fn a_move_to_the_recovery_key_does_not_end_what_another_key_s_owner_has_register
     with_password(&stranger, &server, "stranger", OTHER, &["protect", "password"]).succeeds();
 
     let run = device.run(["protect", "recovery-key", "--yes"]).succeeds();
-    assert!(!run.stderr.contains("delete"), "{}", run.stderr);
+    assert!(run.stderr.contains("another backup key: it stays"), "{}", run.stderr);
     let protected_by = &device.run(["--json", "status"]).succeeds().json()["device"]["protected_by"];
     assert_eq!(*protected_by, serde_json::json!(["recovery key, written down"]));
     let live = &stranger.run(["--json", "vault", "status"]).succeeds().json()["live"];

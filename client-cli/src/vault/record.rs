@@ -1,6 +1,7 @@
 //! What the vault says of the account, and how that ends.
 
 use coffer_keys::BackupKey;
+use coffer_vault_client::owns;
 
 use super::Vault;
 use crate::config::{Config, Protection};
@@ -17,9 +18,10 @@ pub(crate) fn record(vault: &Vault, config: Option<&Config>) -> Result<VaultReco
     Ok(VaultRecord::of(&answer, vault.address(), account, Relation { own, is_relied_on }, vault.sites()))
 }
 
-/// Deletes what is live: at once with its own key. None when there is nothing.
+/// Deletes what is live: at once with its own key, otherwise after the waiting time. None when there is nothing.
 pub(crate) fn delete(vault: &Vault, key: Option<&BackupKey>) -> Result<Option<Deleted>, Error> {
     let Some(live) = vault.status().map_err(VaultError::from)?.live else { return Ok(None) };
+    let key = key.filter(|key| owns(key, &live));
     let due_at = vault.wait(vault.session.delete(&live.id, key)).map_err(VaultError::of_device_signed)?;
     let done = vault.status().map_err(VaultError::from)?.live.is_none_or(|still| still.id != live.id);
     Ok(Some(Deleted { registration: live.id.to_string(), due_at, done }))

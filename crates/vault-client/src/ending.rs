@@ -2,12 +2,18 @@
 
 use coffer_keys::BackupKey;
 use coffer_proto::{
-    DeletionAnswer, DeletionRequest, KeepRequest, ProblemType, RegistrationId, Time, deletion_message, keep_message,
+    Base64, DeletionAnswer, DeletionRequest, KeepRequest, LiveStatus, RegistrationId, Time, deletion_message,
+    keep_message,
 };
 
 use crate::exchange::{self, RequestError, parse};
 use crate::session::{Session, authorized_by};
 use crate::transport::{Method, Transport};
+
+/// Whether a registration was made with this backup key, by whichever device.
+pub fn owns(backup_key: &BackupKey, live: &LiveStatus) -> bool {
+    live.owner_key == Base64(backup_key.derive_owner_key().public())
+}
 
 impl<T: Transport> Session<T> {
     /// Objects, as the owner of the live registration, to the one that waits to take its place; with `waiting` none, to a
@@ -27,11 +33,11 @@ impl<T: Transport> Session<T> {
         Ok(())
     }
 
-    /// Deletes a registration: at once with its backup key, otherwise (or if it is another key's) after the waiting time,
-    /// in which its owner can object. Gives when it is, or was, due.
+    /// Deletes a registration: at once with its backup key, otherwise after the waiting time, in which its owner can
+    /// object. Gives when it is, or was, due.
     ///
     /// # Errors
-    /// [`RequestError`].
+    /// [`RequestError`]; `Refused` with `InvalidSignature` when the registration is not of this backup key, see [`owns`].
     pub async fn delete(
         &self,
         registration: &RegistrationId,
@@ -42,22 +48,9 @@ impl<T: Transport> Session<T> {
             device_signature: self.device_signature(&message),
             authorization: backup_key.map(|key| authorized_by(key, &message)),
         };
-        match self.send_deletion(registration, &request).await {
-            Err(RequestError::Refused(ProblemType::InvalidSignature)) if backup_key.is_some() => {
-                self.send_deletion(registration, &DeletionRequest { authorization: None, ..request }).await
-            }
-            other => other,
-        }
-    }
-
-    async fn send_deletion(
-        &self,
-        registration: &RegistrationId,
-        request: &DeletionRequest,
-    ) -> Result<Time, RequestError> {
         let path = format!("/v1/registrations/{registration}");
         let token = self.token.expose();
-        let answer = exchange::write(&self.transport, Method::Delete, &path, token, request).await?;
+        let answer = exchange::write(&self.transport, Method::Delete, &path, token, &request).await?;
         let answer: DeletionAnswer = parse(&answer)?;
         Ok(answer.due_at)
     }

@@ -45,6 +45,7 @@ mod transport;
 
 pub use address::{AddressError, VaultAddress};
 pub use attempt::{AttemptStore, NothingKept};
+pub use ending::owns;
 pub use exchange::RequestError;
 pub use fleet::{Fleet, FleetError, FleetMemory};
 pub use head::{HeadError, KeptHead};

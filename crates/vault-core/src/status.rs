@@ -37,6 +37,7 @@ impl<W: World> Vault<W> {
         let carried = live.carried.into_iter().map(|carried| FailedAttempt { at: carried.last });
         Some(LiveStatus {
             id: live.registration.id,
+            owner_key: live.registration.owner_key,
             since: live.since,
             manifest_version: live.registration.manifest_version,
             argon2: live.registration.argon2,

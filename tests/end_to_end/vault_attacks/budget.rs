@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::thread;
 
+use coffer_pake::Point;
 use coffer_proto::RetrievalAnswer;
 use coffer_vault_client::RetrieveError;
 

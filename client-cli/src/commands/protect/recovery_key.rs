@@ -1,5 +1,7 @@
 //! `coffer protect recovery-key`.
 
+use coffer_vault_client::owns;
+
 use crate::config::{Config, Protection};
 use crate::context::Context;
 use crate::error::{Error, VaultError};
@@ -40,13 +42,14 @@ fn leave_password(context: &Context, mut config: Config, key: &coffer_keys::Back
         return Ok(());
     }
     let vault = Vault::open(context, &VaultOptions::NONE, Some(&config))?;
-    // Another owner's is not for this device to end.
-    let own = config.vault.as_ref().and_then(|known| known.registration.clone());
-    let live = vault.status().map_err(VaultError::from)?.live;
-    if live.is_some_and(|live| own.is_none_or(|own| own == live.id.to_string()))
-        && let Some(deleted) = delete(&vault, Some(key))?
-    {
-        context.output.note(deleted.to_string().trim_end());
+    match vault.status().map_err(VaultError::from)?.live {
+        Some(live) if owns(key, &live) => {
+            if let Some(deleted) = delete(&vault, Some(key))? {
+                context.output.note(deleted.to_string().trim_end());
+            }
+        }
+        Some(_) => context.output.note("what the vault keeps for this account is another backup key: it stays"),
+        None => {}
     }
     config.unprotect(Protection::Password);
     config.write(&context.home)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coffer_keys::BackupKey;
 use coffer_testkit::Policy;
-use coffer_vault_client::{Method, RegisterError, Registered, RequestError, RetrieveError};
+use coffer_vault_client::{Method, RegisterError, Registered, RequestError, RetrieveError, owns};
 
 use crate::device::{CHEAP, Device, left, password, patient};
 
@@ -86,6 +86,8 @@ async fn the_owner_keeps_what_is_live() {
 #[tokio::test(start_paused = true)]
 async fn the_owner_deletes_at_once() {
     let device = Device::protected().await;
+    assert!(owns(&device.backup_key, &device.live().await));
+    assert!(!owns(&BackupKey::generate().unwrap(), &device.live().await));
     let due_at = device.session.delete(&device.live().await.id, Some(&device.backup_key)).await.unwrap();
     assert!(due_at <= device.wire.vault.now());
     assert!(matches!(device.retrieve("right").await, Err(RetrieveError::NotRegistered)));
@@ -96,12 +98,12 @@ async fn a_deletion_without_the_owner_waits_and_the_owner_can_object() {
     let device = Device::protected().await;
     let live = device.live().await.id;
     let stranger = BackupKey::generate().unwrap();
-    for key in [None, Some(&stranger)] {
-        let due_at = device.session.delete(&live, key).await.unwrap();
-        assert_eq!(device.live().await.deletion_at, Some(due_at));
-        device.session.keep(&live, None, &device.backup_key).await.unwrap();
-        assert_eq!(device.live().await.deletion_at, None);
-    }
+    let refused = device.session.delete(&live, Some(&stranger)).await;
+    assert!(matches!(refused, Err(RequestError::Refused(_))), "{refused:?}");
+    let due_at = device.session.delete(&live, None).await.unwrap();
+    assert_eq!(device.live().await.deletion_at, Some(due_at));
+    device.session.keep(&live, None, &device.backup_key).await.unwrap();
+    assert_eq!(device.live().await.deletion_at, None);
 }
 
 #[tokio::test(start_paused = true)]
