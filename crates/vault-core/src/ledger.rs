@@ -44,6 +44,8 @@ pub enum SiteRow {
     Erased {
         /// When it was erased.
         at: Time,
+        /// For what, if that takes its place.
+        successor: Option<RegistrationId>,
     },
 }
 

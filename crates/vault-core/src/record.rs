@@ -186,6 +186,16 @@ pub enum Cause {
     Deleted(Deletion),
 }
 
+impl Cause {
+    /// What took its place.
+    pub(crate) fn successor(&self) -> Option<RegistrationId> {
+        match self {
+            Self::Replaced { by, .. } => Some(*by),
+            Self::Locked { .. } | Self::Deleted(_) => None,
+        }
+    }
+}
+
 /// An archive head, and who may replace it when no registration is live.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct KeptHead {

@@ -426,7 +426,7 @@ impl<W: World> Site<W> {
         pending.sort();
         let surplus = (pending.len() + 1).saturating_sub(PENDING_AT_MOST);
         for (_, key, number) in pending.into_iter().take(surplus) {
-            let erased = SiteRow::Erased { at: self.ports.now() };
+            let erased = SiteRow::Erased { at: self.ports.now(), successor: None };
             if let Err(WriteError::Vault(error)) = self.rows.write(&self.ports, &key, Some(number), &erased).await {
                 return Err(error);
             }

@@ -58,7 +58,7 @@ impl<'a> Ending<'a> {
 enum Fate {
     Stays,
     Changed,
-    Erased,
+    Erased { successor: Option<RegistrationId> },
 }
 
 impl<W: World> Site<W> {
@@ -91,7 +91,7 @@ impl<W: World> Site<W> {
         let content = match self.fate(account, record, &mut held).await? {
             Fate::Stays => return Ok(()),
             Fate::Changed => SiteRow::Held(held),
-            Fate::Erased => SiteRow::Erased { at: self.ports.now() },
+            Fate::Erased { successor } => SiteRow::Erased { at: self.ports.now(), successor },
         };
         match self.rows.write(&self.ports, key, Some(row.number), &content).await {
             Ok(_) if matches!(content, SiteRow::Erased { .. }) => {
@@ -117,7 +117,7 @@ impl<W: World> Site<W> {
             held.takes_over = waiting.activation.replaces;
         }
         if let Some(replaced) = held.takes_over
-            && self.is_refused(account, &replaced, id).await?
+            && self.is_outdone(account, &replaced, id).await?
         {
             held.takes_over = None;
         }
@@ -138,22 +138,28 @@ impl<W: World> Site<W> {
             && record.waiting.as_ref().is_none_or(|waiting| waiting.registration.id != id)
             && held.imported_at + self.fleet.policy.pending_for <= now;
         Ok(match is_over || is_stale {
-            true => Fate::Erased,
+            true => Fate::Erased { successor: end.and_then(|end| end.cause.successor()) },
             false if *held == before => Fate::Stays,
             false => Fate::Changed,
         })
     }
 
-    /// Whether a registration's owner has objected to another that was to take its place.
-    async fn is_refused(
+    /// Whether a registration that was to be replaced by another will not be: its owner has objected, or it has ended
+    /// otherwise.
+    async fn is_outdone(
         &self,
         account: &AccountId,
         replaced: &RegistrationId,
         by: RegistrationId,
     ) -> Result<bool, VaultError> {
         let row = self.rows.read(&self.ports, &row_key(account, replaced)).await?;
-        let Some(SiteRow::Held(before)) = row.map(|row| row.content) else { return Ok(false) };
-        Ok(before.threats.iter().any(|known| known.successor == Some(by) && known.refused))
+        Ok(match row.map(|row| row.content) {
+            Some(SiteRow::Held(before)) => {
+                before.threats.iter().any(|known| known.successor == Some(by) && known.refused)
+            }
+            Some(SiteRow::Erased { successor, .. }) => successor != Some(by),
+            None => false,
+        })
     }
 
     /// The live registration: whether its activation and its proofs are known here, and what threatens it.

@@ -63,15 +63,19 @@ async fn a_takeover_that_is_hidden_for_a_month_takes_place_when_it_is_shown() {
 }
 
 #[tokio::test]
-async fn a_newcomer_that_was_refused_is_erased_like_any_that_was_never_activated() {
-    let lab = Lab::single(no_waits()).await;
-    let ada = Device::of(&lab, "ada");
-    let live = ada.protect(&lab, PASSWORD).await;
-    let newcomer = ada.wait_behind(&lab, &live, WRONG).await;
-    ada.keep(&lab, &live, Some(&newcomer.registration.id), KeyRole::Owner).await.unwrap();
-    lab.clock.advance(DAY * 30);
-    lab.sweep().await;
-    assert!(lab.is_erased(&newcomer.registration.id).await);
+async fn a_newcomer_that_never_takes_over_is_erased_like_any_that_was_never_activated() {
+    for ended_by_owner in [true, false] {
+        let (lab, ada, live) = protected::by_one_site().await;
+        let newcomer = ada.wait_behind(&lab, &live, WRONG).await;
+        if ended_by_owner {
+            ada.keep(&lab, &live, Some(&newcomer.registration.id), KeyRole::Owner).await.unwrap();
+        } else {
+            ada.delete(&lab, &live, Some(KeyRole::Owner)).await.unwrap();
+        }
+        lab.clock.advance(DAY * 30);
+        lab.sweep().await;
+        assert!(lab.is_erased(&newcomer.registration.id).await);
+    }
 }
 
 #[tokio::test]
