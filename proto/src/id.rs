@@ -94,6 +94,10 @@ id! {
     RegistrationId
 }
 id! {
+    /// A request to delete a registration. Whoever refuses it refuses this one for ever.
+    DeletionId
+}
+id! {
     /// An attempt: one guess, paid for once however often it is asked.
     AttemptId
 }

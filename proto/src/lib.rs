@@ -26,10 +26,10 @@ pub use fleet::{
 };
 pub use framing::frame;
 pub use head::ArchiveHead;
-pub use id::{AttemptId, FleetId, IdError, RegistrationId, SiteNumber};
+pub use id::{AttemptId, DeletionId, FleetId, IdError, RegistrationId, SiteNumber};
 pub use problem::{Problem, ProblemType};
 pub use registration::{
-    Activated, ActivationRequest, Argon2, Authorization, DeletionAnswer, DeletionRequest, KeepRequest, KeyRole,
+    Activated, ActivationRequest, Argon2, Authorization, Change, DeletionAnswer, DeletionRequest, KeepRequest, KeyRole,
     Receipt, Registration, RegistrationRequest, SealedShare,
 };
 pub use retrieval::{
@@ -40,5 +40,5 @@ pub use signed::{
     escrow_context, head_message, keep_message, manifest_message, oprf_context, proof_message, receipt_message,
     registration_message,
 };
-pub use status::{FailedAttempt, LiveStatus, LockedStatus, RegistrationsAnswer, WaitingStatus};
+pub use status::{DeletionStatus, FailedAttempt, LiveStatus, LockedStatus, RegistrationsAnswer, WaitingStatus};
 pub use time::{Time, TimeError};

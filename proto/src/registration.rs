@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::bytes::{Base64, Base64Vec, Hash, PointBytes, Signature, VerifyingKey};
 use crate::fleet::SiteCertificate;
 use crate::framing::frame;
-use crate::id::{RegistrationId, SiteNumber};
+use crate::id::{DeletionId, RegistrationId, SiteNumber};
 use crate::retrieval::UPLOAD_LEN;
 use crate::time::Time;
 
@@ -174,12 +174,22 @@ pub enum Activated {
     },
 }
 
+/// What ends a registration without one of its keys, if nobody who has them objects in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Another registration is to take its place.
+    Successor(RegistrationId),
+    /// It is to be deleted.
+    Deletion(DeletionId),
+}
+
 /// `PUT /v1/registrations/{id}/keep`: the id is that of the live registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeepRequest {
-    /// The waiting registration that is to go; none if it is a waiting deletion.
-    pub waiting: Option<RegistrationId>,
+    /// What is refused, for ever.
+    pub against: Change,
     /// By a key of the live one.
     pub authorization: Authorization,
 }
@@ -188,6 +198,8 @@ pub struct KeepRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeletionRequest {
+    /// Its own name, chosen at random.
+    pub deletion: DeletionId,
     /// By the device key that the token names.
     pub device_signature: Signature,
     /// By a key of the registration: it is then deleted at once, otherwise after the waiting time.

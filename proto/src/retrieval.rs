@@ -22,6 +22,8 @@ pub const UPLOAD_LEN: usize = 129;
 pub struct RetrievalRequest {
     /// The live registration.
     pub registration: RegistrationId,
+    /// [`next_attempt`](crate::LiveStatus::next_attempt), as it was when the attempt was made.
+    pub number: u64,
     /// OPAQUE's first message.
     pub ke1: Base64<{ KE1_LEN }>,
     /// By the device key that the token names.

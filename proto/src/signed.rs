@@ -9,8 +9,8 @@ use crate::account::AccountId;
 use crate::bytes::{Base64, Hash, PointBytes};
 use crate::fleet::SiteCertificate;
 use crate::framing::frame;
-use crate::id::{AttemptId, FleetId, RegistrationId, SiteNumber};
-use crate::registration::{Argon2, Registration};
+use crate::id::{AttemptId, DeletionId, FleetId, RegistrationId, SiteNumber};
+use crate::registration::{Argon2, Change, Registration};
 use crate::retrieval::{KE1_LEN, SiteNonce};
 use crate::time::Time;
 
@@ -37,9 +37,11 @@ pub fn attempt_message(
     account: &AccountId,
     registration: &RegistrationId,
     attempt: &AttemptId,
+    number: u64,
     ke1_hash: &Hash,
 ) -> Vec<u8> {
-    message(b"attempt", fleet, account, &[registration.as_bytes(), attempt.as_bytes(), &ke1_hash.0])
+    let number = number.to_be_bytes();
+    message(b"attempt", fleet, account, &[registration.as_bytes(), attempt.as_bytes(), &number, &ke1_hash.0])
 }
 
 /// Signed by the unlock key when the password was right.
@@ -48,25 +50,31 @@ pub fn proof_message(
     account: &AccountId,
     registration: &RegistrationId,
     attempt: &AttemptId,
+    number: u64,
     nonces: &[SiteNonce],
 ) -> Vec<u8> {
     let nonces: Vec<u8> = nonces.iter().flat_map(|pair| [&[pair.site.0][..], &pair.nonce.0].concat()).collect();
-    message(b"proof", fleet, account, &[registration.as_bytes(), attempt.as_bytes(), &nonces])
+    let number = number.to_be_bytes();
+    message(b"proof", fleet, account, &[registration.as_bytes(), attempt.as_bytes(), &number, &nonces])
 }
 
-/// Signed by a key of the live registration against one that waits, or against a waiting deletion.
-pub fn keep_message(
-    fleet: &FleetId,
-    account: &AccountId,
-    live: &RegistrationId,
-    waiting: Option<&RegistrationId>,
-) -> Vec<u8> {
-    message(b"keep", fleet, account, &[live.as_bytes(), waiting.map_or(&[][..], |id| id.as_bytes())])
+/// Signed by a key of the live registration against what would end it.
+pub fn keep_message(fleet: &FleetId, account: &AccountId, live: &RegistrationId, against: &Change) -> Vec<u8> {
+    let (kind, id): (&[u8], _) = match against {
+        Change::Successor(id) => (b"successor", id.as_bytes()),
+        Change::Deletion(id) => (b"deletion", id.as_bytes()),
+    };
+    message(b"keep", fleet, account, &[live.as_bytes(), kind, id])
 }
 
 /// Signed by the device, and by a key of the registration that is deleted.
-pub fn deletion_message(fleet: &FleetId, account: &AccountId, registration: &RegistrationId) -> Vec<u8> {
-    message(b"delete", fleet, account, &[registration.as_bytes()])
+pub fn deletion_message(
+    fleet: &FleetId,
+    account: &AccountId,
+    registration: &RegistrationId,
+    deletion: &DeletionId,
+) -> Vec<u8> {
+    message(b"delete", fleet, account, &[registration.as_bytes(), deletion.as_bytes()])
 }
 
 /// Signed by the owner key over an archive head.

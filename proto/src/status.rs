@@ -4,9 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::bytes::VerifyingKey;
-use crate::id::RegistrationId;
+use crate::id::{DeletionId, RegistrationId};
 use crate::registration::Argon2;
-
 use crate::time::Time;
 
 /// The state of an account's escrow. Asking spends nothing.
@@ -35,6 +34,8 @@ pub struct LiveStatus {
     pub manifest_version: u64,
     /// How the password is stretched.
     pub argon2: Argon2,
+    /// The number that the next attempt has to have: attempts are numbered, and a proof closes all up to its own.
+    pub next_attempt: u64,
     /// Guesses that are left.
     pub attempts_remaining: u8,
     /// Guesses after a right one.
@@ -47,8 +48,17 @@ pub struct LiveStatus {
     pub locks_at: Option<Time>,
     /// Sites that have given a receipt.
     pub holders: u8,
-    /// When it is deleted, if that was asked with a token alone.
-    pub deletion_at: Option<Time>,
+    /// A deletion that was asked for with a token alone.
+    pub deletion: Option<DeletionStatus>,
+}
+
+/// A deletion that is done later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeletionStatus {
+    /// Its name.
+    pub id: DeletionId,
+    /// When it is done, unless the owner objects.
+    pub due_at: Time,
 }
 
 /// A guess that was not proved.

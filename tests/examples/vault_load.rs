@@ -71,16 +71,16 @@ impl Vault {
         let registration = register(&session, argon2).await;
         let id = session.fleet().id();
         let account = AccountId::new(account).unwrap();
-        let prepare = |_| {
+        let prepare = |number| {
             let (_, ke1) = ClientLogin::start(b"a wrong password").unwrap();
             let (ke1, mut attempt) = (Base64(ke1), [0; 16]);
             getrandom::fill(&mut attempt).unwrap();
-            let message = attempt_message(&id, &account, &registration, &AttemptId(attempt), &Hash::from(&ke1));
+            let message = attempt_message(&id, &account, &registration, &AttemptId(attempt), number, &Hash::from(&ke1));
             let device_signature = Base64(device.sign(&message));
-            let body = serde_json::to_vec(&RetrievalRequest { registration, ke1, device_signature }).unwrap();
+            let body = serde_json::to_vec(&RetrievalRequest { registration, number, ke1, device_signature }).unwrap();
             Prepared { path: format!("/v1/retrievals/{}", AttemptId(attempt)), token: token.clone(), body }
         };
-        (0..ATTEMPTS).map(prepare).collect()
+        (2..).take(ATTEMPTS).map(prepare).collect()
     }
 }
 

@@ -51,6 +51,8 @@ pub(crate) async fn open(config: Config, data: &DataFolder, metrics: PrometheusH
         sites: 1,
         threshold: 1,
         site: SITE,
+        order: vec![SITE],
+        hedge_after: None,
         site_identities: vec![hsm.public_keys().site_identity],
         policy: Policy { max_attempts: manifest.content.max_attempts, ..config.policy },
     };

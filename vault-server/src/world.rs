@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coffer_hsm_adapter::HsmAdapter;
-use coffer_proto::{SiteNumber, Time};
+use coffer_proto::{AccountId, Nonce, RegistrationId, SiteNumber, Time};
 use coffer_vault_core::{
     Clock, EvaluateRequest, Freshness, Hsm, HsmError, HsmPublicKeys, ImportedShare, LedgerSpend, Peers, Point,
-    RecordStore, Replaced, SealedShareIn, SiteAnswer, SiteProof, SiteRefusal, StoreUnavailable, Version, Versioned,
-    World, WrappedShare,
+    RecordStore, Replaced, SealedShareIn, SiteAnswer, SiteKeep, SiteProof, SiteRefusal, StoreUnavailable, Version,
+    Versioned, World, WrappedShare,
 };
 use coffer_vault_store::{EmbeddedLedger, EmbeddedRecords};
 
@@ -116,7 +116,20 @@ impl Peers for NoPeers {
         Err(SiteRefusal::Unreachable)
     }
 
+    async fn newest_mark(
+        &self,
+        _: SiteNumber,
+        _: &AccountId,
+        _: &RegistrationId,
+    ) -> Result<Option<Nonce>, SiteRefusal> {
+        Err(SiteRefusal::Unreachable)
+    }
+
     async fn apply_proof(&self, _: SiteNumber, _: &SiteProof) -> Result<(), SiteRefusal> {
+        Err(SiteRefusal::Unreachable)
+    }
+
+    async fn apply_keep(&self, _: SiteNumber, _: &SiteKeep) -> Result<(), SiteRefusal> {
         Err(SiteRefusal::Unreachable)
     }
 }

@@ -1,6 +1,6 @@
 //! `coffer vault`: what the vault keeps for the account.
 
-use coffer_vault_client::{ProblemType, RequestError};
+use coffer_vault_client::{Change, ProblemType, RequestError};
 
 use crate::config::{Config, Protection};
 use crate::context::Context;
@@ -80,12 +80,12 @@ fn keep(context: &Context, options: &VaultOptions) -> Result<Exit, Error> {
     let live = status.live.ok_or(VaultError::NotRegistered)?;
     let mut ended = Vec::new();
     let threats = [
-        (status.waiting.map(|waiting| Some(waiting.id)), "another registration"),
-        (live.deletion_at.map(|_| None), "a deletion"),
+        (status.waiting.map(|waiting| Change::Successor(waiting.id)), "another registration"),
+        (live.deletion.map(|asked| Change::Deletion(asked.id)), "a deletion"),
     ];
     for (threat, name) in threats {
-        let Some(waiting) = threat else { continue };
-        vault.wait(vault.session.keep(&live.id, waiting, &key)).map_err(of_another_owner)?;
+        let Some(change) = threat else { continue };
+        vault.wait(vault.session.keep(&live.id, change, &key)).map_err(of_another_owner)?;
         ended.push(name);
     }
     context.output.summary(&Kept { registration: live.id.to_string(), ended })?;

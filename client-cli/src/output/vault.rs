@@ -147,7 +147,7 @@ impl Live {
             failed_attempts: live.failed_attempts.iter().map(|failed| failed.at).collect(),
             retry_at: live.retry_at,
             locks_at: live.locks_at,
-            deletion_at: live.deletion_at,
+            deletion_at: live.deletion.map(|asked| asked.due_at),
             holders: live.holders,
             sites,
             spare: live.holders.saturating_sub(threshold),

@@ -31,13 +31,29 @@ pub fn combine(answers: &[(u8, Point)], n: u8, t: u8) -> Agreement {
         return Agreement::TooFew;
     }
     if answers.len() > needed {
-        return the_only_consistent(&answers, needed).map_or(Agreement::Disagree, Agreement::Agreed);
+        let found = the_only_consistent(&answers, needed);
+        return found.map_or(Agreement::Disagree, |consistent| Agreement::Agreed(consistent.point));
     }
     match at_zero(&answers) {
         Some(point) if n == t => Agreement::Agreed(point),
         Some(point) => Agreement::Unchecked(point),
         None => Agreement::Disagree,
     }
+}
+
+/// The sites whose answers contradict what the others agree on: faulty, or hostile. None if there is no agreement.
+pub fn dissenting(answers: &[(u8, Point)], n: u8, t: u8) -> Vec<u8> {
+    let answers = one_for_each_site(answers, n);
+    if answers.len() <= usize::from(t) {
+        return Vec::new();
+    }
+    the_only_consistent(&answers, usize::from(t)).map_or(Vec::new(), |consistent| consistent.dissenting)
+}
+
+/// What more answers than are needed agree on.
+struct Consistent {
+    point: Point,
+    dissenting: Vec<u8>,
 }
 
 fn one_for_each_site(answers: &[(u8, Point)], n: u8) -> Vec<(u8, Point)> {
@@ -51,25 +67,30 @@ fn one_for_each_site(answers: &[(u8, Point)], n: u8) -> Vec<(u8, Point)> {
 }
 
 /// Looks at every choice of `needed` answers, and keeps what it gives if another answer lies on the same polynomial.
-fn the_only_consistent(answers: &[(u8, Point)], needed: usize) -> Option<Point> {
-    let mut found = None;
+fn the_only_consistent(answers: &[(u8, Point)], needed: usize) -> Option<Consistent> {
+    let mut found: Option<Consistent> = None;
     for chosen in choices(answers.len(), needed) {
         let (base, others): (Vec<_>, Vec<_>) = (0..answers.len()).partition(|at| chosen & (1 << at) != 0);
         let base: Vec<_> = base.into_iter().map(|at| answers[at]).collect();
         let lies_on_it =
             |(index, point): (u8, Point)| interpolate(&base, index) == small_multiple(&point.to_projective(), SCALE);
-        let confirming = others.iter().filter(|at| lies_on_it(answers[**at])).count();
-        if confirming == 0 {
+        let dissenting: Vec<u8> = others
+            .iter()
+            .map(|at| answers[*at])
+            .filter(|answer| !lies_on_it(*answer))
+            .map(|(index, _)| index)
+            .collect();
+        if dissenting.len() == others.len() {
             continue;
         }
         let point = at_zero(&base)?;
-        if confirming == others.len() {
-            return Some(point);
+        if dissenting.is_empty() {
+            return Some(Consistent { point, dissenting });
         }
-        if found.is_some_and(|other| other != point) {
+        if found.is_some_and(|other| other.point != point) {
             return None;
         }
-        found = Some(point);
+        found = Some(Consistent { point, dissenting });
     }
     found
 }
@@ -109,7 +130,7 @@ mod tests {
     use proptest::prelude::*;
     use rand::rngs::OsRng;
 
-    use super::{Agreement, at_zero, choices, combine};
+    use super::{Agreement, at_zero, choices, combine, dissenting};
     use crate::Point;
     use crate::dealing::{MAX_SITES, deal};
     use crate::fleet::{public, random_point};
@@ -139,6 +160,17 @@ mod tests {
     fn as_many_as_are_needed_stay_unchecked_where_more_exist() {
         let (q, answers) = dealt(5, 3);
         assert_eq!(combine(&answers[1..4], 5, 3), Agreement::Unchecked(q));
+    }
+
+    #[test]
+    fn names_the_one_of_five_that_contradicts_the_others() {
+        let (q, mut answers) = dealt(5, 3);
+        answers[3].1 = random_point();
+        assert_eq!(combine(&answers, 5, 3), Agreement::Agreed(q));
+        assert_eq!(dissenting(&answers, 5, 3), [4]);
+        assert_eq!(dissenting(&answers[..4], 5, 3), [0; 0]);
+        answers[3].1 = dealt(5, 3).1[3].1;
+        assert_eq!(dissenting(&answers, 5, 3), [4]);
     }
 
     #[test]

@@ -65,7 +65,7 @@ mod suite;
 mod vectors;
 
 pub use client_login::{ClientLogin, LoginError, LoginFinished};
-pub use combining::{Agreement, combine};
+pub use combining::{Agreement, combine, dissenting};
 pub use dealing::{MAX_SITES, expected_share};
 pub use error::PakeError;
 pub use export_key::ExportKey;

@@ -6,13 +6,13 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use coffer_proto::{
-    AccountId, Base64, Base64Vec, DeletionAnswer, Fingerprint, FleetAnswer, FleetId, FleetManifest, PointBytes,
-    Problem, ProblemType, RootSet, RootSignature, SignedManifest, SiteEntry, SiteNumber, Time, VerifyingKey,
-    manifest_message,
+    AccountId, Base64, Base64Vec, DeletionAnswer, Fingerprint, FleetAnswer, FleetId, FleetManifest, Nonce, PointBytes,
+    Problem, ProblemType, RegistrationId, RootSet, RootSignature, SignedManifest, SiteEntry, SiteNumber, Time,
+    VerifyingKey, manifest_message,
 };
 use coffer_vault_core::{
-    Bearer, Clock as _, EvaluateRequest, Fleet, Hsm as _, Peers, Policy, Ports, SiteAnswer, SiteProof, SiteRefusal,
-    Vault, VaultError, World,
+    Bearer, Clock as _, EvaluateRequest, Fleet, Hsm as _, Peers, Policy, Ports, SiteAnswer, SiteKeep, SiteProof,
+    SiteRefusal, Vault, VaultError, World,
 };
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
@@ -64,7 +64,20 @@ impl Peers for Nobody {
         Err(SiteRefusal::Unreachable)
     }
 
+    async fn newest_mark(
+        &self,
+        _: SiteNumber,
+        _: &AccountId,
+        _: &RegistrationId,
+    ) -> Result<Option<Nonce>, SiteRefusal> {
+        Err(SiteRefusal::Unreachable)
+    }
+
     async fn apply_proof(&self, _: SiteNumber, _: &SiteProof) -> Result<(), SiteRefusal> {
+        Err(SiteRefusal::Unreachable)
+    }
+
+    async fn apply_keep(&self, _: SiteNumber, _: &SiteKeep) -> Result<(), SiteRefusal> {
         Err(SiteRefusal::Unreachable)
     }
 }
@@ -93,6 +106,8 @@ impl TestVault {
             sites: 1,
             threshold: 1,
             site: SiteNumber(1),
+            order: vec![SiteNumber(1)],
+            hedge_after: None,
             site_identities: vec![hsm.public_keys().site_identity],
             policy,
         };

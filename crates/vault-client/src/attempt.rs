@@ -47,6 +47,8 @@ impl AttemptStore for NothingKept {
 pub(crate) struct PendingAttempt {
     pub(crate) id: AttemptId,
     pub(crate) registration: RegistrationId,
+    /// Greater than that of every attempt that the vault had seen.
+    pub(crate) number: u64,
     pub(crate) login: ClientLogin,
 }
 
@@ -55,9 +57,9 @@ const FORMAT: u8 = 1;
 
 impl PendingAttempt {
     /// Panics if the operating system has no randomness, as OPAQUE does.
-    pub(crate) fn start(registration: RegistrationId, password: &Password) -> Result<Self, PakeError> {
+    pub(crate) fn start(registration: RegistrationId, number: u64, password: &Password) -> Result<Self, PakeError> {
         let (login, _) = ClientLogin::start(password.expose_bytes())?;
-        Ok(Self { id: AttemptId(generate_id()), registration, login })
+        Ok(Self { id: AttemptId(generate_id()), registration, number, login })
     }
 
     /// Whether it is a guess of this password at this registration.
@@ -66,10 +68,11 @@ impl PendingAttempt {
     }
 
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(33 + ClientLogin::LEN));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(41 + ClientLogin::LEN));
         bytes.push(FORMAT);
         bytes.extend_from_slice(self.id.as_bytes());
         bytes.extend_from_slice(self.registration.as_bytes());
+        bytes.extend_from_slice(&self.number.to_be_bytes());
         bytes.extend_from_slice(&self.login.encode());
         bytes
     }
@@ -78,9 +81,10 @@ impl PendingAttempt {
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let (FORMAT, bytes) = bytes.split_first().map(|(format, rest)| (*format, rest))? else { return None };
         let (id, bytes) = bytes.split_first_chunk()?;
-        let (registration, login) = bytes.split_first_chunk()?;
-        let login = ClientLogin::parse(login).ok()?;
-        Some(Self { id: AttemptId(*id), registration: RegistrationId(*registration), login })
+        let (registration, bytes) = bytes.split_first_chunk()?;
+        let (number, login) = bytes.split_first_chunk()?;
+        let (registration, number) = (RegistrationId(*registration), u64::from_be_bytes(*number));
+        Some(Self { id: AttemptId(*id), registration, number, login: ClientLogin::parse(login).ok()? })
     }
 }
 
@@ -106,14 +110,14 @@ mod tests {
 
     #[test]
     fn an_attempt_is_the_same_after_it_was_kept() {
-        let attempt = PendingAttempt::start(REGISTRATION, &password("right")).unwrap();
+        let attempt = PendingAttempt::start(REGISTRATION, 7, &password("right")).unwrap();
         let kept = PendingAttempt::parse(&attempt.encode()).unwrap();
-        assert_eq!((kept.id, kept.login.ke1()), (attempt.id, attempt.login.ke1()));
+        assert_eq!((kept.id, kept.number, kept.login.ke1()), (attempt.id, 7, attempt.login.ke1()));
     }
 
     #[test]
     fn belongs_to_its_password_and_registration_only() {
-        let attempt = PendingAttempt::start(REGISTRATION, &password("right")).unwrap();
+        let attempt = PendingAttempt::start(REGISTRATION, 7, &password("right")).unwrap();
         assert!(attempt.is_for(&REGISTRATION, &password("right")));
         assert!(!attempt.is_for(&REGISTRATION, &password("wrong")));
         assert!(!attempt.is_for(&RegistrationId([8; 16]), &password("right")));
@@ -121,7 +125,7 @@ mod tests {
 
     #[test]
     fn refuses_what_was_cut_or_is_of_another_format() {
-        let mut bytes = PendingAttempt::start(REGISTRATION, &password("right")).unwrap().encode();
+        let mut bytes = PendingAttempt::start(REGISTRATION, 7, &password("right")).unwrap().encode();
         for length in 0..bytes.len() {
             assert!(PendingAttempt::parse(&bytes[..length]).is_none(), "{length}");
         }

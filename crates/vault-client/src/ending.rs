@@ -2,12 +2,12 @@
 
 use coffer_keys::BackupKey;
 use coffer_proto::{
-    Base64, DeletionAnswer, DeletionRequest, KeepRequest, LiveStatus, RegistrationId, Time, deletion_message,
-    keep_message,
+    Base64, Change, DeletionAnswer, DeletionId, DeletionRequest, KeepRequest, LiveStatus, RegistrationId, Time,
+    deletion_message, keep_message,
 };
 
 use crate::exchange::{self, RequestError, parse};
-use crate::session::{Session, authorized_by};
+use crate::session::{Session, authorized_by, generate_id};
 use crate::transport::{Method, Transport};
 
 /// Whether a registration was made with this backup key, by whichever device.
@@ -16,19 +16,19 @@ pub fn owns(backup_key: &BackupKey, live: &LiveStatus) -> bool {
 }
 
 impl<T: Transport> Session<T> {
-    /// Objects, as the owner of the live registration, to the one that waits to take its place; with `waiting` none, to a
-    /// deletion that was asked for with a token alone.
+    /// Objects, as the owner of the live registration, to the one that waits to take its place, or to a deletion that was
+    /// asked for with a token alone.
     ///
     /// # Errors
     /// [`RequestError`]; `Refused` with `InvalidSignature` when the live registration is not of this backup key.
     pub async fn keep(
         &self,
         live: &RegistrationId,
-        waiting: Option<RegistrationId>,
+        against: Change,
         backup_key: &BackupKey,
     ) -> Result<(), RequestError> {
-        let message = keep_message(&self.fleet.id, self.account(), live, waiting.as_ref());
-        let request = KeepRequest { waiting, authorization: authorized_by(backup_key, &message) };
+        let message = keep_message(&self.fleet.id, self.account(), live, &against);
+        let request = KeepRequest { against, authorization: authorized_by(backup_key, &message) };
         self.put(&format!("/v1/registrations/{live}/keep"), &request).await?;
         Ok(())
     }
@@ -43,8 +43,10 @@ impl<T: Transport> Session<T> {
         registration: &RegistrationId,
         backup_key: Option<&BackupKey>,
     ) -> Result<Time, RequestError> {
-        let message = deletion_message(&self.fleet.id, self.account(), registration);
+        let deletion = DeletionId(generate_id());
+        let message = deletion_message(&self.fleet.id, self.account(), registration, &deletion);
         let request = DeletionRequest {
+            deletion,
             device_signature: self.device_signature(&message),
             authorization: backup_key.map(|key| authorized_by(key, &message)),
         };

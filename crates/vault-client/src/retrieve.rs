@@ -162,9 +162,10 @@ impl<T: Transport> Session<T> {
     async fn send_ke1(&self, attempt: &PendingAttempt) -> Result<RetrievalAnswer, Ended> {
         let ke1 = Base64(attempt.login.ke1());
         let (fleet, registration) = (&self.fleet.id, &attempt.registration);
-        let message = attempt_message(fleet, self.account(), registration, &attempt.id, &Hash::from(&ke1));
+        let message =
+            attempt_message(fleet, self.account(), registration, &attempt.id, attempt.number, &Hash::from(&ke1));
         let device_signature = self.device_signature(&message);
-        let request = RetrievalRequest { registration: *registration, ke1, device_signature };
+        let request = RetrievalRequest { registration: *registration, number: attempt.number, ke1, device_signature };
         let answer = self.put(&format!("/v1/retrievals/{}", attempt.id), &request).await.map_err(refused)?;
         let answer: RetrievalAnswer = parse(&answer).map_err(refused)?;
         let sites: Vec<u8> = answer.nonces.iter().map(|named| named.site.0).collect();
@@ -212,7 +213,7 @@ impl<T: Transport> Session<T> {
         answer: &RetrievalAnswer,
     ) -> Result<Option<ProofAnswer>, Ended> {
         let (fleet, registration) = (&self.fleet.id, &attempt.registration);
-        let message = proof_message(fleet, self.account(), registration, &attempt.id, &answer.nonces);
+        let message = proof_message(fleet, self.account(), registration, &attempt.id, attempt.number, &answer.nonces);
         let request = ProofRequest {
             ke3: Base64(opened.ke3),
             nonces: answer.nonces.clone(),
@@ -258,7 +259,7 @@ fn kept_or_new(
         return Err(RetrieveError::Wait { retry_at });
     }
     let too_long = |_: PakeError| RetrieveError::Untrusted("the password protocol failed");
-    let attempt = PendingAttempt::start(live.id, password).map_err(too_long)?;
+    let attempt = PendingAttempt::start(live.id, live.next_attempt, password).map_err(too_long)?;
     store.keep(&attempt.encode()).map_err(RetrieveError::NotKept)?;
     Ok(attempt)
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use coffer_proto::{AttemptId, Hash, Registration, RegistrationId, Time};
+use coffer_proto::{AttemptId, Change, Hash, Registration, RegistrationId, Time};
 
 use crate::policy::Policy;
 use crate::record::{
@@ -13,8 +13,9 @@ use crate::record::{
 /// Closed attempts that are kept at most, so that a record stays small.
 const CLOSED_AT_MOST: usize = 64;
 
-/// Ids of closed attempts that are kept at most, 16 bytes each.
-const IDS_AT_MOST: usize = 500;
+/// How far the number of an attempt, or of a proof, may be beyond the one before. A device counts one by one, but has
+/// the count from whoever answers it: a liar among them must not use up all the numbers there are.
+pub(crate) const NUMBERS_AT_ONCE: u64 = 1 << 32;
 
 /// Ends whose evidence is kept: enough for a site that was away.
 const ENDS_AT_MOST: usize = 8;
@@ -52,7 +53,7 @@ pub enum Refusal {
     /// The id is in use for something else.
     #[error("the id is in use")]
     IdReused,
-    /// The attempt was proved, forgiven, or is too old.
+    /// The attempt was proved, forgiven, is too old, or comes after a newer one.
     #[error("the attempt is not open")]
     AttemptClosed,
     /// The head's number is not the next one.
@@ -118,6 +119,11 @@ impl Live {
         attempt.at + if self.attempts_remaining(policy) == 0 { policy.open_at_zero } else { policy.open_for }
     }
 
+    /// Whether one of its keys has objected to a change.
+    pub(crate) fn refuses(&self, change: &Change) -> bool {
+        self.keeps.iter().any(|kept| kept.against == *change)
+    }
+
     /// An attempt by its id, open or not.
     pub fn attempt(&self, id: &AttemptId) -> Option<&Attempt> {
         self.attempts.iter().find(|attempt| attempt.id == *id)
@@ -144,20 +150,15 @@ impl Live {
         Ok(attempt)
     }
 
-    /// Of closed attempts that are old, or too many, nothing but the id is kept.
-    fn forget_details(&mut self, policy: &Policy, now: Time) {
-        let mut surplus = self.attempts.iter().filter(|known| !known.is_unproved()).count();
-        surplus = (surplus + 1).saturating_sub(CLOSED_AT_MOST);
-        let closed = &mut self.closed;
+    /// Closed attempts that are old, or too many, are known by their numbers only.
+    fn forget_closed(&mut self, policy: &Policy, now: Time) {
+        let closed = self.attempts.iter().filter(|known| !known.is_unproved()).count();
+        let mut surplus = (closed + 1).saturating_sub(CLOSED_AT_MOST);
         self.attempts.retain(|known| {
             let is_kept = known.is_unproved() || (surplus == 0 && known.at + policy.known_for > now);
-            if !is_kept {
-                surplus = surplus.saturating_sub(1);
-                closed.push(known.id);
-            }
+            surplus = surplus.saturating_sub(usize::from(!is_kept));
             is_kept
         });
-        closed.drain(..closed.len().saturating_sub(IDS_AT_MOST));
     }
 
     /// What a successor starts with that none of this one's keys has agreed to.
@@ -170,6 +171,11 @@ impl Live {
     fn unproved(&self) -> impl Iterator<Item = &Attempt> {
         self.attempts.iter().filter(|attempt| attempt.is_unproved())
     }
+}
+
+/// Whether an attempt of this number can come after one of that number.
+pub(crate) fn follows(number: u64, before: u64) -> bool {
+    number > before && number - before <= NUMBERS_AT_ONCE
 }
 
 impl Attempt {
@@ -235,16 +241,17 @@ impl VaultRecord {
         if live.attempt(&attempt.id).is_some() {
             return live.open_attempt(&attempt.id, &attempt.ke1_hash, policy, now).map(|_| Spend::There);
         }
-        if live.closed.contains(&attempt.id) {
-            return Err(Refusal::AttemptClosed);
-        }
         if live.attempts_remaining(policy) == 0 {
             return Err(Refusal::Locked);
+        }
+        if !follows(attempt.number, live.newest_number) {
+            return Err(Refusal::AttemptClosed);
         }
         if let Some(retry_at) = live.retry_at(policy).filter(|at| *at > now) {
             return Err(Refusal::Wait { retry_at });
         }
-        live.forget_details(policy, now);
+        live.forget_closed(policy, now);
+        live.newest_number = attempt.number;
         live.attempts.push(attempt);
         Ok(Spend::Added)
     }
@@ -313,19 +320,18 @@ impl VaultRecord {
     ) {
         let (by, hash) = (registration.id, registration.hash());
         self.end_live(Cause::Replaced { by, hash, activation: Box::new(activation.clone()) }, now);
-        let (attempts, closed, proofs) = (Vec::new(), Vec::new(), Vec::new());
-        let live = Live {
+        self.live = Some(Live {
             registration,
             activation,
             since: now,
             carried,
-            attempts,
-            closed,
-            proofs,
+            attempts: Vec::new(),
+            newest_number: 0,
+            proofs: Vec::new(),
+            keeps: Vec::new(),
             proved: false,
             deletion: None,
-        };
-        self.live = Some(live);
+        });
     }
 
     pub(crate) fn end_live(&mut self, cause: Cause, now: Time) {

@@ -1,17 +1,17 @@
 //! A site's own count of what its HSM evaluated. It believes no other site and no record: whatever the record store is
 //! made to say, a registration gets no more than `max_attempts` evaluations here between two proofs.
 
-use coffer_proto::{AccountId, AttemptId, Hash, Nonce, Receipt, Registration, RegistrationId, SiteNumber, Time, frame};
+use coffer_proto::{
+    AccountId, AttemptId, Change, Hash, Nonce, Receipt, Registration, RegistrationId, SiteNumber, Time, frame,
+};
 use serde::{Deserialize, Serialize};
 
+use crate::budget::follows;
 use crate::policy::Policy;
 use crate::record::{Carried, KeptProof};
 
 /// Two looks at one clock differ by what lies between them: the record's, when a guess is spent, and this one's.
 const SLACK_SECONDS: u64 = 5;
-
-/// Closed attempts that are remembered. Who could repeat older ones needs the record store and as many proofs.
-const CLOSED_AT_MOST: usize = 1024;
 
 /// Threats that are remembered. Nothing is erased for one more.
 const THREATS_AT_MOST: usize = 64;
@@ -73,16 +73,16 @@ pub struct Held {
     pub exhausted_since: Option<Time>,
     /// What may end the registration without one of its keys, and what might have.
     pub threats: Vec<Threat>,
-    /// Attempts that a proof has closed, oldest first: none of them counts towards erasing any more, whatever a record
-    /// says.
-    pub closed: Vec<AttemptId>,
+    /// Attempts up to this number are closed by a proof: none of them is evaluated any more or counts towards erasing,
+    /// whatever a record says.
+    pub closed_to: u64,
 }
 
-/// A request to end the registration that a device alone has signed.
+/// A change that a device alone has signed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Threat {
-    /// What is to take its place; nothing, if it is to be deleted.
-    pub successor: Option<RegistrationId>,
+    /// Which.
+    pub change: Change,
     /// When this site first saw it, by its own clock. Token and device signature were verified then.
     pub since: Time,
     /// Whether a key of the registration has objected.
@@ -94,6 +94,8 @@ pub struct Threat {
 pub struct Evaluation {
     /// For which attempt.
     pub attempt: AttemptId,
+    /// The attempt's number.
+    pub number: u64,
     /// Of what.
     pub ke1_hash: Hash,
     /// Named by a proof that forgives it.
@@ -133,26 +135,20 @@ impl Held {
         usize::from(self.carried.map_or(0, |carried| carried.failures)) + self.evaluations.len()
     }
 
-    /// Pays for an attempt, once for each id.
+    /// Pays for an attempt, once for each id. What is noted of it is `evaluation`.
     ///
     /// # Errors
     /// [`LedgerRefusal`]; nothing was changed then.
-    pub fn admit(
-        &mut self,
-        attempt: AttemptId,
-        ke1_hash: Hash,
-        nonce: Nonce,
-        policy: &Policy,
-        now: Time,
-    ) -> Result<Admission, LedgerRefusal> {
-        if let Some(known) = self.evaluations.iter().find(|known| known.attempt == attempt) {
-            if known.ke1_hash != ke1_hash {
+    pub fn admit(&mut self, evaluation: Evaluation, policy: &Policy) -> Result<Admission, LedgerRefusal> {
+        let now = evaluation.at;
+        if !follows(evaluation.number, self.closed_to) {
+            return Err(LedgerRefusal::Closed);
+        }
+        if let Some(known) = self.evaluations.iter().find(|known| known.attempt == evaluation.attempt) {
+            if (known.ke1_hash, known.number) != (evaluation.ke1_hash, evaluation.number) {
                 return Err(LedgerRefusal::OtherBytes);
             }
             return Ok(Admission::PaidFor);
-        }
-        if self.closed.contains(&attempt) {
-            return Err(LedgerRefusal::Closed);
         }
         if self.failures() >= usize::from(policy.max_attempts) {
             return Err(LedgerRefusal::Full);
@@ -164,7 +160,7 @@ impl Held {
                 return Err(LedgerRefusal::Wait { retry_at });
             }
         }
-        self.evaluations.push(Evaluation { attempt, ke1_hash, nonce, at: now });
+        self.evaluations.push(evaluation);
         if self.failures() >= usize::from(policy.max_attempts) {
             self.exhausted_since = Some(now);
         }
@@ -188,47 +184,57 @@ impl Held {
         true
     }
 
-    /// Takes a proof whose signature holds. The first time, its bearer objects to all that threatens the registration.
+    /// Takes a proof whose signature holds: the marks that it names are forgiven, and all attempts up to its own closed.
+    /// The first time, its bearer objects to all that threatens the registration.
     pub(crate) fn prove(&mut self, proof: &KeptProof, site: SiteNumber) {
-        let mut closed: Vec<_> = self.evaluations.iter().map(|evaluation| evaluation.attempt).collect();
         if let Some(named) = proof.nonce_of(site) {
             self.forgive(&named.nonce);
         }
-        closed.truncate(closed.len() - self.evaluations.len());
-        closed.push(proof.attempt);
-        // It was no failure, whichever marks its proof names; and closed, it is not evaluated again.
+        // It was no failure, whichever marks its proof names.
         self.evaluations.retain(|evaluation| evaluation.attempt != proof.attempt);
-        if !self.closed.contains(&proof.attempt) {
-            self.refuse(|_| true);
+        if follows(proof.number, self.closed_to) {
+            self.closed_to = proof.number;
+            self.carried = None;
             self.exhausted_since = None;
+            self.threats.iter_mut().for_each(|known| known.refused = true);
         }
-        closed.retain(|attempt| !self.closed.contains(attempt));
-        self.closed.extend(closed);
-        self.closed.drain(..self.closed.len().saturating_sub(CLOSED_AT_MOST));
     }
 
-    /// A successor that was refused is so for ever. A deletion has no name, and may be asked for again.
-    pub(crate) fn refuse(&mut self, is_refused: impl Fn(&Threat) -> bool) {
-        self.threats.retain(|threat| threat.successor.is_some() || !is_refused(threat));
-        self.threats.iter_mut().filter(|threat| is_refused(threat)).for_each(|threat| threat.refused = true);
+    /// Whether a proof would change anything.
+    pub(crate) fn is_news(&self, proof: &KeptProof, site: SiteNumber) -> bool {
+        let named = proof.nonce_of(site);
+        follows(proof.number, self.closed_to)
+            || self.evaluations.iter().any(|known| named.is_some_and(|named| known.nonce == named.nonce))
     }
 
-    /// Whether a successor has been known here for the whole waiting time, and not been refused.
-    pub(crate) fn is_due(&self, successor: RegistrationId, policy: &Policy, now: Time) -> bool {
-        let mut known = self.threats.iter().filter(|known| known.successor == Some(successor));
+    /// A key of the registration objects to a change, which is then refused for ever.
+    pub(crate) fn refuse(&mut self, change: Change, now: Time) {
+        self.threaten(change, now);
+        self.threats.iter_mut().filter(|known| known.change == change).for_each(|known| known.refused = true);
+    }
+
+    /// Whether a change has been known here for the whole waiting time, and not been refused.
+    pub(crate) fn is_due(&self, change: Change, policy: &Policy, now: Time) -> bool {
+        let mut known = self.threats.iter().filter(|known| known.change == change);
         known.any(|known| !known.refused && known.since + policy.takeover_after <= now)
     }
 
-    /// A device asks that the registration ends. Since when this site knows, unless it was refused.
-    pub(crate) fn threaten(&mut self, successor: Option<RegistrationId>, now: Time) -> Option<Time> {
-        if let Some(known) = self.threats.iter().find(|known| known.successor == successor) {
-            return (!known.refused).then_some(known.since);
+    /// A device asks for a change: the waiting time begins, if it has not.
+    pub(crate) fn threaten(&mut self, change: Change, now: Time) {
+        let is_known = self.threats.iter().any(|known| known.change == change);
+        if !is_known && self.threats.len() < THREATS_AT_MOST {
+            self.threats.push(Threat { change, since: now, refused: false });
         }
-        if self.threats.len() >= THREATS_AT_MOST {
-            return None;
-        }
-        self.threats.push(Threat { successor, since: now, refused: false });
-        Some(now)
+    }
+
+    /// Whether a change was refused.
+    pub(crate) fn has_refused(&self, change: Change) -> bool {
+        self.threats.iter().any(|known| known.change == change && known.refused)
+    }
+
+    /// Forgets what is no longer asked for, unless it was refused: if it is asked for again, the waiting time begins anew.
+    pub(crate) fn forget_all_but(&mut self, asked: &[Change]) {
+        self.threats.retain(|known| known.refused || asked.contains(&known.change));
     }
 }
 

@@ -22,6 +22,7 @@ mod logins;
 mod outside;
 mod policy;
 mod ports;
+mod quorum;
 mod receipts;
 mod record;
 mod rows;
@@ -43,10 +44,10 @@ pub use outside::{
 pub use policy::Policy;
 pub use ports::{Clock, Hsm, Ledger, Peers, Point, RecordStore, Tokens};
 pub use record::{
-    Activation, Attempt, AttemptState, Carried, Cause, DamagedRecord, Deletion, End, KeptHead, KeptProof, Live,
-    VaultRecord, Waiting,
+    Activation, Attempt, AttemptState, Carried, Cause, DamagedRecord, Deletion, End, KeptHead, KeptKeep, KeptProof,
+    Live, VaultRecord, Waiting,
 };
-pub use site::{EvaluateRequest, Site, SiteAnswer, SiteProof, SiteRefusal};
+pub use site::{EvaluateRequest, Site, SiteAnswer, SiteKeep, SiteProof, SiteRefusal};
 pub use token::AccountToken;
 pub use vault::Vault;
 pub use world::{Fleet, Ports, World};

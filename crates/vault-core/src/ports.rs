@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use coffer_proto::{SiteNumber, Time};
+use coffer_proto::{AccountId, Nonce, RegistrationId, SiteNumber, Time};
 
 pub use coffer_pake::Point;
 
@@ -15,7 +15,7 @@ use crate::outside::{
     Bearer, Freshness, HsmError, HsmPublicKeys, ImportedShare, LedgerError, LedgerRow, Replaced, SealedShareIn,
     StoreUnavailable, Version, Versioned, WrappedShare,
 };
-use crate::site::{EvaluateRequest, SiteAnswer, SiteProof, SiteRefusal};
+use crate::site::{EvaluateRequest, SiteAnswer, SiteKeep, SiteProof, SiteRefusal};
 
 /// One site's hardware security module. Each call costs its CPU time (SoftHSM: 20 to 1000 µs) and no disk.
 pub trait Hsm: Send + Sync {
@@ -102,8 +102,19 @@ pub trait Peers: Send + Sync {
         request: &EvaluateRequest,
     ) -> impl Future<Output = Result<SiteAnswer, SiteRefusal>> + Send;
 
+    /// The newest mark on a registration's evaluations at a site.
+    fn newest_mark(
+        &self,
+        site: SiteNumber,
+        account: &AccountId,
+        registration: &RegistrationId,
+    ) -> impl Future<Output = Result<Option<Nonce>, SiteRefusal>> + Send;
+
     /// Delivers a proof. What cannot be delivered waits in the record.
     fn apply_proof(&self, site: SiteNumber, proof: &SiteProof) -> impl Future<Output = Result<(), SiteRefusal>> + Send;
+
+    /// Delivers an objection. What cannot be delivered waits in the record.
+    fn apply_keep(&self, site: SiteNumber, keep: &SiteKeep) -> impl Future<Output = Result<(), SiteRefusal>> + Send;
 }
 
 /// Who vouches for accounts.

@@ -1,8 +1,8 @@
 //! What the record store keeps of an account. Everything in it is either public, or useless without the HSMs.
 
 use coffer_proto::{
-    AccountId, ArchiveHead, AttemptId, Authorization, Hash, ProofRequest, Receipt, Registration, RegistrationId,
-    Signature, SiteNonce, SiteNumber, Time, VerifyingKey, frame,
+    AccountId, ArchiveHead, AttemptId, Authorization, Change, DeletionId, Hash, ProofRequest, Receipt, Registration,
+    RegistrationId, Signature, SiteNonce, SiteNumber, Time, VerifyingKey, frame,
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,11 +40,12 @@ pub struct Live {
     pub carried: Option<Carried>,
     /// In the order in which they were spent.
     pub attempts: Vec<Attempt>,
-    /// Ids of closed attempts of which nothing else is kept any more, oldest first: a request of then that comes again is
-    /// no new guess.
-    pub closed: Vec<AttemptId>,
+    /// The number of the newest attempt that there ever was: a request that comes again with an older one is no new guess.
+    pub newest_number: u64,
     /// Proofs that a site may not have seen yet, oldest first.
     pub proofs: Vec<KeptProof>,
+    /// Objections that a site may not have seen yet, oldest first.
+    pub keeps: Vec<KeptKeep>,
     /// Whether it was ever proved.
     pub proved: bool,
     /// A deletion that no key of it has signed.
@@ -91,6 +92,8 @@ pub struct Activation {
 pub struct Attempt {
     /// Its name, chosen by the client.
     pub id: AttemptId,
+    /// Greater than that of every attempt before it.
+    pub number: u64,
     /// What it asks, and all that it may ever ask.
     pub ke1_hash: Hash,
     /// When it was spent.
@@ -123,6 +126,8 @@ pub enum AttemptState {
 pub struct KeptProof {
     /// Which attempt it proved.
     pub attempt: AttemptId,
+    /// That attempt's number: it closes all attempts up to there.
+    pub number: u64,
     /// Which evaluations it forgives.
     pub nonces: Vec<SiteNonce>,
     /// By the unlock key.
@@ -131,8 +136,8 @@ pub struct KeptProof {
 
 impl KeptProof {
     /// From what the client sent.
-    pub fn new(attempt: AttemptId, proof: &ProofRequest) -> Self {
-        Self { attempt, nonces: proof.nonces.clone(), unlock_signature: proof.unlock_signature }
+    pub fn new(attempt: AttemptId, number: u64, proof: &ProofRequest) -> Self {
+        Self { attempt, number, nonces: proof.nonces.clone(), unlock_signature: proof.unlock_signature }
     }
 
     /// The mark that it names of a site.
@@ -141,9 +146,20 @@ impl KeptProof {
     }
 }
 
+/// An objection, kept for sites that were away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct KeptKeep {
+    /// What it refuses.
+    pub against: Change,
+    /// By a key of the registration.
+    pub authorization: Authorization,
+}
+
 /// A deletion that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Deletion {
+    /// Its name.
+    pub id: DeletionId,
     /// When it was asked for.
     pub at: Time,
     /// The token that it was asked with.

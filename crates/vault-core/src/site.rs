@@ -3,19 +3,19 @@
 
 use coffer_pake::{Ke1, Point, expected_share, import_point, receipt_base};
 use coffer_proto::{
-    AccountId, AttemptId, Authorization, Base64, Hash, KE1_LEN, Nonce, PointBytes, Receipt, Registration,
+    AccountId, AttemptId, Authorization, Base64, Change, Hash, KE1_LEN, Nonce, PointBytes, Receipt, Registration,
     RegistrationId, RegistrationRequest, ShareContext, Signature, SiteNonce, Time, activation_message, attempt_message,
-    proof_message, registration_message,
+    keep_message, proof_message, registration_message,
 };
 
 use crate::budget::Refusal;
 use crate::error::VaultError;
 use crate::evidence::{device_signed, holds, is_authorized, verify};
-use crate::ledger::{Admission, Held, LedgerRefusal, LedgerSpend, SiteRow, Threat, row_key, row_prefix};
+use crate::ledger::{Admission, Evaluation, Held, LedgerRefusal, LedgerSpend, SiteRow, row_key, row_prefix};
 use crate::outside::{Freshness, SealedShareIn, WrappedShare};
 use crate::ports::{Hsm as _, Ledger as _, RecordStore as _};
 use crate::receipts::ReceiptKey;
-use crate::record::{Activation, Carried, KeptProof, Live, VaultRecord, parse, record_key};
+use crate::record::{Activation, Carried, KeptKeep, KeptProof, Live, VaultRecord, parse, record_key};
 use crate::rows::{Row, Rows, WriteError};
 use crate::token::AccountToken;
 use crate::world::{Fleet, Ports, World};
@@ -32,6 +32,8 @@ pub struct EvaluateRequest {
     pub registration: RegistrationId,
     /// Which attempt.
     pub attempt: AttemptId,
+    /// Its number.
+    pub number: u64,
     /// OPAQUE's KE1.
     pub ke1: Base64<KE1_LEN>,
     /// The token that it was spent with.
@@ -49,6 +51,17 @@ pub struct SiteProof {
     pub registration: RegistrationId,
     /// The proof.
     pub proof: KeptProof,
+}
+
+/// Hands a site an objection.
+#[derive(Debug, Clone)]
+pub struct SiteKeep {
+    /// Whose.
+    pub account: AccountId,
+    /// Of which registration.
+    pub registration: RegistrationId,
+    /// The objection.
+    pub keep: KeptKeep,
 }
 
 /// A site's answer to an [`EvaluateRequest`].
@@ -145,7 +158,7 @@ impl<W: World> Site<W> {
             evaluations: Vec::new(),
             exhausted_since: None,
             threats: Vec::new(),
-            closed: Vec::new(),
+            closed_to: 0,
         };
         match self.rows.write(&self.ports, &key, None, &SiteRow::Held(Box::new(held))).await {
             Ok(_) => {
@@ -212,7 +225,8 @@ impl<W: World> Site<W> {
     /// [`SiteRefusal`]. After any of them the same request may be sent again.
     pub async fn evaluate(&self, request: &EvaluateRequest) -> Result<SiteAnswer, SiteRefusal> {
         let EvaluateRequest { account, registration, attempt, .. } = request;
-        let message = attempt_message(&self.fleet.id, account, registration, attempt, &Hash::from(&request.ke1));
+        let ke1_hash = Hash::from(&request.ke1);
+        let message = attempt_message(&self.fleet.id, account, registration, attempt, request.number, &ke1_hash);
         device_signed(
             &self.ports,
             account,
@@ -244,8 +258,9 @@ impl<W: World> Site<W> {
                 return Err(SiteRefusal::NotHeld);
             };
             self.catch_up(account, live, &mut held).await?;
-            let nonce = Base64(random()?);
-            let spend = match held.admit(*attempt, ke1_hash, nonce, &self.fleet.policy, now) {
+            let (attempt, number_of_attempt, nonce) = (*attempt, request.number, Base64(random()?));
+            let evaluation = Evaluation { attempt, number: number_of_attempt, ke1_hash, nonce, at: now };
+            let spend = match held.admit(evaluation, &self.fleet.policy) {
                 // The row was read, so it is durable.
                 Ok(Admission::PaidFor) => LedgerSpend::durable(),
                 Ok(Admission::Added) => {
@@ -278,11 +293,13 @@ impl<W: World> Site<W> {
             held.activated = true;
         }
         for proof in &live.proofs {
-            let named = proof.nonce_of(self.fleet.site);
-            let is_named = |named: &SiteNonce| held.evaluations.iter().any(|known| known.nonce == named.nonce);
-            let is_news = !held.closed.contains(&proof.attempt) || named.is_some_and(is_named);
-            if is_news && self.proof_holds(account, &live.registration, proof) {
+            if held.is_news(proof, self.fleet.site) && self.proof_holds(account, &live.registration, proof) {
                 held.prove(proof, self.fleet.site);
+            }
+        }
+        for keep in &live.keeps {
+            if !held.has_refused(keep.against) && self.keep_holds(account, &live.registration, keep) {
+                held.refuse(keep.against, self.ports.now());
             }
         }
         Ok(())
@@ -332,7 +349,8 @@ impl<W: World> Site<W> {
         }
         let Some(Row { content: SiteRow::Held(before), .. }) = row else { return Ok(None) };
         // A record that hides a signature does not make of a replacement by the owner one by anybody.
-        if !before.is_due(held.registration.id, &self.fleet.policy, self.ports.now()) {
+        let change = Change::Successor(held.registration.id);
+        if !before.is_due(change, &self.fleet.policy, self.ports.now()) {
             return Err(VaultError::Unavailable);
         }
         let carried = before.evaluations.last().map(|evaluation| evaluation.at);
@@ -341,23 +359,62 @@ impl<W: World> Site<W> {
         Ok(last.map(|last| Carried { failures, last }))
     }
 
+    /// The newest mark on a registration's evaluations, which is what a proof should name.
+    ///
+    /// # Errors
+    /// [`SiteRefusal`].
+    pub async fn newest_mark(
+        &self,
+        account: &AccountId,
+        registration: &RegistrationId,
+    ) -> Result<Option<Nonce>, SiteRefusal> {
+        match self.rows.read(&self.ports, &row_key(account, registration)).await?.map(|row| row.content) {
+            Some(SiteRow::Held(held)) => Ok(held.newest_nonce()),
+            _ => Err(SiteRefusal::NotHeld),
+        }
+    }
+
     /// Takes a proof: forgives what it names. A proof that is known changes nothing.
     ///
     /// # Errors
     /// [`SiteRefusal`].
     pub async fn apply_proof(&self, request: &SiteProof) -> Result<(), SiteRefusal> {
         let SiteProof { account, registration, proof } = request;
+        self.change_row(account, registration, |held| {
+            let holds = self.proof_holds(account, &held.registration, proof);
+            holds.then(|| held.prove(proof, self.fleet.site)).ok_or(VaultError::InvalidProof)
+        })
+        .await
+    }
+
+    /// Takes an objection of the registration's owner. One that is known changes nothing.
+    ///
+    /// # Errors
+    /// [`SiteRefusal`].
+    pub async fn apply_keep(&self, request: &SiteKeep) -> Result<(), SiteRefusal> {
+        let SiteKeep { account, registration, keep } = request;
+        self.change_row(account, registration, |held| {
+            let holds = self.keep_holds(account, &held.registration, keep);
+            holds.then(|| held.refuse(keep.against, self.ports.now())).ok_or(VaultError::InvalidSignature)
+        })
+        .await
+    }
+
+    /// Changes the row of a share, as often as another task comes in between.
+    pub(crate) async fn change_row(
+        &self,
+        account: &AccountId,
+        registration: &RegistrationId,
+        change: impl Fn(&mut Held) -> Result<(), VaultError>,
+    ) -> Result<(), SiteRefusal> {
         let key = row_key(account, registration);
         loop {
             let Some(Row { number, content: SiteRow::Held(mut held) }) = self.rows.read(&self.ports, &key).await?
             else {
                 return Err(SiteRefusal::NotHeld);
             };
-            if !self.proof_holds(account, &held.registration, proof) {
-                return Err(VaultError::InvalidProof.into());
-            }
             let before = held.clone();
-            held.prove(proof, self.fleet.site);
+            change(&mut held)?;
             if held == before {
                 return Ok(());
             }
@@ -369,38 +426,15 @@ impl<W: World> Site<W> {
         }
     }
 
-    /// Notes an objection of the registration's owner to what threatens it.
-    pub(crate) async fn object(
-        &self,
-        account: &AccountId,
-        registration: &RegistrationId,
-        is_by_owner: impl Fn(&Registration) -> bool,
-        is_refused: impl Fn(&Threat) -> bool,
-    ) -> Result<(), VaultError> {
-        let key = row_key(account, registration);
-        loop {
-            let Some(Row { number, content: SiteRow::Held(mut held) }) = self.rows.read(&self.ports, &key).await?
-            else {
-                return Ok(());
-            };
-            let before = held.clone();
-            if is_by_owner(&held.registration) {
-                held.refuse(&is_refused);
-            }
-            if held == before {
-                return Ok(());
-            }
-            match self.rows.write(&self.ports, &key, Some(number), &SiteRow::Held(held)).await {
-                Ok(_) => return Ok(()),
-                Err(WriteError::Conflict) => {}
-                Err(WriteError::Vault(error)) => return Err(error),
-            }
-        }
+    pub(crate) fn proof_holds(&self, account: &AccountId, registration: &Registration, proof: &KeptProof) -> bool {
+        let KeptProof { attempt, number, nonces, unlock_signature } = proof;
+        let message = proof_message(&self.fleet.id, account, &registration.id, attempt, *number, nonces);
+        holds(&registration.unlock_key, &message, unlock_signature)
     }
 
-    pub(crate) fn proof_holds(&self, account: &AccountId, registration: &Registration, proof: &KeptProof) -> bool {
-        let message = proof_message(&self.fleet.id, account, &registration.id, &proof.attempt, &proof.nonces);
-        holds(&registration.unlock_key, &message, &proof.unlock_signature)
+    fn keep_holds(&self, account: &AccountId, registration: &Registration, keep: &KeptKeep) -> bool {
+        let message = keep_message(&self.fleet.id, account, &registration.id, &keep.against);
+        is_authorized(registration, &message, &keep.authorization)
     }
 
     /// The newest record that this site's replica has. Empty for an account that was never seen.

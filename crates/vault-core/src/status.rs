@@ -1,6 +1,6 @@
 //! What the bearer of a token may know of an account.
 
-use coffer_proto::{FailedAttempt, LiveStatus, LockedStatus, RegistrationsAnswer, WaitingStatus};
+use coffer_proto::{DeletionStatus, FailedAttempt, LiveStatus, LockedStatus, RegistrationsAnswer, WaitingStatus};
 
 use crate::error::VaultError;
 use crate::record::{AttemptState, VaultRecord};
@@ -41,13 +41,17 @@ impl<W: World> Vault<W> {
             since: live.since,
             manifest_version: live.registration.manifest_version,
             argon2: live.registration.argon2,
+            next_attempt: live.newest_number.saturating_add(1),
             attempts_remaining: live.attempts_remaining(policy),
             max_attempts: policy.max_attempts,
             failed_attempts: carried.chain(unproved.map(|attempt| FailedAttempt { at: attempt.at })).collect(),
             retry_at: live.retry_at(policy).filter(|at| *at > now),
             locks_at: live.locks_at(policy),
             holders: u8::try_from(live.activation.receipts.len()).unwrap_or(u8::MAX),
-            deletion_at: live.deletion.as_ref().map(|asked| asked.at + policy.takeover_after),
+            deletion: live
+                .deletion
+                .as_ref()
+                .map(|asked| DeletionStatus { id: asked.id, due_at: asked.at + policy.takeover_after }),
         })
     }
 }

@@ -1,14 +1,17 @@
 //! Which registration is the live one: activation, keeping, deletion. Pure functions of the record. Signatures are
 //! verified before: an `authorization` in what is passed here is one that holds.
 
-use coffer_proto::{Activated, ArchiveHead, Registration, RegistrationId, Time, VerifyingKey};
+use coffer_proto::{Activated, ArchiveHead, Change, Registration, RegistrationId, Time, VerifyingKey};
 
 use crate::budget::Refusal;
 use crate::policy::Policy;
-use crate::record::{Activation, Cause, Deletion, KeptHead, VaultRecord, Waiting};
+use crate::record::{Activation, Cause, Deletion, KeptHead, KeptKeep, VaultRecord, Waiting};
 
 /// Registrations that an account may have used up. Each costs its record 16 bytes, for ever.
 const ERASED_AT_MOST: usize = 1000;
+
+/// Objections that are kept for sites that were away. A site remembers those that it has seen.
+const KEEPS_AT_MOST: usize = 32;
 
 impl VaultRecord {
     /// Makes a registration the live one, or has it wait. The same again changes nothing but adds receipts.
@@ -76,30 +79,27 @@ impl VaultRecord {
         Ok(Some(if is_live { Activated::Live } else { Activated::Waiting { live_at } }))
     }
 
-    /// A key of the live registration objects to one that waits, or to a deletion. The same again changes nothing.
+    /// A key of the live registration objects to what would end it. The same again changes nothing.
     ///
     /// # Errors
-    /// `RegistrationChanged` when something else waits; what [`VaultRecord::live_named`] says.
-    pub fn keep(
-        &mut self,
-        live: &RegistrationId,
-        waiting: Option<&RegistrationId>,
-        policy: &Policy,
-        now: Time,
-    ) -> Result<(), Refusal> {
+    /// `RegistrationChanged` when nothing of that name waits; what [`VaultRecord::live_named`] says.
+    pub fn keep(&mut self, id: &RegistrationId, keep: KeptKeep, policy: &Policy, now: Time) -> Result<(), Refusal> {
         self.settle(policy, now);
-        self.live_named(live)?;
-        match waiting {
-            None => {
-                if let Some(live) = &mut self.live {
-                    live.deletion = None;
-                }
-            }
-            Some(id) if self.waiting.as_ref().is_some_and(|waiting| waiting.registration.id == *id) => {
-                self.end_waiting();
-            }
-            Some(id) if self.erased.contains(id) => {}
-            Some(_) => return Err(Refusal::RegistrationChanged),
+        self.live_named(id)?;
+        let live = self.live.as_mut().ok_or(Refusal::NotRegistered)?;
+        if live.refuses(&keep.against) {
+            return Ok(());
+        }
+        match keep.against {
+            Change::Deletion(id) if live.deletion.as_ref().is_some_and(|asked| asked.id == id) => live.deletion = None,
+            Change::Successor(id) if self.waiting.as_ref().is_some_and(|waiting| waiting.registration.id == id) => {}
+            Change::Successor(id) if self.erased.contains(&id) => {}
+            _ => return Err(Refusal::RegistrationChanged),
+        }
+        live.keeps.push(keep);
+        live.keeps.drain(..live.keeps.len().saturating_sub(KEEPS_AT_MOST));
+        if self.waiting.as_ref().is_some_and(|waiting| keep.against == Change::Successor(waiting.registration.id)) {
+            self.end_waiting();
         }
         Ok(())
     }
@@ -108,7 +108,7 @@ impl VaultRecord {
     /// time. The same again changes nothing. Gives when it is, or was, due.
     ///
     /// # Errors
-    /// `RegistrationChanged`, `NotRegistered`.
+    /// `RegistrationChanged`, `NotRegistered`; `IdReused` when it was refused.
     pub fn delete(
         &mut self,
         id: &RegistrationId,
@@ -131,6 +131,9 @@ impl VaultRecord {
             return Ok(now);
         }
         let live = self.live.as_mut().ok_or(Refusal::NotRegistered)?;
+        if live.refuses(&Change::Deletion(asked.id)) {
+            return Err(Refusal::IdReused);
+        }
         Ok(live.deletion.get_or_insert(asked).at + policy.takeover_after)
     }
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use coffer_proto::{
-    AccountId, Authorization, Hash, RegistrationId, Signature, Time, activation_message, attempt_message,
-    deletion_message,
+    AccountId, Authorization, Change, DeletionId, Hash, RegistrationId, Signature, Time, activation_message,
+    attempt_message, deletion_message,
 };
 
 use crate::error::VaultError;
@@ -20,18 +20,25 @@ use crate::world::World;
 
 /// A request to end a registration, as the record has it.
 struct Ending<'a> {
-    /// What is to take its place, and its [`Registration::hash`](coffer_proto::Registration::hash).
-    successor: Option<(&'a RegistrationId, &'a Hash)>,
+    what: What<'a>,
     at: Time,
     token: &'a AccountToken,
     device_signature: &'a Signature,
     authorization: Option<&'a Authorization>,
 }
 
+/// How it is to end.
+#[derive(Clone, Copy)]
+enum What<'a> {
+    /// Another takes its place; that one's [`Registration::hash`](coffer_proto::Registration::hash).
+    Replaced(&'a RegistrationId, &'a Hash),
+    Deleted(&'a DeletionId),
+}
+
 impl<'a> Ending<'a> {
     fn by(successor: &'a RegistrationId, hash: &'a Hash, activation: &'a Activation) -> Self {
         Self {
-            successor: Some((successor, hash)),
+            what: What::Replaced(successor, hash),
             at: activation.at,
             token: &activation.token,
             device_signature: &activation.device_signature,
@@ -41,7 +48,7 @@ impl<'a> Ending<'a> {
 
     fn deletion(asked: &'a Deletion) -> Self {
         Self {
-            successor: None,
+            what: What::Deleted(&asked.id),
             at: asked.at,
             token: &asked.token,
             device_signature: &asked.device_signature,
@@ -49,8 +56,11 @@ impl<'a> Ending<'a> {
         }
     }
 
-    fn successor(&self) -> Option<RegistrationId> {
-        self.successor.map(|(id, _)| *id)
+    fn change(&self) -> Change {
+        match self.what {
+            What::Replaced(by, _) => Change::Successor(*by),
+            What::Deleted(id) => Change::Deletion(*id),
+        }
     }
 }
 
@@ -154,9 +164,7 @@ impl<W: World> Site<W> {
     ) -> Result<bool, VaultError> {
         let row = self.rows.read(&self.ports, &row_key(account, replaced)).await?;
         Ok(match row.map(|row| row.content) {
-            Some(SiteRow::Held(before)) => {
-                before.threats.iter().any(|known| known.successor == Some(by) && known.refused)
-            }
+            Some(SiteRow::Held(before)) => before.has_refused(Change::Successor(by)),
             Some(SiteRow::Erased { successor, .. }) => successor != Some(by),
             None => false,
         })
@@ -184,10 +192,9 @@ impl<W: World> Site<W> {
         });
         let endings = waiting.into_iter().chain(live.deletion.as_ref().map(Ending::deletion));
         let endings: Vec<_> = endings.filter(|ending| self.is_asked(account, held, ending)).collect();
-        held.refuse(|known| endings.iter().all(|ending| ending.successor() != known.successor));
-        for ending in endings {
-            held.threaten(ending.successor(), self.ports.now());
-        }
+        let asked: Vec<Change> = endings.iter().map(Ending::change).collect();
+        held.forget_all_but(&asked);
+        asked.into_iter().for_each(|change| held.threaten(change, self.ports.now()));
         Ok(())
     }
 
@@ -199,14 +206,14 @@ impl<W: World> Site<W> {
         if !self.is_asked(account, held, ending) {
             return false;
         }
-        let now = self.ports.now();
-        held.threaten(ending.successor(), now).is_some_and(|since| since + self.fleet.policy.takeover_after <= now)
+        held.threaten(ending.change(), self.ports.now());
+        held.is_due(ending.change(), &self.fleet.policy, self.ports.now())
     }
 
     /// Whether a device of the account asked for it, with a token that held then. What the row knows was verified when it
     /// came.
     fn is_asked(&self, account: &AccountId, held: &Held, ending: &Ending<'_>) -> bool {
-        if held.threats.iter().any(|known| known.successor == ending.successor()) {
+        if held.threats.iter().any(|known| known.change == ending.change()) {
             return true;
         }
         let message = self.message(account, held, ending);
@@ -215,20 +222,21 @@ impl<W: World> Site<W> {
 
     fn message(&self, account: &AccountId, held: &Held, ending: &Ending<'_>) -> Vec<u8> {
         let (fleet, id) = (&self.fleet.id, &held.registration.id);
-        match ending.successor {
-            Some((by, hash)) => activation_message(fleet, account, by, hash, Some(id)),
-            None => deletion_message(fleet, account, id),
+        match ending.what {
+            What::Replaced(by, hash) => activation_message(fleet, account, by, hash, Some(id)),
+            What::Deleted(deletion) => deletion_message(fleet, account, id, deletion),
         }
     }
 
     /// Whether as many different attempts of the registration as there are guesses were signed by a device whose token held
-    /// when they were spent, and have not been closed by a proof that this site knows of.
+    /// when they were spent, and come after those that a proof has closed here.
     fn is_exhausted(&self, account: &AccountId, held: &Held, attempts: &[Attempt]) -> bool {
-        let unproved = attempts.iter().filter(|attempt| !held.closed.contains(&attempt.id));
+        let unproved = attempts.iter().filter(|attempt| attempt.number > held.closed_to);
         let verified = unproved.filter(|attempt| {
             let AttemptState::Unproved { token, device_signature } = &attempt.state else { return false };
             let id = &held.registration.id;
-            let message = attempt_message(&self.fleet.id, account, id, &attempt.id, &attempt.ke1_hash);
+            let Attempt { number, ke1_hash, .. } = attempt;
+            let message = attempt_message(&self.fleet.id, account, id, &attempt.id, *number, ke1_hash);
             device_signed(&self.ports, account, token.expose(), attempt.at, &message, device_signature).is_ok()
         });
         let verified = verified.map(|attempt| attempt.id).collect::<BTreeSet<_>>().len();

@@ -1,6 +1,6 @@
 //! The vault as a client sees it: one method for each route. A coordinator of sites, its own among them.
 
-use coffer_pake::{Agreement, Identities, Ke1, Point, ServerLogin, answer_login, combine};
+use coffer_pake::{Identities, Ke1, Point, ServerLogin, answer_login};
 use coffer_proto::{
     AccountId, Activated, ActivationRequest, ArchiveHead, AttemptId, Base64, DeletionRequest, Hash, KeepRequest,
     ProofAnswer, ProofRequest, Receipt, Registration, RegistrationId, RegistrationRequest, RetrievalAnswer,
@@ -14,12 +14,13 @@ use crate::budget::{Refill, Refusal, Spend};
 use crate::commit::commit;
 use crate::error::VaultError;
 use crate::evidence::{is_authorized, receipt_holds, verify};
-use crate::ledger::{SiteRow, row_key};
+use crate::ledger::{Held, SiteRow, row_key};
 use crate::logins::Logins;
 use crate::outside::Bearer;
 use crate::ports::{Hsm as _, Peers as _, Tokens as _};
-use crate::record::{Activation, Attempt, AttemptState, Deletion, KeptProof, Live, VaultRecord};
-use crate::site::{EvaluateRequest, Site, SiteAnswer, SiteProof, SiteRefusal, parse_ke1};
+use crate::quorum::{Evaluated, evaluate};
+use crate::record::{Activation, Attempt, AttemptState, Deletion, KeptKeep, KeptProof, Live, VaultRecord};
+use crate::site::{EvaluateRequest, Site, SiteKeep, SiteProof, SiteRefusal, parse_ke1};
 use crate::world::{Fleet, Ports, World};
 
 /// The Backup Key Vault at one site.
@@ -161,17 +162,18 @@ impl<W: World> Vault<W> {
     /// [`VaultError`].
     pub async fn keep(&self, token: &str, id: &RegistrationId, request: &KeepRequest) -> Result<(), VaultError> {
         let account = self.authenticate(token)?.account;
-        let message = keep_message(&self.fleet().id, &account, id, request.waiting.as_ref());
-        // The own row first: it is not erased for want of a record that takes the objection.
-        let signed = |held: &Registration| is_authorized(held, &message, &request.authorization);
-        self.site.object(&account, id, signed, |known| known.successor == request.waiting).await?;
+        let KeepRequest { against, authorization } = *request;
+        let message = keep_message(&self.fleet().id, &account, id, &against);
+        let keep = KeptKeep { against, authorization };
+        // The sites first: none erases its share for want of a record that takes the objection.
+        self.hand_round(Delivery::Keep(SiteKeep { account: account.clone(), registration: *id, keep })).await;
         let (record, ()) = commit(self.ports(), &account, |record, now| {
             record.settle(&self.fleet().policy, now);
             let live = record.live_named(id)?;
-            if !is_authorized(&live.registration, &message, &request.authorization) {
+            if !is_authorized(&live.registration, &message, &authorization) {
                 return Err(Refusal::InvalidAuthorization);
             }
-            record.keep(id, request.waiting.as_ref(), &self.fleet().policy, now)
+            record.keep(id, keep, &self.fleet().policy, now)
         })
         .await?;
         tracing::info!(target: "audit", ?account, registration = %id, "registration kept");
@@ -189,9 +191,10 @@ impl<W: World> Vault<W> {
         request: &DeletionRequest,
     ) -> Result<Time, VaultError> {
         let Bearer { account, device_key } = self.authenticate(token)?;
-        let message = deletion_message(&self.fleet().id, &account, id);
+        let message = deletion_message(&self.fleet().id, &account, id, &request.deletion);
         verify(&device_key, &message, &request.device_signature)?;
         let asked = Deletion {
+            id: request.deletion,
             at: self.ports().now(),
             token: token.into(),
             device_signature: request.device_signature,
@@ -226,7 +229,8 @@ impl<W: World> Vault<W> {
         let Bearer { account, device_key } = self.authenticate(token)?;
         let ke1 = parse_ke1(&request.ke1)?;
         let ke1_hash = Hash::from(&request.ke1);
-        let message = attempt_message(&self.fleet().id, &account, &request.registration, attempt, &ke1_hash);
+        let RetrievalRequest { registration, number, .. } = request;
+        let message = attempt_message(&self.fleet().id, &account, registration, attempt, *number, &ke1_hash);
         verify(&device_key, &message, &request.device_signature)?;
         let record = self.spend(token, &account, attempt, ke1_hash, request).await?;
         let live = record.live_named(&request.registration)?;
@@ -237,20 +241,18 @@ impl<W: World> Vault<W> {
         if let Some(kept) = self.logins.answer(&of) {
             return Ok(RetrievalAnswer { attempts_remaining, open_until, ..kept });
         }
-        let evaluate = EvaluateRequest {
+        let evaluate_request = EvaluateRequest {
             account: account.clone(),
             registration: request.registration,
             attempt: *attempt,
+            number: *number,
             ke1: request.ke1,
             token: token.into(),
             device_signature: request.device_signature,
         };
-        let (evaluation, unchecked, answers) = self.evaluate(&evaluate, &ke1).await?;
-        let (ke2, login) = self.answer(&account, live, &ke1, &evaluation).await?;
-        let mut nonces: Vec<_> = answers.iter().map(|answer| answer.nonce).collect();
-        nonces.sort_by_key(|named| named.site);
-        let ke2 = Base64(ke2);
-        let answer = RetrievalAnswer { ke2, attempts_remaining, nonces, unchecked, open_until };
+        let Evaluated { point, unchecked, nonces } = evaluate(&self.site, &evaluate_request, &ke1).await?;
+        let (ke2, login) = self.answer(&account, live, &ke1, &point).await?;
+        let answer = RetrievalAnswer { ke2: Base64(ke2), attempts_remaining, nonces, unchecked, open_until };
         Ok(self.logins.keep(of, login, answer, self.ports().now()))
     }
 
@@ -266,7 +268,8 @@ impl<W: World> Vault<W> {
         let policy = &self.fleet().policy;
         let spend = |record: &mut VaultRecord, now: Time| {
             let state = AttemptState::Unproved { token: token.into(), device_signature: request.device_signature };
-            record.spend(&request.registration, Attempt { id: *attempt, ke1_hash, at: now, state }, policy, now)
+            let spent = Attempt { id: *attempt, number: request.number, ke1_hash, at: now, state };
+            record.spend(&request.registration, spent, policy, now)
         };
         match commit(self.ports(), account, spend).await {
             Ok((record, spent)) => {
@@ -283,47 +286,6 @@ impl<W: World> Vault<W> {
                 }
                 Err(error)
             }
-        }
-    }
-
-    /// Has as many sites evaluate as tell a false answer from a right one; all of them if those disagree.
-    async fn evaluate(
-        &self,
-        request: &EvaluateRequest,
-        ke1: &Ke1,
-    ) -> Result<(Point, bool, Vec<SiteAnswer>), VaultError> {
-        let Fleet { sites, threshold, site: own, .. } = *self.fleet();
-        let others = (1..=sites).map(SiteNumber).filter(|site| *site != own);
-        let order: Vec<SiteNumber> = std::iter::once(own).chain(others).collect();
-        let (first, rest) = order.split_at(usize::from(self.fleet().quorum()));
-        let mut refusal = SiteRefusal::Unreachable;
-        let mut answers = Vec::new();
-        for asked in [first, rest] {
-            for answer in join_all(asked.iter().map(|site| self.ask(*site, request, ke1))).await {
-                match answer {
-                    Ok(answer) => answers.push(answer),
-                    // The refusal of one that counts says more than that another cannot be reached.
-                    Err(refused) if refusal == SiteRefusal::Unreachable => refusal = refused,
-                    Err(_) => {}
-                }
-            }
-            let points: Vec<(u8, Point)> = answers.iter().map(|answer| (answer.nonce.site.0, answer.point)).collect();
-            match combine(&points, sites, threshold) {
-                Agreement::Agreed(point) => return Ok((point, false, answers)),
-                Agreement::Unchecked(point) if asked.len() == rest.len() => return Ok((point, true, answers)),
-                Agreement::Unchecked(_) | Agreement::Disagree | Agreement::TooFew => {}
-            }
-        }
-        Err(refusal.into())
-    }
-
-    async fn ask(&self, site: SiteNumber, request: &EvaluateRequest, ke1: &Ke1) -> Result<SiteAnswer, SiteRefusal> {
-        if site == self.fleet().site {
-            // It was all verified for the spend.
-            self.site.evaluate_verified(request, ke1).await
-        } else {
-            let answer = self.ports().peers.evaluate(site, request).await?;
-            if answer.nonce.site == site { Ok(answer) } else { Err(SiteRefusal::Unreachable) }
         }
     }
 
@@ -364,19 +326,26 @@ impl<W: World> Vault<W> {
         let live = record.live.as_ref().ok_or_else(|| record.not_live())?;
         let spent = live.attempt(attempt).ok_or(VaultError::InvalidProof)?;
         let registration = live.registration.clone();
-        let message = proof_message(&self.fleet().id, &account, &registration.id, attempt, &request.nonces);
+        let (number, ke1_hash) = (spent.number, spent.ke1_hash);
+        let message = proof_message(&self.fleet().id, &account, &registration.id, attempt, number, &request.nonces);
         verify(&registration.unlock_key, &message, &request.unlock_signature).map_err(|_| VaultError::InvalidProof)?;
         let proof_hash = proof_hash(request);
-        let proof = KeptProof::new(*attempt, request);
+        let proof = KeptProof::new(*attempt, number, request);
         if spent.state != (AttemptState::Proved { proof: proof_hash }) {
             self.logins.verify(&(account.clone(), registration.id, *attempt), &request.ke3.0)?;
             if !self.site.would_forgive(&account, &registration.id, &proof).await? {
                 return Err(VaultError::RetrieveAgain);
             }
         }
-        let ke1_hash = spent.ke1_hash;
         // Who has proved the password objects to all that threatens it, whether or not the record takes the proof now.
-        self.site.object(&account, &registration.id, |held| *held == registration, |_| true).await?;
+        let object = |held: &mut Held| {
+            held.threats.iter_mut().for_each(|known| known.refused = true);
+            Ok(())
+        };
+        match self.site.change_row(&account, &registration.id, object).await {
+            Ok(()) | Err(SiteRefusal::NotHeld) => {}
+            Err(error) => return Err(error.into()),
+        }
         let (record, refill) = commit(self.ports(), &account, |record, now| {
             record.live_named(&registration.id)?;
             record.refill(proof.clone(), &ke1_hash, proof_hash, &self.fleet().policy, now)
@@ -386,25 +355,23 @@ impl<W: World> Vault<W> {
         if refill == Refill::Done {
             tracing::info!(target: "audit", ?account, %attempt, "attempt proved");
         }
-        self.deliver(&account, &registration.id, &proof).await;
+        self.hand_round(Delivery::Proof(SiteProof { account, registration: registration.id, proof })).await;
         let attempts_remaining = live.attempts_remaining(&self.fleet().policy);
         Ok(ProofAnswer { wrapped_backup_key: registration.wrapped_backup_key, attempts_remaining })
     }
 
-    /// Hands a proof to every site: those that it does not name learn that its attempt does not count towards erasing.
-    /// Where it does not arrive, the site finds it in the record.
-    async fn deliver(&self, account: &AccountId, registration: &RegistrationId, proof: &KeptProof) {
-        let request = SiteProof { account: account.clone(), registration: *registration, proof: proof.clone() };
-        let deliver = async |site: SiteNumber| {
-            if site == self.fleet().site {
-                self.site.apply_proof(&request).await
-            } else {
-                self.ports().peers.apply_proof(site, &request).await
-            }
+    /// Hands what an owner has signed to every site: a proof also to those that it does not name, which learn that its
+    /// attempt does not count towards erasing. Where it does not arrive, the site finds it in the record.
+    async fn hand_round(&self, delivery: Delivery) {
+        let hand = async |site: SiteNumber| match &delivery {
+            Delivery::Proof(proof) if site == self.fleet().site => self.site.apply_proof(proof).await,
+            Delivery::Proof(proof) => self.ports().peers.apply_proof(site, proof).await,
+            Delivery::Keep(keep) if site == self.fleet().site => self.site.apply_keep(keep).await,
+            Delivery::Keep(keep) => self.ports().peers.apply_keep(site, keep).await,
         };
-        for outcome in join_all((1..=self.fleet().sites).map(SiteNumber).map(deliver)).await {
+        for outcome in join_all((1..=self.fleet().sites).map(SiteNumber).map(hand)).await {
             if let Err(error) = outcome {
-                tracing::warn!(%error, "a proof waits in the record for a site");
+                tracing::warn!(%error, "a site has not taken what its owner signed; it waits in the record");
             }
         }
     }
@@ -437,6 +404,12 @@ impl<W: World> Vault<W> {
         let kept = self.site.record(&account).await?.head;
         Ok(kept.ok_or(Refusal::NotRegistered)?.head)
     }
+}
+
+/// What an owner has signed, for every site.
+enum Delivery {
+    Proof(SiteProof),
+    Keep(SiteKeep),
 }
 
 /// Names a proof, so that the same one gets the same answer.

@@ -1,5 +1,7 @@
 //! What a site is made of: its ports, and what its fleet is.
 
+use std::time::Duration;
+
 use coffer_proto::{FleetId, SiteNumber, Time};
 
 use crate::policy::Policy;
@@ -57,6 +59,10 @@ pub struct Fleet {
     pub threshold: u8,
     /// This site's number.
     pub site: SiteNumber,
+    /// All sites in the order in which this one asks them: itself, then the nearest.
+    pub order: Vec<SiteNumber>,
+    /// After how long a site that does not answer has another one asked. Never, if there is no need to hurry.
+    pub hedge_after: Option<Duration>,
     /// The identity keys of all sites, in order: they certify receipt keys.
     pub site_identities: Vec<coffer_pake::Point>,
     /// The guess budget.

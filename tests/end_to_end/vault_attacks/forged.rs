@@ -3,14 +3,14 @@
 use coffer_keys::SigningKey;
 use coffer_pake::{LoginError, Point};
 use coffer_proto::{
-    AttemptId, Base64, DeletionRequest, Registration, RegistrationId, RegistrationRequest, RetrievalAnswer,
+    AttemptId, Base64, DeletionId, DeletionRequest, Registration, RegistrationId, RegistrationRequest, RetrievalAnswer,
     deletion_message, registration_message,
 };
 use serde_json::{Value, json};
 
 use super::account::Account;
 use super::budget::{RIGHT, WRONG, evaluations};
-use super::guess::{Guess, Opened, random, retrieval};
+use super::guess::{Guess, Opened, next_number, random, retrieval};
 use super::request::Request;
 use crate::server::Server;
 
@@ -76,7 +76,7 @@ fn a_ke1_that_is_none(ada: &Account) {
     }
     for point in [[0; 33], off_curve, hybrid, no_root] {
         for ke1 in [ke1(&point, &generator), ke1(&generator, &point)] {
-            refused(&retrieval(ada, &AttemptId(random()), &ke1, &ada.device), ada, 400, "malformed");
+            refused(&retrieval(ada, &AttemptId(random()), next_number(), &ke1, &ada.device), ada, 400, "malformed");
         }
     }
     let right = Guess::new(ada, WRONG);
@@ -96,8 +96,9 @@ fn shown(bytes: &[u8]) -> String {
 }
 
 fn deletion(account: &Account, registration: &RegistrationId, device: &SigningKey) -> Request {
-    let message = deletion_message(&account.manifest.fleet, &account.name, registration);
-    let body = DeletionRequest { device_signature: Base64(device.sign(&message)), authorization: None };
+    let deletion = DeletionId([7; 16]);
+    let message = deletion_message(&account.manifest.fleet, &account.name, registration, &deletion);
+    let body = DeletionRequest { deletion, device_signature: Base64(device.sign(&message)), authorization: None };
     account.request("DELETE", &format!("/v1/registrations/{registration}")).json(&body)
 }
 
@@ -111,6 +112,7 @@ fn another_s_token(ada: &Account, bob: &Account) {
             &bob.name,
             &ada.registration,
             &guess.id,
+            guess.number,
             &coffer_proto::Hash::from(&Base64(guess.login.ke1())),
         );
         body["device_signature"] = json!(Base64(bob.device.sign(&message)));
@@ -126,7 +128,7 @@ fn another_s_token(ada: &Account, bob: &Account) {
 fn another_device_s_signature(ada: &Account) {
     let stranger = SigningKey::generate().unwrap();
     let guess = Guess::new(ada, RIGHT);
-    refused(&retrieval(ada, &guess.id, &guess.login.ke1(), &stranger), ada, 403, "invalid-signature");
+    refused(&retrieval(ada, &guess.id, guess.number, &guess.login.ke1(), &stranger), ada, 403, "invalid-signature");
     refused(&deletion(ada, &ada.registration, &stranger), ada, 403, "invalid-signature");
     let mut sent = ada.sent_registration();
     sent.registration.id = RegistrationId(random());
@@ -138,7 +140,7 @@ fn another_device_s_signature(ada: &Account) {
 fn an_id_with_other_bytes(ada: &Account) {
     let guess = Guess::new(ada, RIGHT);
     let first = guess.send();
-    let other = retrieval(ada, &guess.id, &Guess::new(ada, RIGHT).login.ke1(), &ada.device);
+    let other = retrieval(ada, &guess.id, guess.number, &Guess::new(ada, RIGHT).login.ke1(), &ada.device);
     refused(&other, ada, 409, "id-reused");
     assert_eq!(guess.send().body, first.body, "the same bytes get the same answer");
     assert_eq!(ada.live().failed_attempts.len(), 1);
@@ -178,12 +180,12 @@ fn special_elements_give_nothing(ada: &Account, server: &Server) {
     let failed = ada.live().failed_attempts.len();
     let minus_g = negated(&Point::generator().encode());
     let commitment = ada.sent_registration().registration.commitments[0].0;
-    let request = retrieval(ada, &AttemptId(random()), &ke1(&minus_g, &minus_g), &ada.device);
+    let request = retrieval(ada, &AttemptId(random()), next_number(), &ke1(&minus_g, &minus_g), &ada.device);
     let answer: RetrievalAnswer = request.send(ada.host()).read();
     assert_eq!(answer.ke2.0[..33], negated(&commitment), "−K, which anybody can compute");
     // The vault's own key in the place of the client's.
     let ake = ada.manifest.ake.0;
-    let request = retrieval(ada, &AttemptId(random()), &ke1(&ake, &ake), &ada.device);
+    let request = retrieval(ada, &AttemptId(random()), next_number(), &ke1(&ake, &ake), &ada.device);
     assert_eq!(request.send(ada.host()).status, 200);
     assert_eq!(ada.live().failed_attempts.len(), failed + 2);
     assert!(evaluations(server) - before <= 2);

@@ -1,5 +1,7 @@
 //! A retrieval made by hand: every step alone, as often as a test likes.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use coffer_keys::SigningKey;
 use coffer_pake::{ClientLogin, ExportKey, Identities, LoginError};
 use coffer_proto::{
@@ -10,8 +12,16 @@ use coffer_proto::{
 use super::account::{ARGON2, Account};
 use super::request::{Answer, Request};
 
+/// Far beyond what the client of a test has used; each guess is newer than all that were made before it.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1_000_000);
+
+pub(crate) fn next_number() -> u64 {
+    NEXT_NUMBER.fetch_add(1, Ordering::SeqCst)
+}
+
 pub(crate) struct Guess {
     pub(crate) id: AttemptId,
+    pub(crate) number: u64,
     pub(crate) login: ClientLogin,
     password: String,
     request: Request,
@@ -34,8 +44,9 @@ impl Guess {
     pub(crate) fn new(account: &Account, password: &str) -> Self {
         let (login, ke1) = ClientLogin::start(password.as_bytes()).unwrap();
         let id = AttemptId(random());
-        let request = retrieval(account, &id, &ke1, &account.device);
-        Self { id, login, password: password.to_owned(), request, host: account.host().to_owned() }
+        let number = next_number();
+        let request = retrieval(account, &id, number, &ke1, &account.device);
+        Self { id, number, login, password: password.to_owned(), request, host: account.host().to_owned() }
     }
 
     pub(crate) fn request(&self) -> Request {
@@ -57,7 +68,7 @@ impl Guess {
 
     pub(crate) fn proof(&self, account: &Account, opened: &Opened, answer: &RetrievalAnswer) -> ProofRequest {
         let (fleet, nonces) = (&account.manifest.fleet, answer.nonces.clone());
-        let message = proof_message(fleet, &account.name, &account.registration, &self.id, &nonces);
+        let message = proof_message(fleet, &account.name, &account.registration, &self.id, self.number, &nonces);
         let unlock_signature = Base64(opened.unlock_key().sign(&message));
         ProofRequest { ke3: Base64(opened.ke3), nonces, unlock_signature }
     }
@@ -75,13 +86,19 @@ impl Guess {
 }
 
 /// Any KE1, signed by any device.
-pub(crate) fn retrieval(account: &Account, id: &AttemptId, ke1: &[u8; 98], device: &SigningKey) -> Request {
+pub(crate) fn retrieval(
+    account: &Account,
+    id: &AttemptId,
+    number: u64,
+    ke1: &[u8; 98],
+    device: &SigningKey,
+) -> Request {
     let ke1 = Base64(*ke1);
     let registration = account.registration;
     let fleet = &account.manifest.fleet;
-    let message = attempt_message(fleet, &account.name, &registration, id, &Hash::from(&ke1));
+    let message = attempt_message(fleet, &account.name, &registration, id, number, &Hash::from(&ke1));
     let device_signature = Base64(device.sign(&message));
-    let body = RetrievalRequest { registration, ke1, device_signature };
+    let body = RetrievalRequest { registration, number, ke1, device_signature };
     account.request("PUT", &format!("/v1/retrievals/{id}")).json(&body)
 }
 

@@ -11,7 +11,7 @@ use p256::{AffinePoint, EncodedPoint, ProjectivePoint, Scalar};
 use super::account::{ARGON2, Account};
 use super::budget::{RIGHT, WRONG};
 use super::dump::Dump;
-use super::guess::{Guess, names, random, retrieval};
+use super::guess::{Guess, names, next_number, random, retrieval};
 use crate::server::Server;
 
 /// A password that is being tried, as a login of the thief's own, whose scalars are therefore known.
@@ -52,7 +52,7 @@ impl Trial {
 
     /// The evaluation as the vault gives it, for an attempt.
     fn evaluated(&self, account: &Account) -> Point {
-        let request = retrieval(account, &AttemptId(random()), &self.login.ke1(), &account.device);
+        let request = retrieval(account, &AttemptId(random()), next_number(), &self.login.ke1(), &account.device);
         let answer: RetrievalAnswer = request.send(account.host()).read();
         Point::parse(&answer.ke2.0[..Point::LEN]).unwrap()
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use coffer_keys::BackupKey;
+use coffer_proto::{Change, DeletionId};
 use coffer_testkit::Policy;
 use coffer_vault_client::{Method, RegisterError, Registered, RequestError, RetrieveError, owns};
 
@@ -77,9 +78,9 @@ async fn the_owner_keeps_what_is_live() {
     let other = Device::at(device.wire.clone()).await;
     let Registered::Waiting { registration, .. } = other.register("other").await else { panic!("it waits") };
     let live = device.live().await.id;
-    let refused = other.session.keep(&live, Some(registration), &other.backup_key).await;
+    let refused = other.session.keep(&live, Change::Successor(registration), &other.backup_key).await;
     assert!(matches!(refused, Err(RequestError::Refused(_))), "{refused:?}");
-    device.session.keep(&live, Some(registration), &device.backup_key).await.unwrap();
+    device.session.keep(&live, Change::Successor(registration), &device.backup_key).await.unwrap();
     assert!(device.session.status().await.unwrap().waiting.is_none());
 }
 
@@ -101,9 +102,10 @@ async fn a_deletion_without_the_owner_waits_and_the_owner_can_object() {
     let refused = device.session.delete(&live, Some(&stranger)).await;
     assert!(matches!(refused, Err(RequestError::Refused(_))), "{refused:?}");
     let due_at = device.session.delete(&live, None).await.unwrap();
-    assert_eq!(device.live().await.deletion_at, Some(due_at));
-    device.session.keep(&live, None, &device.backup_key).await.unwrap();
-    assert_eq!(device.live().await.deletion_at, None);
+    let asked = device.live().await.deletion.unwrap();
+    assert_eq!(asked.due_at, due_at);
+    device.session.keep(&live, Change::Deletion(asked.id), &device.backup_key).await.unwrap();
+    assert_eq!(device.live().await.deletion, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,7 +117,7 @@ async fn after_a_lock_it_says_when_to_register_again() {
     }
     device.wire.vault.clock().advance(Duration::from_secs(73 * 3600));
     // The lock is recorded by whoever writes next.
-    assert!(device.session.keep(&live, None, &device.backup_key).await.is_err());
+    assert!(device.session.keep(&live, Change::Deletion(DeletionId([7; 16])), &device.backup_key).await.is_err());
     let outcome = device.session.register(&password("new"), &device.backup_key, &CHEAP).await;
     let Err(RegisterError::CoolDown { retry_at }) = outcome else { panic!("{outcome:?}") };
     device.wire.vault.clock().set(retry_at);

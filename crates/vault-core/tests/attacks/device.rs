@@ -1,12 +1,14 @@
 //! What an honest client does, one message at a time, so that a test can send each of them altered.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use coffer_pake::{Argon2Parameters, ClientLogin, Identities, LoginError, Point, deal_registration};
 use coffer_proto::{
-    AccountId, Activated, ActivationRequest, Argon2, AttemptId, Authorization, Base64, Base64Vec, DeletionRequest,
-    FleetId, Hash, KE1_LEN, KE2_LEN, KeepRequest, KeyRole, ProofAnswer, ProofRequest, Receipt, Registration,
-    RegistrationId, RegistrationRequest, RetrievalAnswer, RetrievalRequest, SealedShare, ShareContext, Signature,
-    SiteNonce, SiteNumber, Time, VerifyingKey, activation_message, attempt_message, client_identity, deletion_message,
-    keep_message, oprf_context, proof_message, registration_message,
+    AccountId, Activated, ActivationRequest, Argon2, AttemptId, Authorization, Base64, Base64Vec, Change, DeletionId,
+    DeletionRequest, FleetId, Hash, KE1_LEN, KE2_LEN, KeepRequest, KeyRole, ProofAnswer, ProofRequest, Receipt,
+    Registration, RegistrationId, RegistrationRequest, RetrievalAnswer, RetrievalRequest, SealedShare, ShareContext,
+    Signature, SiteNonce, SiteNumber, Time, VerifyingKey, activation_message, attempt_message, client_identity,
+    deletion_message, keep_message, oprf_context, proof_message, registration_message,
 };
 use coffer_testkit::SoftwareHsm;
 use coffer_vault_core::{Bearer, EvaluateRequest, Hsm as _, VaultError};
@@ -20,6 +22,12 @@ const ARGON2: Argon2 = Argon2 { memory_kib: 8192, passes: 1, lanes: 1 };
 
 pub(crate) const PASSWORD: &[u8] = b"correct horse battery staple";
 pub(crate) const WRONG: &[u8] = b"incorrect horse";
+
+/// A deletion.
+pub(crate) const DELETION: DeletionId = DeletionId([0xd1; 16]);
+
+/// Each guess is newer than all that were made before it, whoever made them.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -55,6 +63,7 @@ pub(crate) struct Dealt {
 /// An attempt.
 pub(crate) struct Guess {
     pub(crate) id: AttemptId,
+    pub(crate) number: u64,
     pub(crate) ke1: [u8; KE1_LEN],
     login: ClientLogin,
     password: Vec<u8>,
@@ -211,8 +220,13 @@ impl Device {
     pub(crate) fn retrieval(&self, registration: &RegistrationId, guess: &Guess) -> RetrievalRequest {
         let ke1 = Base64(guess.ke1);
         let hash = Hash::from(&ke1);
-        let message = attempt_message(&self.fleet, &self.account, registration, &guess.id, &hash);
-        RetrievalRequest { registration: *registration, ke1, device_signature: sign(&self.key, &message) }
+        let message = attempt_message(&self.fleet, &self.account, registration, &guess.id, guess.number, &hash);
+        RetrievalRequest {
+            registration: *registration,
+            number: guess.number,
+            ke1,
+            device_signature: sign(&self.key, &message),
+        }
     }
 
     pub(crate) async fn ask_at(
@@ -227,11 +241,13 @@ impl Device {
 
     /// What a coordinator asks another site for this guess.
     pub(crate) fn evaluation(&self, dealt: &Dealt, guess: &Guess) -> EvaluateRequest {
-        let RetrievalRequest { registration, ke1, device_signature } = self.retrieval(&dealt.registration.id, guess);
+        let RetrievalRequest { registration, number, ke1, device_signature } =
+            self.retrieval(&dealt.registration.id, guess);
         EvaluateRequest {
             account: self.account.clone(),
             registration,
             attempt: guess.id,
+            number,
             ke1,
             token: self.token.as_str().into(),
             device_signature,
@@ -292,7 +308,7 @@ impl Device {
         nonces: &[SiteNonce],
         unlock: &SigningKey,
     ) -> ProofRequest {
-        let message = proof_message(&self.fleet, &self.account, registration, &guess.id, nonces);
+        let message = proof_message(&self.fleet, &self.account, registration, &guess.id, guess.number, nonces);
         ProofRequest { ke3: Base64(ke3), nonces: nonces.to_vec(), unlock_signature: sign(unlock, &message) }
     }
 
@@ -313,21 +329,26 @@ impl Device {
         self.prove(lab, &guess, &proof).await
     }
 
-    pub(crate) async fn keep(
-        &self,
-        lab: &Lab,
-        live: &Dealt,
-        waiting: Option<&RegistrationId>,
-        role: KeyRole,
-    ) -> Result<(), VaultError> {
-        let message = keep_message(&self.fleet, &self.account, &live.registration.id, waiting);
-        let request = KeepRequest { waiting: waiting.copied(), authorization: live.authorization(role, &message) };
+    pub(crate) async fn keep(&self, lab: &Lab, live: &Dealt, against: Change, role: KeyRole) -> Result<(), VaultError> {
+        let message = keep_message(&self.fleet, &self.account, &live.registration.id, &against);
+        let request = KeepRequest { against, authorization: live.authorization(role, &message) };
         lab.vault().keep(&self.token, &live.registration.id, &request).await
     }
 
     pub(crate) async fn delete(&self, lab: &Lab, dealt: &Dealt, role: Option<KeyRole>) -> Result<Time, VaultError> {
-        let message = deletion_message(&self.fleet, &self.account, &dealt.registration.id);
+        self.delete_as(lab, dealt, DeletionId(random()), role).await
+    }
+
+    pub(crate) async fn delete_as(
+        &self,
+        lab: &Lab,
+        dealt: &Dealt,
+        deletion: DeletionId,
+        role: Option<KeyRole>,
+    ) -> Result<Time, VaultError> {
+        let message = deletion_message(&self.fleet, &self.account, &dealt.registration.id, &deletion);
         let request = DeletionRequest {
+            deletion,
             device_signature: sign(&self.key, &message),
             authorization: role.map(|role| dealt.authorization(role, &message)),
         };
@@ -349,7 +370,8 @@ impl Guess {
 
     pub(crate) fn named(id: AttemptId, password: &[u8]) -> Self {
         let (login, ke1) = ClientLogin::start(password).expect("started");
-        Self { id, ke1, login, password: password.to_vec() }
+        let number = NEXT_NUMBER.fetch_add(1, Ordering::SeqCst);
+        Self { id, number, ke1, login, password: password.to_vec() }
     }
 
     /// What the HSMs are asked to multiply.

@@ -1,10 +1,10 @@
 //! What a site erases, and what nobody can make it erase.
 
-use coffer_proto::{AccountId, AttemptId, Base64, KeyRole, RegistrationId, activation_message};
+use coffer_proto::{AccountId, AttemptId, Base64, Change, KeyRole, RegistrationId, activation_message};
 use coffer_testkit::Faults;
 use coffer_vault_core::{Activation, Attempt, AttemptState, Cause, Deletion, End};
 
-use crate::device::{Dealt, Device, Guess, PASSWORD, WRONG, random, sign};
+use crate::device::{DELETION, Dealt, Device, Guess, PASSWORD, WRONG, random, sign};
 use crate::lab::{DAY, HOUR, Lab, no_waits};
 use crate::protected;
 
@@ -29,7 +29,7 @@ fn unproved(id: AttemptId, device: &Device, dealt: &Dealt, at: coffer_proto::Tim
     let request = device.retrieval(&dealt.registration.id, &guess);
     let state =
         AttemptState::Unproved { token: device.token.as_str().into(), device_signature: request.device_signature };
-    Attempt { id, ke1_hash: coffer_proto::Hash::from(&request.ke1), at, state }
+    Attempt { id, number: request.number, ke1_hash: coffer_proto::Hash::from(&request.ke1), at, state }
 }
 
 #[tokio::test]
@@ -112,9 +112,10 @@ async fn a_tombstone_of_a_replacement_or_a_deletion_that_nobody_asked_for_erases
     };
     let replaced = |activation| Cause::Replaced { by, hash, activation: Box::new(activation) };
     let deleted = |device: &Device, authorization| {
-        let message = coffer_proto::deletion_message(&ada.fleet, &ada.account, &by);
+        let message = coffer_proto::deletion_message(&ada.fleet, &ada.account, &by, &DELETION);
         let device_signature = sign(&device.key, &message);
-        Cause::Deleted(Deletion { at: lab.now(), token: device.token.as_str().into(), device_signature, authorization })
+        let token = device.token.as_str().into();
+        Cause::Deleted(Deletion { id: DELETION, at: lab.now(), token, device_signature, authorization })
     };
     let mut unsigned = activation(&ada, Some(id));
     unsigned.device_signature.0[0] ^= 1;
@@ -194,7 +195,7 @@ async fn an_activation_that_a_proof_or_a_keep_has_evicted_never_erases_the_old_s
         if is_proof {
             ada.restore(&lab, &dealt).await.unwrap();
         } else {
-            ada.keep(&lab, &dealt, Some(&newcomer.registration.id), KeyRole::Owner).await.unwrap();
+            ada.keep(&lab, &dealt, Change::Successor(newcomer.registration.id), KeyRole::Owner).await.unwrap();
         }
         // The record store has kept it, and lets nobody in any more.
         let (by, hash) = (newcomer.registration.id, newcomer.registration.hash());

@@ -138,7 +138,7 @@ async fn a_full_site_answers_with_its_nonce_and_a_proof_by_way_of_the_record_hea
         &[SiteNonce { site: SiteNumber(2), nonce: nonce.unwrap() }],
         &dealt.unlock,
     );
-    let kept = KeptProof::new(guess.id, &proof);
+    let kept = KeptProof::new(guess.id, guess.number, &proof);
     lab.falsify_with(&ada.account, |record| record.live.as_mut().unwrap().proofs.push(kept)).await;
     // Too few of the others still count to answer it, but site 2 does again.
     assert!(ada.ask_at(&lab, 2, &dealt.registration.id, &Guess::new(WRONG)).await.is_err());
@@ -180,7 +180,7 @@ async fn a_false_proof_of_a_coordinator_forgives_nothing() {
     let (lab, ada, dealt) = protected::by_five_sites().await;
     ada.guess_wrong(&lab, &dealt, 3).await;
     let (guess, _, good) = ada.guess_right(&lab, &dealt).await;
-    let mut forged = KeptProof::new(guess.id, &good);
+    let mut forged = KeptProof::new(guess.id, guess.number, &good);
     forged.attempt = AttemptId([1; 16]);
     let proof = SiteProof { account: ada.account.clone(), registration: dealt.registration.id, proof: forged };
     for site in 1..=4 {
@@ -196,7 +196,7 @@ async fn a_proof_is_used_up_at_every_site() {
     let (guess, _, proof) = ada.guess_right(&lab, &dealt).await;
     ada.prove(&lab, &guess, &proof).await.unwrap();
     ada.guess_wrong(&lab, &dealt, 5).await;
-    let kept = KeptProof::new(guess.id, &proof);
+    let kept = KeptProof::new(guess.id, guess.number, &proof);
     let again = SiteProof { account: ada.account.clone(), registration: dealt.registration.id, proof: kept };
     for site in 1..=4 {
         assert_eq!(lab.at(site).site().apply_proof(&again).await, Ok(()));

@@ -1,6 +1,6 @@
 //! A record store that hides for a while what it was given, or takes nothing.
 
-use coffer_proto::{Activated, KeyRole};
+use coffer_proto::{Activated, Change, KeyRole};
 use coffer_testkit::Faults;
 use coffer_vault_core::{Cause, End, Refusal, VaultError, VaultRecord};
 
@@ -68,7 +68,7 @@ async fn a_newcomer_that_never_takes_over_is_erased_like_any_that_was_never_acti
         let (lab, ada, live) = protected::by_one_site().await;
         let newcomer = ada.wait_behind(&lab, &live, WRONG).await;
         if ended_by_owner {
-            ada.keep(&lab, &live, Some(&newcomer.registration.id), KeyRole::Owner).await.unwrap();
+            ada.keep(&lab, &live, Change::Successor(newcomer.registration.id), KeyRole::Owner).await.unwrap();
         } else {
             ada.delete(&lab, &live, Some(KeyRole::Owner)).await.unwrap();
         }
@@ -88,7 +88,7 @@ async fn an_objection_that_the_store_does_not_take_keeps_the_share_all_the_same(
         lab.sites[0].records_way.set_faults(Faults { lost: 1000, ..Faults::NONE });
         let said = match by_proof {
             true => ada.prove(&lab, &guess, &proof).await.map(drop),
-            false => ada.keep(&lab, &live, Some(&newcomer.registration.id), KeyRole::Owner).await,
+            false => ada.keep(&lab, &live, Change::Successor(newcomer.registration.id), KeyRole::Owner).await,
         };
         assert_eq!(said, Err(VaultError::Unavailable));
         lab.sites[0].records_way.set_faults(Faults::NONE);

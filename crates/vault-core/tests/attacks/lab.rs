@@ -5,12 +5,12 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use coffer_pake::Point;
-use coffer_proto::{AccountId, FleetId, SiteNumber, Time, frame};
+use coffer_proto::{AccountId, FleetId, Nonce, RegistrationId, SiteNumber, Time, frame};
 use coffer_testkit::{Faults, FaultyStore, MemoryStore, SoftwareHsm, TestClock, TestTokens};
 use coffer_vault_core::{
     Clock as _, EvaluateRequest, Fleet, Freshness, Held, Hsm, HsmError, HsmPublicKeys, ImportedShare, Ledger as _,
-    LedgerSpend, Peers, Policy, Ports, RecordStore as _, SealedShareIn, SiteAnswer, SiteProof, SiteRefusal, SiteRow,
-    Vault, VaultRecord, World, WrappedShare,
+    LedgerSpend, Peers, Policy, Ports, RecordStore as _, SealedShareIn, SiteAnswer, SiteKeep, SiteProof, SiteRefusal,
+    SiteRow, Vault, VaultRecord, World, WrappedShare,
 };
 
 pub(crate) const BEGIN: Time = Time::from_unix_seconds(1_795_000_000);
@@ -102,9 +102,15 @@ pub(crate) struct Links(Arc<RwLock<Vec<Link>>>);
 struct Link {
     vault: TestVault,
     is_up: bool,
+    /// Takes requests, and never answers.
+    is_stuck: bool,
 }
 
 impl Links {
+    fn is_stuck(&self, site: SiteNumber) -> bool {
+        self.0.read().expect("no panic under the lock")[usize::from(site.0) - 1].is_stuck
+    }
+
     fn to(&self, site: SiteNumber) -> Result<TestVault, SiteRefusal> {
         let links = self.0.read().expect("no panic under the lock");
         let link = usize::from(site.0).checked_sub(1).and_then(|position| links.get(position));
@@ -114,11 +120,27 @@ impl Links {
 
 impl Peers for Links {
     async fn evaluate(&self, site: SiteNumber, request: &EvaluateRequest) -> Result<SiteAnswer, SiteRefusal> {
+        if self.is_stuck(site) {
+            std::future::pending::<()>().await;
+        }
         self.to(site)?.site().evaluate(request).await
+    }
+
+    async fn newest_mark(
+        &self,
+        site: SiteNumber,
+        account: &AccountId,
+        registration: &RegistrationId,
+    ) -> Result<Option<Nonce>, SiteRefusal> {
+        self.to(site)?.site().newest_mark(account, registration).await
     }
 
     async fn apply_proof(&self, site: SiteNumber, proof: &SiteProof) -> Result<(), SiteRefusal> {
         self.to(site)?.site().apply_proof(proof).await
+    }
+
+    async fn apply_keep(&self, site: SiteNumber, keep: &SiteKeep) -> Result<(), SiteRefusal> {
+        self.to(site)?.site().apply_keep(keep).await
     }
 }
 
@@ -137,6 +159,8 @@ pub(crate) struct Lab {
     pub(crate) tokens: TestTokens,
     pub(crate) clock: TestClock,
     pub(crate) sites: Vec<SiteParts>,
+    /// Counts from the next restart of a site.
+    pub(crate) hedge_after: Option<Duration>,
     policy: Policy,
     links: Links,
 }
@@ -172,12 +196,13 @@ impl Lab {
             tokens: TestTokens::default(),
             clock: TestClock::at(BEGIN),
             sites,
+            hedge_after: None,
             policy,
             links: Links::default(),
         };
         for site in 1..=lab.size() {
             let vault = lab.open(site).await;
-            lab.links.0.write().expect("no panic under the lock").push(Link { vault, is_up: true });
+            lab.links.0.write().expect("no panic under the lock").push(Link { vault, is_up: true, is_stuck: false });
         }
         lab
     }
@@ -202,6 +227,8 @@ impl Lab {
             sites: self.size(),
             threshold: self.threshold,
             site: SiteNumber(site),
+            order: (0..self.size()).map(|step| SiteNumber((site - 1 + step) % self.size() + 1)).collect(),
+            hedge_after: self.hedge_after,
             site_identities: self.sites.iter().map(|part| part.hsm.public_keys().site_identity).collect(),
             policy: self.policy.clone(),
         };
@@ -227,6 +254,11 @@ impl Lab {
     /// Whether the other sites reach a site.
     pub(crate) fn set_up(&self, site: u8, is_up: bool) {
         self.links.0.write().expect("no panic under the lock")[usize::from(site) - 1].is_up = is_up;
+    }
+
+    /// Whether a site that is asked to evaluate answers at all.
+    pub(crate) fn set_stuck(&self, site: u8, is_stuck: bool) {
+        self.links.0.write().expect("no panic under the lock")[usize::from(site) - 1].is_stuck = is_stuck;
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -268,13 +300,13 @@ impl Lab {
     }
 
     /// The row of a site for one registration.
-    pub(crate) async fn row(&self, site: u8, id: &coffer_proto::RegistrationId) -> Option<SiteRow> {
+    pub(crate) async fn row(&self, site: u8, id: &RegistrationId) -> Option<SiteRow> {
         let ends = |key: &[u8]| key.ends_with(id.as_bytes());
         self.rows(site).await.into_iter().find(|(key, _)| ends(key)).map(|(_, row)| row)
     }
 
     /// What a site holds of a registration. Panics if that is nothing.
-    pub(crate) async fn held(&self, site: u8, id: &coffer_proto::RegistrationId) -> Held {
+    pub(crate) async fn held(&self, site: u8, id: &RegistrationId) -> Held {
         match self.row(site, id).await {
             Some(SiteRow::Held(held)) => Some(*held),
             _ => None,
@@ -283,7 +315,7 @@ impl Lab {
     }
 
     /// Whether every site has erased its share of a registration.
-    pub(crate) async fn is_erased(&self, id: &coffer_proto::RegistrationId) -> bool {
+    pub(crate) async fn is_erased(&self, id: &RegistrationId) -> bool {
         for site in 1..=self.size() {
             if !matches!(self.row(site, id).await, Some(SiteRow::Erased { .. })) {
                 return false;
@@ -293,7 +325,7 @@ impl Lab {
     }
 
     /// Whether every site holds its share of a registration.
-    pub(crate) async fn is_held(&self, id: &coffer_proto::RegistrationId) -> bool {
+    pub(crate) async fn is_held(&self, id: &RegistrationId) -> bool {
         for site in 1..=self.size() {
             if !matches!(self.row(site, id).await, Some(SiteRow::Held(_))) {
                 return false;

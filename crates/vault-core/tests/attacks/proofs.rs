@@ -145,7 +145,8 @@ async fn refuses_a_proof_of_another_registration_or_of_another_attempt() {
     assert_eq!(ada.prove(&lab, &guess, &foreign).await, Err(VaultError::InvalidProof));
     // Ada's proof of one attempt does not prove another.
     assert_eq!(ada.prove(&lab, &other, &good).await, Err(VaultError::InvalidProof));
-    let message = proof_message(&ada.fleet, &ada.account, &dealt.registration.id, &other.id, &answer.nonces);
+    let message =
+        proof_message(&ada.fleet, &ada.account, &dealt.registration.id, &other.id, other.number, &answer.nonces);
     let mut moved = good.clone();
     moved.unlock_signature = sign(&dealt.unlock, &message);
     assert_eq!(ada.prove(&lab, &other, &moved).await, Err(VaultError::InvalidProof));

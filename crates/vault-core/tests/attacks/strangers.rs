@@ -1,9 +1,9 @@
 //! Who bears no token that holds learns nothing; who bears one signs what it is for.
 
-use coffer_proto::{ArchiveHead, Base64, Base64Vec, DeletionRequest, KeyRole, RetrievalRequest, head_message};
+use coffer_proto::{ArchiveHead, Base64, Base64Vec, Change, DeletionRequest, KeyRole, RetrievalRequest, head_message};
 use coffer_vault_core::{Refusal, VaultError};
 
-use crate::device::{Device, Guess, PASSWORD, WRONG, sign};
+use crate::device::{DELETION, Device, Guess, PASSWORD, WRONG, sign};
 use crate::lab::{DAY, HOUR, Lab, no_waits};
 use crate::protected;
 
@@ -17,9 +17,12 @@ async fn ask_all(lab: &Lab, ada: &Device, token: &str) -> Vec<VaultError> {
     same.registration.id = id;
     let receipt = vault.register(token, &id, &ada.registration_request(&same, 1)).await.unwrap_err();
     let activated = vault.activate(token, &id, &ada.activation(&same, &[], None)).await.unwrap_err();
-    let keep = coffer_proto::KeepRequest { waiting: None, authorization: same.authorization(KeyRole::Owner, b"") };
+    let keep = coffer_proto::KeepRequest {
+        against: Change::Deletion(DELETION),
+        authorization: same.authorization(KeyRole::Owner, b""),
+    };
     let kept = vault.keep(token, &id, &keep).await.unwrap_err();
-    let deletion = DeletionRequest { device_signature: Base64([0; 64]), authorization: None };
+    let deletion = DeletionRequest { deletion: DELETION, device_signature: Base64([0; 64]), authorization: None };
     let deleted = vault.delete(token, &id, &deletion).await.unwrap_err();
     let retrieved = vault.retrieve(token, &known.id, &ada.retrieval(&id, &known)).await.unwrap_err();
     let proof = ada.proof_with(&id, &known, [0; 32], &[], &same.unlock);
@@ -69,7 +72,10 @@ async fn a_token_of_another_account_sees_and_spends_nothing_of_this_one() {
     assert_eq!(mallory.ask(&lab, &dealt, &Guess::new(WRONG)).await, Err(Refusal::NotRegistered.into()));
     assert_eq!(lab.vault().registrations(&mallory.token).await.unwrap().live, None);
     assert_eq!(mallory.delete(&lab, &dealt, Some(KeyRole::Owner)).await, Err(Refusal::NotRegistered.into()));
-    assert_eq!(mallory.keep(&lab, &dealt, None, KeyRole::Owner).await, Err(Refusal::NotRegistered.into()));
+    assert_eq!(
+        mallory.keep(&lab, &dealt, Change::Deletion(DELETION), KeyRole::Owner).await,
+        Err(Refusal::NotRegistered.into())
+    );
     assert_eq!(lab.evaluations(), 0);
     assert_eq!(lab.record(&ada.account).await.live.unwrap().attempts, []);
 }
@@ -85,8 +91,9 @@ async fn refuses_the_signature_of_another_device_than_the_token_s() {
     let new = ada.deal(&lab, PASSWORD);
     let registered = vault.register(&ada.token, &new.registration.id, &other.registration_request(&new, 1)).await;
     assert_eq!(registered.unwrap_err(), VaultError::InvalidSignature);
-    let message = coffer_proto::deletion_message(&ada.fleet, &ada.account, &id);
-    let deletion = DeletionRequest { device_signature: sign(&other.key, &message), authorization: None };
+    let message = coffer_proto::deletion_message(&ada.fleet, &ada.account, &id, &DELETION);
+    let deletion =
+        DeletionRequest { deletion: DELETION, device_signature: sign(&other.key, &message), authorization: None };
     assert_eq!(vault.delete(&ada.token, &id, &deletion).await.unwrap_err(), VaultError::InvalidSignature);
     assert_eq!(lab.evaluations(), 0);
 }
@@ -96,7 +103,8 @@ async fn a_signature_for_one_purpose_passes_for_no_other() {
     let (lab, ada, dealt) = protected::by_one_site().await;
     let (id, guess) = (dealt.registration.id, Guess::new(WRONG));
     let spent = ada.retrieval(&id, &guess);
-    let deletion = DeletionRequest { device_signature: spent.device_signature, authorization: None };
+    let deletion =
+        DeletionRequest { deletion: DELETION, device_signature: spent.device_signature, authorization: None };
     let refused = lab.vault().delete(&ada.token, &id, &deletion).await;
     assert_eq!(refused.unwrap_err(), VaultError::InvalidSignature);
     // Nor for another attempt, KE1 or registration.

@@ -1,9 +1,9 @@
 //! A registration or a deletion that no key of the live one has signed; locks; and ids that never come back.
 
-use coffer_proto::{Activated, KeyRole};
+use coffer_proto::{Activated, Change, KeyRole};
 use coffer_vault_core::{Policy, Refusal, VaultError};
 
-use crate::device::{Device, Guess, PASSWORD, WRONG};
+use crate::device::{DELETION, Device, Guess, PASSWORD, WRONG};
 use crate::lab::{DAY, HOUR, Lab, no_waits};
 use crate::protected;
 
@@ -123,14 +123,14 @@ async fn a_keep_by_either_key_ends_what_waits_and_nobody_else_s_does() {
         let id = newcomer.registration.id;
         let mut forged = thief.deal(&lab, THIEFS);
         forged.registration.id = live.registration.id;
-        let refused = thief.keep(&lab, &forged, Some(&id), role).await;
+        let refused = thief.keep(&lab, &forged, Change::Successor(id), role).await;
         assert_eq!(refused, Err(Refusal::InvalidAuthorization.into()));
         assert_eq!(
-            ada.keep(&lab, &live, Some(&live.registration.id), role).await.unwrap_err(),
+            ada.keep(&lab, &live, Change::Successor(live.registration.id), role).await.unwrap_err(),
             Refusal::RegistrationChanged.into()
         );
-        ada.keep(&lab, &live, Some(&id), role).await.unwrap();
-        ada.keep(&lab, &live, Some(&id), role).await.unwrap();
+        ada.keep(&lab, &live, Change::Successor(id), role).await.unwrap();
+        ada.keep(&lab, &live, Change::Successor(id), role).await.unwrap();
         assert_eq!(lab.record(&ada.account).await.waiting, None);
     }
 }
@@ -230,14 +230,15 @@ async fn a_proof_or_a_keep_ends_a_deletion_by_token_alone() {
     ada.restore(&lab, &live).await.unwrap();
     lab.clock.advance(DAY * 2);
     lab.sweep().await;
-    let again = ada.delete(&lab, &live, None).await;
+    let again = ada.delete_as(&lab, &live, DELETION, None).await;
     assert_eq!(again, Ok(lab.now() + DAY * 7));
     lab.clock.advance(DAY * 6);
-    ada.keep(&lab, &live, None, KeyRole::Owner).await.unwrap();
+    ada.keep(&lab, &live, Change::Deletion(DELETION), KeyRole::Owner).await.unwrap();
     lab.clock.advance(DAY * 2);
     lab.sweep().await;
     assert!(lab.is_held(&live.registration.id).await);
     ada.restore(&lab, &live).await.unwrap();
+    assert_eq!(ada.delete_as(&lab, &live, DELETION, None).await, Err(Refusal::IdReused.into()));
 }
 
 /// Ten wrong guesses, and the three days until they lock.

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use coffer_proto::{Base64, Receipt, SiteCertificate, SiteNumber};
-use coffer_vault_core::{Admission, Held};
+use coffer_proto::{Base64, Nonce, Receipt, SiteCertificate, SiteNumber};
+use coffer_vault_core::{Admission, Evaluation, Held};
 use stateright::{Checker as _, Model, Property};
 
 use super::{BUDGET, attempt_id, ke1_hash, policy, registration, time};
@@ -71,8 +71,13 @@ fn held() -> Held {
         evaluations: Vec::new(),
         exhausted_since: None,
         threats: Vec::new(),
-        closed: Vec::new(),
+        closed_to: 0,
     }
+}
+
+fn evaluation(number: u8, nonce: Nonce) -> Evaluation {
+    let (attempt, ke1_hash) = (attempt_id(number), ke1_hash(number));
+    Evaluation { attempt, number: u64::from(number) + 1, ke1_hash, nonce, at: time(0) }
 }
 
 impl Model for Site {
@@ -104,7 +109,7 @@ impl Model for Site {
             Step::Ask(number) => {
                 let mut row = world.durable.clone();
                 let mark = Base64([world.marks; 16]);
-                let admission = row.admit(attempt_id(number), ke1_hash(number), mark, &policy(), time(0)).ok()?;
+                let admission = row.admit(evaluation(number, mark), &policy()).ok()?;
                 if admission != Admission::Added {
                     return None;
                 }
@@ -121,7 +126,7 @@ impl Model for Site {
                 // Only what is durable: the attempt stands in the row that was read.
                 let mut row = world.durable.clone();
                 let mark = Base64([0xff; 16]);
-                let admission = row.admit(attempt_id(number), ke1_hash(number), mark, &policy(), time(0)).ok()?;
+                let admission = row.admit(evaluation(number, mark), &policy()).ok()?;
                 if admission != Admission::PaidFor || !next.evaluated.insert(number) {
                     return None;
                 }

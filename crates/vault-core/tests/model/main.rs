@@ -61,5 +61,5 @@ fn ke1_hash(number: u8) -> Hash {
 
 fn attempt(number: u8, at: Time) -> Attempt {
     let state = AttemptState::Unproved { token: "".into(), device_signature: Base64([0; 64]) };
-    Attempt { id: attempt_id(number), ke1_hash: ke1_hash(number), at, state }
+    Attempt { id: attempt_id(number), number: u64::from(number) + 1, ke1_hash: ke1_hash(number), at, state }
 }

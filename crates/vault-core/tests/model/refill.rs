@@ -66,7 +66,12 @@ impl Budget {
             }
             _ => {}
         }
-        let proof = KeptProof { attempt: attempt_id(number), nonces: Vec::new(), unlock_signature: Base64([0; 64]) };
+        let proof = KeptProof {
+            attempt: attempt_id(number),
+            number: u64::from(number) + 1,
+            nonces: Vec::new(),
+            unlock_signature: Base64([0; 64]),
+        };
         let hash = Base64([number; 32]);
         record.refill(proof, &ke1_hash(number), hash, &policy(), time(world.ticks)).is_ok()
     }

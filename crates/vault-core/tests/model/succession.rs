@@ -1,7 +1,7 @@
 //! A thief with a token and a device key against an owner with the key: who ends up with what.
 
-use coffer_proto::{Authorization, Base64, KeyRole, RegistrationId};
-use coffer_vault_core::{Activation, Cause, Deletion, Policy, VaultRecord};
+use coffer_proto::{Authorization, Base64, Change, DeletionId, KeyRole, RegistrationId};
+use coffer_vault_core::{Activation, Cause, Deletion, KeptKeep, Policy, VaultRecord};
 use stateright::{Checker as _, Model, Property};
 
 use super::{TICK, activation, registration, time};
@@ -100,7 +100,8 @@ impl Model for Thief {
             Step::ThiefDeletes => {
                 let authorization = (self.variant == Variant::EraseOnToken).then(signed).flatten();
                 let (token, device_signature) = ("".into(), Base64([0; 64]));
-                let asked = Deletion { at: now, token, device_signature, authorization };
+                let asked =
+                    Deletion { id: DeletionId([world.next; 16]), at: now, token, device_signature, authorization };
                 next.record.delete(&live?, asked, &policy(), now).ok()?;
                 next.next += 1;
             }
@@ -109,11 +110,13 @@ impl Model for Thief {
                     next.objected_at = world.ticks;
                     return Some(next);
                 }
-                let waiting = world.record.waiting.as_ref().map(|waiting| waiting.registration.id);
-                if let Some(waiting) = waiting {
-                    next.record.keep(&live?, Some(&waiting), &policy(), now).ok()?;
+                let waiting = world.record.waiting.as_ref();
+                let waiting = waiting.map(|waiting| Change::Successor(waiting.registration.id));
+                let deletion = world.record.live.as_ref().and_then(|live| live.deletion.as_ref());
+                for against in waiting.into_iter().chain(deletion.map(|asked| Change::Deletion(asked.id))) {
+                    let keep = KeptKeep { against, authorization: signed()? };
+                    next.record.keep(&live?, keep, &policy(), now).ok()?;
                 }
-                next.record.keep(&live?, None, &policy(), now).ok()?;
                 next.objected_at = world.ticks;
             }
             Step::OwnerReplaces => {
