@@ -117,11 +117,19 @@ impl RecordStore for FaultyStore {
             return Err(StoreUnavailable);
         }
         let is_stale = |state: &mut State| happens(&mut state.random, state.faults.stale);
-        if freshness == Freshness::MayBeStale && self.change(is_stale) {
-            let mut states = self.store.states(key);
-            return Ok(states.swap_remove(self.change(|state| state.random.gen_range(0..states.len()))));
+        let from = match freshness {
+            Freshness::MayBeStale => Version(0),
+            Freshness::AtLeast(version) => version,
+            Freshness::Newest => return self.store.get(key, freshness).await,
+        };
+        if !self.change(is_stale) {
+            return self.store.get(key, freshness).await;
         }
-        self.store.get(key, freshness).await
+        let mut states = self.store.states(key, from);
+        if states.is_empty() {
+            return Err(StoreUnavailable);
+        }
+        Ok(states.swap_remove(self.change(|state| state.random.gen_range(0..states.len()))))
     }
 
     async fn replace(&self, key: &[u8], expected: Option<Version>, value: &[u8]) -> Replaced {
@@ -167,7 +175,7 @@ impl fmt::Debug for FaultyStore {
 #[cfg(test)]
 mod tests {
     use coffer_vault_core::{
-        Freshness, Ledger as _, LedgerError, LedgerRow, RecordStore as _, Replaced, StoreUnavailable,
+        Freshness, Ledger as _, LedgerError, LedgerRow, RecordStore as _, Replaced, StoreUnavailable, Version,
     };
     use futures_util::future::join_all;
 
@@ -216,7 +224,7 @@ mod tests {
         let first = store.replace(b"too late", None, b"other").await;
         faulty.settle();
         assert!(matches!(first, Replaced::Applied(_)), "the seed has not made the delayed write yet");
-        let value_of = |key| store.states(key).pop().flatten().map(|last| last.value);
+        let value_of = |key| store.states(key, Version(0)).pop().flatten().map(|last| last.value);
         assert_eq!(value_of(b"late"), Some(b"one".to_vec()));
         assert_eq!(value_of(b"too late"), Some(b"other".to_vec()));
     }
@@ -232,6 +240,24 @@ mod tests {
             stale += usize::from(faulty.get(b"key", Freshness::MayBeStale).await != newest);
         }
         assert!((1..50).contains(&stale), "{stale} of 50 were stale");
+    }
+
+    #[tokio::test]
+    async fn a_read_that_has_to_be_as_new_as_a_write_is_not_older() {
+        let (store, faulty) = faulty(Faults { stale: ALWAYS, ..Faults::NONE });
+        store.replace(b"key", None, b"one").await;
+        let Replaced::Applied(two) = store.replace(b"key", Some(Version(1)), b"two").await else {
+            unreachable!("it works")
+        };
+        store.replace(b"key", Some(two), b"three").await;
+        let mut older = 0;
+        for _ in 0..50 {
+            let there = faulty.get(b"key", Freshness::AtLeast(two)).await.expect("it works").expect("it is there");
+            assert!(there.version >= two);
+            older += usize::from(there.version == two);
+        }
+        assert!((1..50).contains(&older), "{older} of 50 were no newer");
+        assert_eq!(faulty.get(b"key", Freshness::AtLeast(Version(9))).await, Err(StoreUnavailable));
     }
 
     #[tokio::test]

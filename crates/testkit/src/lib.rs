@@ -1,5 +1,6 @@
 //! What the tests of the vault are built with: its outside world (the ports of `coffer_vault_core`) in memory, on command
-//! faulty; the suites that a real implementation has to pass; and disks that are small, read-only or gone.
+//! faulty; the suites that a real implementation has to pass; disks that are small, read-only or gone; and clusters of
+//! real etcd.
 //!
 //! Every fake is a handle: its clones are the same store, the same HSM, the same clock.
 
@@ -7,6 +8,8 @@ mod clock;
 pub mod conformance;
 #[cfg(target_os = "linux")]
 pub mod disk;
+#[cfg(target_os = "linux")]
+pub mod etcd;
 mod faults;
 mod faulty_store;
 mod memory_store;

@@ -48,13 +48,17 @@ impl MemoryStore {
         check_history(&self.history());
     }
 
-    /// What a record was at each time, the newest last; before the first write there was nothing.
-    pub(crate) fn states(&self, key: &[u8]) -> Vec<Option<Versioned>> {
+    /// What a record was at each time since `from`, the newest last; before the first write there was nothing. Empty if
+    /// no write has had a version so high.
+    pub(crate) fn states(&self, key: &[u8], from: Version) -> Vec<Option<Versioned>> {
         let history = self.history();
+        if history.last().map_or(Version(0), |last| last.version) < from {
+            return Vec::new();
+        }
         let writes = history.into_iter().filter(|write| write.key == key);
-        std::iter::once(None)
-            .chain(writes.map(|write| write.value.map(|value| Versioned { value, version: write.version })))
-            .collect()
+        let (before, since): (Vec<_>, Vec<_>) = writes.partition(|write| write.version <= from);
+        let state = |write: RecordWrite| write.value.map(|value| Versioned { value, version: write.version });
+        std::iter::once(before.into_iter().next_back().and_then(state)).chain(since.into_iter().map(state)).collect()
     }
 
     pub(crate) fn replace_now(&self, key: &[u8], expected: Option<Version>, value: Option<&[u8]>) -> Replaced {

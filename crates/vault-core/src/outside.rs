@@ -65,6 +65,10 @@ pub enum HsmError {
 pub enum Freshness {
     /// Good for proposing a write, which its version then guards.
     MayBeStale,
+    /// What this site's own replica holds, once it holds everything up to this version of a write to the same key: that
+    /// write or what came after it, never less. A version that was never given is [`StoreUnavailable`], or as if it had
+    /// been. Cheaper than `Newest` where the sites are far apart.
+    AtLeast(Version),
     /// Linearizable: what a refusal or an evaluation rests on.
     Newest,
 }

@@ -13,6 +13,7 @@ pub async fn check_records(store: &impl RecordStore) {
     creates_once(store).await;
     updates_under_a_guard(store).await;
     a_version_never_comes_twice(store).await;
+    reads_no_less_than_a_version(store).await;
     keeps_any_key_and_value(store).await;
     refuses_what_is_too_long(store).await;
     scans_in_pages_in_order(store).await;
@@ -48,6 +49,8 @@ async fn creates_once(store: &impl RecordStore) {
 async fn updates_under_a_guard(store: &impl RecordStore) {
     let never = store.replace(b"updated", Some(Version(1)), b"zero").await;
     assert_eq!(never, Replaced::Conflict(None), "nothing is there to update");
+    let none = store.replace(b"updated", Some(Version(0)), b"zero").await;
+    assert_eq!(none, Replaced::Conflict(None), "no version stands for no value");
     let first = applied(store.replace(b"updated", None, b"one").await);
     let second = applied(store.replace(b"updated", Some(first), b"two").await);
     assert!(second > first, "versions rise");
@@ -70,6 +73,19 @@ async fn a_version_never_comes_twice(store: &impl RecordStore) {
     assert!(second > deleted, "versions rise across a deletion");
     let same = Some(versioned(b"same", second));
     assert_eq!(store.replace(b"again", Some(first), b"x").await, Replaced::Conflict(same), "a guard of a former life");
+}
+
+async fn reads_no_less_than_a_version(store: &impl RecordStore) {
+    let read = async |version| store.get(b"at least", Freshness::AtLeast(version)).await.expect("the store works");
+    let first = applied(store.replace(b"at least", None, b"one").await);
+    assert_eq!(read(first).await, Some(versioned(b"one", first)), "what was written is read");
+    let second = applied(store.replace(b"at least", Some(first), b"two").await);
+    assert_eq!(read(second).await, Some(versioned(b"two", second)), "what was written is read");
+    assert!(read(first).await.is_some_and(|there| there.version >= first), "nothing older is read");
+    let stale = store.get(b"at least", Freshness::MayBeStale).await.expect("the store works");
+    assert!([None, Some(first), Some(second)].contains(&stale.map(|there| there.version)), "it was there once");
+    let deleted = applied(store.delete(b"at least", second).await);
+    assert_eq!(read(deleted).await, None, "a deletion has a version to be waited for");
 }
 
 async fn keeps_any_key_and_value(store: &impl RecordStore) {
