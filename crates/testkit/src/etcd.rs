@@ -67,6 +67,12 @@ impl EtcdCluster {
         Self { place, members: ports.chunks(3).map(member).collect(), quota: None, tls: None }
     }
 
+    /// With its files below a folder, rather than in memory where there is room, before it runs.
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        self.place = tempfile::tempdir_in(folder).expect("a folder can be made");
+        self
+    }
+
     /// With so many bytes of database at most, before it runs.
     pub fn with_quota(mut self, bytes: u64) -> Self {
         self.quota = Some(bytes);
