@@ -126,6 +126,23 @@ pub struct SiteCertificate {
     pub signature: Signature,
 }
 
+/// How far a site's ledger has got, in its own word. Other sites remember the highest, so that a site that starts from an
+/// old copy of its disk finds out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerHeight {
+    /// Whose.
+    pub site: SiteNumber,
+    /// No row that it had written was numbered higher.
+    pub number: u64,
+    /// When.
+    pub at: Time,
+    /// By its receipt key.
+    pub signature: Signature,
+    /// Who vouches for the receipt key.
+    pub certificate: SiteCertificate,
+}
+
 /// `GET /v1/fleet`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FleetAnswer {

@@ -22,7 +22,8 @@ mod time;
 pub use account::{AccountError, AccountId};
 pub use bytes::{Base64, Base64Error, Base64Vec, Hash, Nonce, PointBytes, Signature, VerifyingKey};
 pub use fleet::{
-    Fingerprint, FleetAnswer, FleetManifest, RootSet, RootSignature, SignedManifest, SiteCertificate, SiteEntry,
+    Fingerprint, FleetAnswer, FleetManifest, LedgerHeight, RootSet, RootSignature, SignedManifest, SiteCertificate,
+    SiteEntry,
 };
 pub use framing::frame;
 pub use head::ArchiveHead;
@@ -37,8 +38,8 @@ pub use retrieval::{
 };
 pub use signed::{
     ShareContext, activation_message, attempt_message, certificate_message, client_identity, deletion_message,
-    escrow_context, head_message, keep_message, manifest_message, oprf_context, proof_message, receipt_message,
-    registration_message,
+    escrow_context, head_message, height_message, keep_message, manifest_message, oprf_context, proof_message,
+    receipt_message, registration_message,
 };
 pub use status::{DeletionStatus, FailedAttempt, LiveStatus, LockedStatus, RegistrationsAnswer, WaitingStatus};
 pub use time::{Time, TimeError};

@@ -101,6 +101,18 @@ pub fn receipt_message(
     frame(fields)
 }
 
+/// Signed by a site's receipt key over how far its ledger has got.
+pub fn height_message(fleet: &FleetId, site: SiteNumber, number: u64, at: Time) -> Vec<u8> {
+    let fields: [&[u8]; 5] = [
+        b"coffer/v1/sign/height",
+        fleet.as_bytes(),
+        &[site.0],
+        &number.to_be_bytes(),
+        &at.unix_seconds().to_be_bytes(),
+    ];
+    frame(fields)
+}
+
 /// Signed by a site's identity key: all of the certificate but its signature.
 pub fn certificate_message(fleet: &FleetId, certificate: &SiteCertificate) -> Vec<u8> {
     let fields: [&[u8]; 6] = [

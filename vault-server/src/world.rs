@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coffer_hsm_adapter::HsmAdapter;
-use coffer_proto::{AccountId, Nonce, RegistrationId, SiteNumber, Time};
+use coffer_proto::{AccountId, LedgerHeight, Nonce, RegistrationId, SiteNumber, Time};
 use coffer_vault_core::{
     Clock, EvaluateRequest, Freshness, Hsm, HsmError, HsmPublicKeys, ImportedShare, LedgerSpend, Peers, Point,
     RecordStore, Replaced, SealedShareIn, SiteAnswer, SiteKeep, SiteProof, SiteRefusal, StoreUnavailable, Version,
@@ -122,6 +122,10 @@ impl Peers for NoPeers {
         _: &AccountId,
         _: &RegistrationId,
     ) -> Result<Option<Nonce>, SiteRefusal> {
+        Err(SiteRefusal::Unreachable)
+    }
+
+    async fn height_of(&self, _: SiteNumber, _: SiteNumber) -> Result<Option<LedgerHeight>, SiteRefusal> {
         Err(SiteRefusal::Unreachable)
     }
 

@@ -15,7 +15,7 @@ const MAX_VALUE_LEN: usize = 64 << 10;
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore(Arc<Mutex<Contents>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Contents {
     records: BTreeMap<Vec<u8>, Versioned>,
     last_version: u64,
@@ -38,6 +38,12 @@ pub struct RecordWrite {
 }
 
 impl MemoryStore {
+    /// Another store with what this one holds now.
+    pub fn copy(&self) -> Self {
+        let contents = self.0.lock().expect("nothing panics while it holds the lock").clone();
+        Self(Arc::new(Mutex::new(contents)))
+    }
+
     /// Every write to the records that was made, in its order.
     pub fn history(&self) -> Vec<RecordWrite> {
         self.change(|contents| contents.history.clone())

@@ -6,9 +6,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use coffer_proto::{
-    AccountId, Base64, Base64Vec, DeletionAnswer, Fingerprint, FleetAnswer, FleetId, FleetManifest, Nonce, PointBytes,
-    Problem, ProblemType, RegistrationId, RootSet, RootSignature, SignedManifest, SiteEntry, SiteNumber, Time,
-    VerifyingKey, manifest_message,
+    AccountId, Base64, Base64Vec, DeletionAnswer, Fingerprint, FleetAnswer, FleetId, FleetManifest, LedgerHeight,
+    Nonce, PointBytes, Problem, ProblemType, RegistrationId, RootSet, RootSignature, SignedManifest, SiteEntry,
+    SiteNumber, Time, VerifyingKey, manifest_message,
 };
 use coffer_vault_core::{
     Bearer, Clock as _, EvaluateRequest, Fleet, Hsm as _, Peers, Policy, Ports, SiteAnswer, SiteKeep, SiteProof,
@@ -70,6 +70,10 @@ impl Peers for Nobody {
         _: &AccountId,
         _: &RegistrationId,
     ) -> Result<Option<Nonce>, SiteRefusal> {
+        Err(SiteRefusal::Unreachable)
+    }
+
+    async fn height_of(&self, _: SiteNumber, _: SiteNumber) -> Result<Option<LedgerHeight>, SiteRefusal> {
         Err(SiteRefusal::Unreachable)
     }
 

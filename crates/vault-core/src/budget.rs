@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use coffer_proto::{AttemptId, Change, Hash, Registration, RegistrationId, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::policy::Policy;
 use crate::record::{
@@ -24,7 +25,7 @@ const ENDS_AT_MOST: usize = 8;
 const EVIDENCE_AT_MOST: usize = 16 << 10;
 
 /// Why the record does not take something. Nothing was changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
     /// The account has no live registration.
     #[error("nothing is registered")]
@@ -179,7 +180,7 @@ pub(crate) fn follows(number: u64, before: u64) -> bool {
 }
 
 impl Attempt {
-    fn is_unproved(&self) -> bool {
+    pub(crate) fn is_unproved(&self) -> bool {
         matches!(self.state, AttemptState::Unproved { .. })
     }
 }
@@ -329,6 +330,7 @@ impl VaultRecord {
             newest_number: 0,
             proofs: Vec::new(),
             keeps: Vec::new(),
+            shares: Vec::new(),
             proved: false,
             deletion: None,
         });

@@ -6,7 +6,7 @@ use coffer_proto::{AccountId, Time};
 
 use crate::budget::Refusal;
 use crate::error::VaultError;
-use crate::outside::{Freshness, Replaced};
+use crate::outside::{Freshness, Replaced, Version};
 use crate::ports::{Clock as _, RecordStore as _};
 use crate::record::{VaultRecord, encode, parse, record_key};
 use crate::world::{Ports, World};
@@ -16,7 +16,15 @@ const TRIES: u32 = 200;
 
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Applies a transition to the newest record and commits it. Gives the record as committed, and what the transition gave.
+/// A record as it was committed, and what the transition gave.
+pub(crate) struct Committed<T> {
+    pub(crate) record: VaultRecord,
+    /// Since which version it stands so. None: there is no record.
+    pub(crate) version: Option<Version>,
+    pub(crate) outcome: T,
+}
+
+/// Applies a transition to the newest record and commits it.
 ///
 /// The transition may be applied several times to several states; only one is committed. A refusal rests on a
 /// linearizable read, but what had come due before it is committed all the same. An unknown outcome is resolved by
@@ -26,7 +34,7 @@ pub(crate) async fn commit<W: World, T>(
     ports: &Ports<W>,
     account: &AccountId,
     mut transition: impl FnMut(&mut VaultRecord, Time) -> Result<T, Refusal>,
-) -> Result<(VaultRecord, T), VaultError> {
+) -> Result<Committed<T>, VaultError> {
     let key = record_key(account);
     let mut current = ports.records.get(&key, Freshness::MayBeStale).await?;
     let mut is_newest = false;
@@ -43,7 +51,8 @@ pub(crate) async fn commit<W: World, T>(
         if after == before {
             // Nothing to write. What was read may be stale, so it is only good if it cannot have been undone since.
             if is_newest {
-                return Ok((after, outcome?));
+                let version = current.map(|there| there.version);
+                return Ok(Committed { record: after, version, outcome: outcome? });
             }
             current = ports.records.get(&key, Freshness::Newest).await?;
             is_newest = true;
@@ -53,9 +62,11 @@ pub(crate) async fn commit<W: World, T>(
         loop {
             tries += 1;
             match ports.records.replace(&key, current.as_ref().map(|there| there.version), &value).await {
-                Replaced::Applied(_) => return Ok((after, outcome?)),
-                Replaced::Conflict(there) if there.as_ref().is_some_and(|there| there.value == value) => {
-                    return Ok((after, outcome?));
+                Replaced::Applied(version) => {
+                    return Ok(Committed { record: after, version: Some(version), outcome: outcome? });
+                }
+                Replaced::Conflict(Some(there)) if there.value == value => {
+                    return Ok(Committed { record: after, version: Some(there.version), outcome: outcome? });
                 }
                 Replaced::Conflict(there) => {
                     current = there;

@@ -2,8 +2,8 @@
 
 use coffer_pake::Point;
 use coffer_proto::{
-    AccountId, Authorization, FleetId, KeyRole, Receipt, Registration, ShareContext, Signature, SiteCertificate, Time,
-    VerifyingKey, certificate_message, receipt_message,
+    AccountId, Authorization, FleetId, KeyRole, LedgerHeight, Receipt, Registration, ShareContext, Signature,
+    SiteCertificate, SiteNumber, Time, VerifyingKey, certificate_message, height_message, receipt_message,
 };
 
 use crate::error::VaultError;
@@ -58,15 +58,26 @@ pub(crate) fn receipt_holds(
     receipt: &Receipt,
 ) -> bool {
     let site = receipt.site;
-    let Some(identity) = usize::from(site.0).checked_sub(1).and_then(|position| identities.get(position)) else {
-        return false;
-    };
+    let Some(identity) = identity_of(identities, site) else { return false };
     let Ok(sites) = u8::try_from(identities.len()) else { return false };
     let context = ShareContext { fleet, site, account, registration, sites };
     let message = receipt_message(&context, registration, &receipt.point, receipt.ledger_number, receipt.at);
     receipt.certificate.site == site
         && certificate_holds(identity, fleet, &receipt.certificate, receipt.at)
         && holds(&receipt.certificate.receipt_key, &message, &receipt.signature)
+}
+
+/// Whether a height is by the site that it names, certified when it was given.
+pub(crate) fn height_holds(identities: &[Point], fleet: &FleetId, height: &LedgerHeight) -> bool {
+    let LedgerHeight { site, number, at, signature, certificate } = height;
+    let Some(identity) = identity_of(identities, *site) else { return false };
+    certificate.site == *site
+        && certificate_holds(identity, fleet, certificate, *at)
+        && holds(&certificate.receipt_key, &height_message(fleet, *site, *number, *at), signature)
+}
+
+fn identity_of(identities: &[Point], site: SiteNumber) -> Option<&Point> {
+    identities.get(usize::from(site.0).checked_sub(1)?)
 }
 
 fn certificate_holds(identity: &Point, fleet: &FleetId, certificate: &SiteCertificate, at: Time) -> bool {

@@ -2,13 +2,14 @@
 //! made to say, a registration gets no more than `max_attempts` evaluations here between two proofs.
 
 use coffer_proto::{
-    AccountId, AttemptId, Change, Hash, Nonce, Receipt, Registration, RegistrationId, SiteNumber, Time, frame,
+    AccountId, AttemptId, Base64, Change, Hash, Nonce, Receipt, Registration, RegistrationId, SiteNumber, Time, frame,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::budget::follows;
+use crate::error::VaultError;
 use crate::policy::Policy;
-use crate::record::{Carried, KeptProof};
+use crate::record::{Attempt, Carried, KeptProof};
 
 /// Two looks at one clock differ by what lies between them: the record's, when a guess is spent, and this one's.
 const SLACK_SECONDS: u64 = 5;
@@ -76,6 +77,8 @@ pub struct Held {
     /// Attempts up to this number are closed by a proof: none of them is evaluated any more or counts towards erasing,
     /// whatever a record says.
     pub closed_to: u64,
+    /// The last rollback of this ledger after which the row was counted anew: the height that had been lost.
+    pub recounted: u64,
 }
 
 /// A change that a device alone has signed.
@@ -130,6 +133,24 @@ pub enum LedgerRefusal {
 }
 
 impl Held {
+    /// A share that has just been taken in.
+    pub fn new(registration: Registration, wrapped: Vec<u8>, receipt: Receipt, imported_at: Time) -> Self {
+        Self {
+            registration,
+            wrapped,
+            receipt,
+            imported_at,
+            takes_over: None,
+            activated: false,
+            carried: None,
+            evaluations: Vec::new(),
+            exhausted_since: None,
+            threats: Vec::new(),
+            closed_to: 0,
+            recounted: 0,
+        }
+    }
+
     /// Evaluations with no proof since.
     pub fn failures(&self) -> usize {
         usize::from(self.carried.map_or(0, |carried| carried.failures)) + self.evaluations.len()
@@ -165,6 +186,28 @@ impl Held {
             self.exhausted_since = Some(now);
         }
         Ok(Admission::Added)
+    }
+
+    /// After a rollback: whatever the record knows of that is open or unproved counts, and every mark is new, since one
+    /// that was given before may have forgiven something since.
+    pub(crate) fn recount(
+        &mut self,
+        rollback: u64,
+        attempts: &[Attempt],
+        now: Time,
+        random: impl Fn() -> Result<[u8; 16], VaultError>,
+    ) -> Result<(), VaultError> {
+        for attempt in attempts.iter().filter(|attempt| attempt.is_unproved() && attempt.number > self.closed_to) {
+            if self.evaluations.iter().all(|known| known.attempt != attempt.id) {
+                let Attempt { id, number, ke1_hash, .. } = *attempt;
+                self.evaluations.push(Evaluation { attempt: id, number, ke1_hash, nonce: Base64([0; 16]), at: now });
+            }
+        }
+        for evaluation in &mut self.evaluations {
+            evaluation.nonce = Base64(random()?);
+        }
+        self.recounted = rollback;
+        Ok(())
     }
 
     /// The newest mark, which is what a proof should name. None if nothing is to be forgiven.

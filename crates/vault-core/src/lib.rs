@@ -17,6 +17,7 @@ mod budget;
 mod commit;
 mod error;
 mod evidence;
+mod heights;
 mod ledger;
 mod logins;
 mod outside;
@@ -25,6 +26,7 @@ mod ports;
 mod quorum;
 mod receipts;
 mod record;
+mod replicas;
 mod rows;
 mod site;
 mod status;
@@ -45,7 +47,7 @@ pub use policy::Policy;
 pub use ports::{Clock, Hsm, Ledger, Peers, Point, RecordStore, Tokens};
 pub use record::{
     Activation, Attempt, AttemptState, Carried, Cause, DamagedRecord, Deletion, End, KeptHead, KeptKeep, KeptProof,
-    Live, VaultRecord, Waiting,
+    KeptShare, Live, VaultRecord, Waiting,
 };
 pub use site::{EvaluateRequest, Site, SiteAnswer, SiteKeep, SiteProof, SiteRefusal};
 pub use token::AccountToken;

@@ -1,6 +1,7 @@
 //! What goes in and out of the [ports](crate::Hsm).
 
 use coffer_proto::{AccountId, VerifyingKey};
+use serde::{Deserialize, Serialize};
 
 use crate::ports::Point;
 
@@ -74,7 +75,7 @@ pub enum Freshness {
 }
 
 /// Orders the writes to one key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Version(pub u64);
 
 /// A value and its version.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use coffer_proto::{AccountId, Nonce, RegistrationId, SiteNumber, Time};
+use coffer_proto::{AccountId, LedgerHeight, Nonce, RegistrationId, SiteNumber, Time};
 
 pub use coffer_pake::Point;
 
@@ -109,6 +109,13 @@ pub trait Peers: Send + Sync {
         account: &AccountId,
         registration: &RegistrationId,
     ) -> impl Future<Output = Result<Option<Nonce>, SiteRefusal>> + Send;
+
+    /// What a site knows of the height of another one's ledger.
+    fn height_of(
+        &self,
+        site: SiteNumber,
+        about: SiteNumber,
+    ) -> impl Future<Output = Result<Option<LedgerHeight>, SiteRefusal>> + Send;
 
     /// Delivers a proof. What cannot be delivered waits in the record.
     fn apply_proof(&self, site: SiteNumber, proof: &SiteProof) -> impl Future<Output = Result<(), SiteRefusal>> + Send;

@@ -111,6 +111,9 @@ impl<'a, W: World> Quorum<'a, W> {
     fn note(&mut self, of: SiteNumber, answer: Result<SiteAnswer, SiteRefusal>) {
         match answer {
             Ok(answer) if answer.nonce.site == of => {
+                if of != self.site.fleet.site {
+                    self.site.heights.hear(answer.height);
+                }
                 self.answers.push((of.0, answer.point));
                 self.marks.insert(of, answer.nonce);
                 return;

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coffer_proto::{
-    Base64, FleetId, PointBytes, Receipt, ShareContext, SiteCertificate, SiteNumber, Time, certificate_message,
-    receipt_message,
+    Base64, FleetId, LedgerHeight, PointBytes, Receipt, ShareContext, SiteCertificate, SiteNumber, Time,
+    certificate_message, height_message, receipt_message,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 
@@ -40,6 +40,20 @@ impl ReceiptKey {
         let message = receipt_message(context, context.registration, &point, ledger_number, at);
         let signature = Base64(current.key.sign(&message).to_bytes());
         Ok(Receipt { site: context.site, point, ledger_number, at, signature, certificate: current.certificate })
+    }
+
+    /// Says how far the ledger has got.
+    pub(crate) async fn sign_height<W: World>(
+        &self,
+        ports: &Ports<W>,
+        fleet: &FleetId,
+        site: SiteNumber,
+        number: u64,
+    ) -> Result<LedgerHeight, VaultError> {
+        let at = ports.now();
+        let current = self.at(ports, fleet, site, at).await?;
+        let signature = Base64(current.key.sign(&height_message(fleet, site, number, at)).to_bytes());
+        Ok(LedgerHeight { site, number, at, signature, certificate: current.certificate })
     }
 
     /// The certificate of today's key.

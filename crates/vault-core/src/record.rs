@@ -46,10 +46,23 @@ pub struct Live {
     pub proofs: Vec<KeptProof>,
     /// Objections that a site may not have seen yet, oldest first.
     pub keeps: Vec<KeptKeep>,
+    /// The sites' wrapped shares, for a site that loses its disk.
+    pub shares: Vec<KeptShare>,
     /// Whether it was ever proved.
     pub proved: bool,
     /// A deletion that no key of it has signed.
     pub deletion: Option<Deletion>,
+}
+
+/// A share under its site's `share-kek`: useless without that HSM.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct KeptShare {
+    /// Whose.
+    pub site: SiteNumber,
+    /// As in the site's ledger.
+    pub wrapped: Vec<u8>,
+    /// Under the site's `ledger-mac`, over what it is a share of.
+    pub mac: [u8; 32],
 }
 
 /// Failures that a registration starts with.

@@ -30,6 +30,15 @@ impl Rows {
         Ok(Self { last_number: AtomicU64::new(ports.ledger.highest_number().await?) })
     }
 
+    pub(crate) fn next_number(&self) -> u64 {
+        self.last_number.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Every number from now on is greater than `number`.
+    pub(crate) fn go_beyond(&self, number: u64) {
+        self.last_number.fetch_max(number, Ordering::Relaxed);
+    }
+
     pub(crate) fn last_number(&self) -> u64 {
         self.last_number.load(Ordering::Relaxed)
     }
@@ -69,7 +78,7 @@ impl Rows {
         expected: Option<u64>,
         content: &SiteRow,
     ) -> Result<u64, WriteError> {
-        let number = self.last_number.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.next_number();
         let mut bytes = encode(content);
         let mac = ports.hsm.mac(&mac_input(key, number, &bytes)).await.map_err(VaultError::from)?;
         bytes.extend_from_slice(&mac);

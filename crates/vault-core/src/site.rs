@@ -3,16 +3,18 @@
 
 use coffer_pake::{Ke1, Point, expected_share, import_point, receipt_base};
 use coffer_proto::{
-    AccountId, AttemptId, Authorization, Base64, Change, Hash, KE1_LEN, Nonce, PointBytes, Receipt, Registration,
-    RegistrationId, RegistrationRequest, ShareContext, Signature, SiteNonce, Time, activation_message, attempt_message,
-    keep_message, proof_message, registration_message,
+    AccountId, AttemptId, Authorization, Base64, Change, Hash, KE1_LEN, LedgerHeight, Nonce, PointBytes, Receipt,
+    Registration, RegistrationId, RegistrationRequest, ShareContext, Signature, SiteNonce, Time, activation_message,
+    attempt_message, keep_message, proof_message, registration_message,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::budget::Refusal;
 use crate::error::VaultError;
 use crate::evidence::{device_signed, holds, is_authorized, verify};
+use crate::heights::Heights;
 use crate::ledger::{Admission, Evaluation, Held, LedgerRefusal, LedgerSpend, SiteRow, row_key, row_prefix};
-use crate::outside::{Freshness, SealedShareIn, WrappedShare};
+use crate::outside::{Freshness, SealedShareIn, Version, WrappedShare};
 use crate::ports::{Hsm as _, Ledger as _, RecordStore as _};
 use crate::receipts::ReceiptKey;
 use crate::record::{Activation, Carried, KeptKeep, KeptProof, Live, VaultRecord, parse, record_key};
@@ -24,7 +26,7 @@ use crate::world::{Fleet, Ports, World};
 const PENDING_AT_MOST: usize = 16;
 
 /// Asks a site to evaluate an attempt.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EvaluateRequest {
     /// Whose.
     pub account: AccountId,
@@ -34,6 +36,8 @@ pub struct EvaluateRequest {
     pub attempt: AttemptId,
     /// Its number.
     pub number: u64,
+    /// The record's version in which it was spent: the site waits for it, and reads the newest state that it then has.
+    pub version: Version,
     /// OPAQUE's KE1.
     pub ke1: Base64<KE1_LEN>,
     /// The token that it was spent with.
@@ -43,7 +47,7 @@ pub struct EvaluateRequest {
 }
 
 /// Hands a site a proof.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SiteProof {
     /// Whose.
     pub account: AccountId,
@@ -54,7 +58,7 @@ pub struct SiteProof {
 }
 
 /// Hands a site an objection.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SiteKeep {
     /// Whose.
     pub account: AccountId,
@@ -71,6 +75,8 @@ pub struct SiteAnswer {
     pub point: Point,
     /// The site's newest mark.
     pub nonce: SiteNonce,
+    /// How far its ledger has got.
+    pub height: LedgerHeight,
 }
 
 /// Why a site does not answer.
@@ -109,6 +115,7 @@ pub struct Site<W: World> {
     pub(crate) fleet: Fleet,
     pub(crate) rows: Rows,
     pub(crate) receipt_key: ReceiptKey,
+    pub(crate) heights: Heights,
 }
 
 impl<W: World> Site<W> {
@@ -118,7 +125,8 @@ impl<W: World> Site<W> {
     /// `Unavailable` when the ledger cannot be read.
     pub async fn open(ports: Ports<W>, fleet: Fleet) -> Result<Self, VaultError> {
         let rows = Rows::open(&ports).await?;
-        Ok(Self { ports, fleet, rows, receipt_key: ReceiptKey::default() })
+        let heights = if fleet.sites == 1 { Heights::alone() } else { Heights::default() };
+        Ok(Self { ports, fleet, rows, receipt_key: ReceiptKey::default(), heights })
     }
 
     /// Takes a share in, and gives a receipt for it. The same again gives the same receipt.
@@ -147,19 +155,8 @@ impl<W: World> Site<W> {
         };
         let imported = self.ports.hsm.import_share(share).await?;
         let receipt = self.receipt(account, registration, &imported.receipt).await?;
-        let held = Held {
-            registration: registration.clone(),
-            wrapped: imported.wrapped,
-            receipt: receipt.clone(),
-            imported_at: self.ports.now(),
-            takes_over: None,
-            activated: false,
-            carried: None,
-            evaluations: Vec::new(),
-            exhausted_since: None,
-            threats: Vec::new(),
-            closed_to: 0,
-        };
+        let mut held = Held::new(registration.clone(), imported.wrapped, receipt.clone(), self.ports.now());
+        held.recounted = self.heights.rollback();
         match self.rows.write(&self.ports, &key, None, &SiteRow::Held(Box::new(held))).await {
             Ok(_) => {
                 tracing::info!(target: "audit", ?account, registration = %registration.id, "share imported");
@@ -246,25 +243,38 @@ impl<W: World> Site<W> {
     ) -> Result<SiteAnswer, SiteRefusal> {
         let EvaluateRequest { account, registration, attempt, .. } = request;
         let ke1_hash = Hash::from(&request.ke1);
+        if !self.heights.is_checked() {
+            return Err(VaultError::Unavailable.into());
+        }
         let now = self.ports.now();
         let key = row_key(account, registration);
         loop {
             // Anew on each turn: what another task has just forgiven is closed.
-            let record = self.record(account).await?;
+            let record = self.record_at(account, Freshness::AtLeast(request.version)).await?;
             let live = record.live_named(registration).map_err(VaultError::from)?;
             live.open_attempt(attempt, &ke1_hash, &self.fleet.policy, now).map_err(VaultError::from)?;
-            let Some(Row { number, content: SiteRow::Held(mut held) }) = self.rows.read(&self.ports, &key).await?
-            else {
-                return Err(SiteRefusal::NotHeld);
+            let (number, mut held) = match self.rows.read(&self.ports, &key).await? {
+                Some(Row { number, content: SiteRow::Held(held) }) => (Some(number), *held),
+                Some(Row { content: SiteRow::Erased { .. }, .. }) => return Err(SiteRefusal::NotHeld),
+                None => (None, self.recovered(account, live).await?.ok_or(SiteRefusal::NotHeld)?),
             };
             self.catch_up(account, live, &mut held).await?;
+            let rollback = self.heights.rollback();
+            if number.is_none() || held.recounted < rollback {
+                held.recount(rollback, &live.attempts, now, random)?;
+                let held = Box::new(held);
+                match self.rows.write(&self.ports, &key, number, &SiteRow::Held(held)).await {
+                    Ok(_) | Err(WriteError::Conflict) => continue,
+                    Err(WriteError::Vault(error)) => return Err(error.into()),
+                }
+            }
             let (attempt, number_of_attempt, nonce) = (*attempt, request.number, Base64(random()?));
             let evaluation = Evaluation { attempt, number: number_of_attempt, ke1_hash, nonce, at: now };
             let spend = match held.admit(evaluation, &self.fleet.policy) {
                 // The row was read, so it is durable.
                 Ok(Admission::PaidFor) => LedgerSpend::durable(),
                 Ok(Admission::Added) => {
-                    match self.rows.write(&self.ports, &key, Some(number), &SiteRow::Held(held.clone())).await {
+                    match self.rows.write(&self.ports, &key, number, &SiteRow::Held(Box::new(held.clone()))).await {
                         Ok(_) => LedgerSpend::durable(),
                         Err(WriteError::Conflict) => continue,
                         Err(WriteError::Vault(error)) => return Err(error.into()),
@@ -279,7 +289,9 @@ impl<W: World> Site<W> {
             let public = self.public_share(&held.registration)?;
             let share = WrappedShare { wrapped: held.wrapped, public };
             let point = self.ports.hsm.evaluate(spend, &share, &ke1.blinded()).await.map_err(VaultError::from)?;
-            return Ok(SiteAnswer { point, nonce: SiteNonce { site: self.fleet.site, nonce } });
+            let Fleet { id, site, .. } = &self.fleet;
+            let height = self.receipt_key.sign_height(&self.ports, id, *site, self.rows.last_number()).await?;
+            return Ok(SiteAnswer { point, nonce: SiteNonce { site: *site, nonce }, height });
         }
     }
 
@@ -369,6 +381,8 @@ impl<W: World> Site<W> {
         registration: &RegistrationId,
     ) -> Result<Option<Nonce>, SiteRefusal> {
         match self.rows.read(&self.ports, &row_key(account, registration)).await?.map(|row| row.content) {
+            // Marks from before a rollback are not good any more.
+            Some(SiteRow::Held(held)) if held.recounted < self.heights.rollback() => Ok(None),
             Some(SiteRow::Held(held)) => Ok(held.newest_nonce()),
             _ => Err(SiteRefusal::NotHeld),
         }
@@ -437,9 +451,13 @@ impl<W: World> Site<W> {
         is_authorized(registration, &message, &keep.authorization)
     }
 
-    /// The newest record that this site's replica has. Empty for an account that was never seen.
+    /// The newest record. Empty for an account that was never seen.
     pub(crate) async fn record(&self, account: &AccountId) -> Result<VaultRecord, VaultError> {
-        let there = self.ports.records.get(&record_key(account), Freshness::Newest).await?;
+        self.record_at(account, Freshness::Newest).await
+    }
+
+    async fn record_at(&self, account: &AccountId, freshness: Freshness) -> Result<VaultRecord, VaultError> {
+        let there = self.ports.records.get(&record_key(account), freshness).await?;
         Ok(there.map(|there| parse(&there.value)).transpose()?.unwrap_or_default())
     }
 

@@ -118,6 +118,7 @@ impl<W: World> Site<W> {
         let (now, id, before) = (self.ports.now(), held.registration.id, held.clone());
         if let Some(live) = record.live.as_ref().filter(|live| live.registration.id == id) {
             self.look_at_live(account, record, live, held).await?;
+            self.replicate(account, live, held).await?;
             return Ok(if *held == before { Fate::Stays } else { Fate::Changed });
         }
         if let Some(waiting) = record.waiting.as_ref().filter(|waiting| waiting.registration == held.registration)

@@ -11,12 +11,12 @@ use futures_util::future::join_all;
 use sha2::{Digest as _, Sha256};
 
 use crate::budget::{Refill, Refusal, Spend};
-use crate::commit::commit;
+use crate::commit::{Committed, commit};
 use crate::error::VaultError;
 use crate::evidence::{is_authorized, receipt_holds, verify};
 use crate::ledger::{Held, SiteRow, row_key};
 use crate::logins::Logins;
-use crate::outside::Bearer;
+use crate::outside::{Bearer, Version};
 use crate::ports::{Hsm as _, Peers as _, Tokens as _};
 use crate::quorum::{Evaluated, evaluate};
 use crate::record::{Activation, Attempt, AttemptState, Deletion, KeptKeep, KeptProof, Live, VaultRecord};
@@ -111,7 +111,7 @@ impl<W: World> Vault<W> {
             authorization: request.authorization,
             receipts,
         };
-        let (record, activated) = commit(self.ports(), &account, |record, now| {
+        let Committed { record, outcome: activated, .. } = commit(self.ports(), &account, |record, now| {
             record.settle(&self.fleet().policy, now);
             if let (Some(authorization), Some(live)) = (&activation.authorization, &record.live)
                 && live.registration.id != *id
@@ -167,7 +167,7 @@ impl<W: World> Vault<W> {
         let keep = KeptKeep { against, authorization };
         // The sites first: none erases its share for want of a record that takes the objection.
         self.hand_round(Delivery::Keep(SiteKeep { account: account.clone(), registration: *id, keep })).await;
-        let (record, ()) = commit(self.ports(), &account, |record, now| {
+        let Committed { record, .. } = commit(self.ports(), &account, |record, now| {
             record.settle(&self.fleet().policy, now);
             let live = record.live_named(id)?;
             if !is_authorized(&live.registration, &message, &authorization) {
@@ -200,7 +200,7 @@ impl<W: World> Vault<W> {
             device_signature: request.device_signature,
             authorization: request.authorization,
         };
-        let (record, due) = commit(self.ports(), &account, |record, now| {
+        let Committed { record, outcome: due, .. } = commit(self.ports(), &account, |record, now| {
             record.settle(&self.fleet().policy, now);
             let live = record.live.as_ref().filter(|live| live.registration.id == *id);
             if let (Some(live), Some(authorization)) = (live, &asked.authorization)
@@ -232,7 +232,7 @@ impl<W: World> Vault<W> {
         let RetrievalRequest { registration, number, .. } = request;
         let message = attempt_message(&self.fleet().id, &account, registration, attempt, *number, &ke1_hash);
         verify(&device_key, &message, &request.device_signature)?;
-        let record = self.spend(token, &account, attempt, ke1_hash, request).await?;
+        let (record, version) = self.spend(token, &account, attempt, ke1_hash, request).await?;
         let live = record.live_named(&request.registration)?;
         let spent = live.open_attempt(attempt, &ke1_hash, &self.fleet().policy, self.ports().now())?;
         let (attempts_remaining, open_until) =
@@ -246,6 +246,7 @@ impl<W: World> Vault<W> {
             registration: request.registration,
             attempt: *attempt,
             number: *number,
+            version,
             ke1: request.ke1,
             token: token.into(),
             device_signature: request.device_signature,
@@ -264,7 +265,7 @@ impl<W: World> Vault<W> {
         attempt: &AttemptId,
         ke1_hash: Hash,
         request: &RetrievalRequest,
-    ) -> Result<VaultRecord, VaultError> {
+    ) -> Result<(VaultRecord, Version), VaultError> {
         let policy = &self.fleet().policy;
         let spend = |record: &mut VaultRecord, now: Time| {
             let state = AttemptState::Unproved { token: token.into(), device_signature: request.device_signature };
@@ -272,12 +273,12 @@ impl<W: World> Vault<W> {
             record.spend(&request.registration, spent, policy, now)
         };
         match commit(self.ports(), account, spend).await {
-            Ok((record, spent)) => {
-                if spent == Spend::Added {
+            Ok(Committed { record, version, outcome }) => {
+                if outcome == Spend::Added {
                     let left = record.live.as_ref().map(|live| live.attempts_remaining(policy));
                     tracing::info!(target: "audit", ?account, %attempt, ?left, "attempt spent");
                 }
-                Ok(record)
+                Ok((record, version.ok_or(VaultError::Unavailable)?))
             }
             Err(error) => {
                 if error == VaultError::Refused(Refusal::Locked) {
@@ -346,7 +347,7 @@ impl<W: World> Vault<W> {
             Ok(()) | Err(SiteRefusal::NotHeld) => {}
             Err(error) => return Err(error.into()),
         }
-        let (record, refill) = commit(self.ports(), &account, |record, now| {
+        let Committed { record, outcome: refill, .. } = commit(self.ports(), &account, |record, now| {
             record.live_named(&registration.id)?;
             record.refill(proof.clone(), &ke1_hash, proof_hash, &self.fleet().policy, now)
         })

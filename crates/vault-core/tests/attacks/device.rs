@@ -11,7 +11,7 @@ use coffer_proto::{
     deletion_message, keep_message, oprf_context, proof_message, registration_message,
 };
 use coffer_testkit::SoftwareHsm;
-use coffer_vault_core::{Bearer, EvaluateRequest, Hsm as _, VaultError};
+use coffer_vault_core::{Bearer, EvaluateRequest, Hsm as _, VaultError, Version};
 use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest as _, Sha256};
 
@@ -248,6 +248,7 @@ impl Device {
             registration,
             attempt: guess.id,
             number,
+            version: Version(0),
             ke1,
             token: self.token.as_str().into(),
             device_signature,

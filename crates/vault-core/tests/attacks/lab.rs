@@ -5,7 +5,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use coffer_pake::Point;
-use coffer_proto::{AccountId, FleetId, Nonce, RegistrationId, SiteNumber, Time, frame};
+use coffer_proto::{AccountId, FleetId, LedgerHeight, Nonce, RegistrationId, SiteNumber, Time, frame};
 use coffer_testkit::{Faults, FaultyStore, MemoryStore, SoftwareHsm, TestClock, TestTokens};
 use coffer_vault_core::{
     Clock as _, EvaluateRequest, Fleet, Freshness, Held, Hsm, HsmError, HsmPublicKeys, ImportedShare, Ledger as _,
@@ -135,6 +135,10 @@ impl Peers for Links {
         self.to(site)?.site().newest_mark(account, registration).await
     }
 
+    async fn height_of(&self, site: SiteNumber, about: SiteNumber) -> Result<Option<LedgerHeight>, SiteRefusal> {
+        Ok(self.to(site)?.site().height_of(about).await?)
+    }
+
     async fn apply_proof(&self, site: SiteNumber, proof: &SiteProof) -> Result<(), SiteRefusal> {
         self.to(site)?.site().apply_proof(proof).await
     }
@@ -204,6 +208,9 @@ impl Lab {
             let vault = lab.open(site).await;
             lab.links.0.write().expect("no panic under the lock").push(Link { vault, is_up: true, is_stuck: false });
         }
+        for site in 1..=lab.size() {
+            lab.at(site).site().check_height().await.expect("the others answer");
+        }
         lab
     }
 
@@ -248,6 +255,7 @@ impl Lab {
     /// What the process of a site had in memory only is gone.
     pub(crate) async fn restart(&self, site: u8) {
         let vault = self.open(site).await;
+        vault.site().check_height().await.expect("the others answer");
         self.links.0.write().expect("no panic under the lock")[usize::from(site) - 1].vault = vault;
     }
 

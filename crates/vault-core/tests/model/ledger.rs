@@ -60,19 +60,8 @@ fn held() -> Held {
         signature: Base64([0; 64]),
     };
     let (point, signature) = (Base64([2; 33]), Base64([0; 64]));
-    Held {
-        registration: registration(1),
-        wrapped: Vec::new(),
-        receipt: Receipt { site: SiteNumber(1), point, ledger_number: 0, at: time(0), signature, certificate },
-        imported_at: time(0),
-        takes_over: None,
-        activated: true,
-        carried: None,
-        evaluations: Vec::new(),
-        exhausted_since: None,
-        threats: Vec::new(),
-        closed_to: 0,
-    }
+    let receipt = Receipt { site: SiteNumber(1), point, ledger_number: 0, at: time(0), signature, certificate };
+    Held { activated: true, ..Held::new(registration(1), Vec::new(), receipt, time(0)) }
 }
 
 fn evaluation(number: u8, nonce: Nonce) -> Evaluation {

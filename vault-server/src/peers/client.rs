@@ -1,0 +1,99 @@
+//! The other sites, as this one reaches them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use coffer_proto::{AccountId, Nonce, RegistrationId, SiteNumber};
+use coffer_vault_core::{EvaluateRequest, Peers, SiteAnswer, SiteKeep, SiteProof, SiteRefusal};
+use reqwest::{Certificate, Client, Identity, Url, redirect};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::wire::{MarkRequest, WireAnswer, WireRefusal, encode, parse};
+use crate::config::PeersConfig;
+use crate::error::Error;
+use crate::observe::count_peer;
+
+const CONNECT_WITHIN: Duration = Duration::from_millis(800);
+/// An evaluation waits for the site's replica of the record, and for its disk.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
+/// Bytes of an answer that are read at most.
+const MAX_ANSWER: u64 = 4 << 10;
+
+/// Speaks to other sites; each is whoever has a certificate of the fleet's authority for its host name.
+#[derive(Clone)]
+pub(crate) struct HttpPeers {
+    client: Client,
+    sites: BTreeMap<SiteNumber, Url>,
+}
+
+impl HttpPeers {
+    /// To the sites of the configuration; to none, where there are none.
+    pub(crate) fn new(config: &PeersConfig) -> Result<Self, Error> {
+        let failed = |error: reqwest::Error| Error::System("no TLS between the sites", error.to_string());
+        let [certificate, key, authority] = [&config.certificate, &config.key, &config.authority]
+            .map(|path| std::fs::read(path).map_err(Error::file("read", path)));
+        let identity = Identity::from_pem(&[certificate?, key?].concat()).map_err(failed)?;
+        let client = Client::builder()
+            .use_rustls_tls()
+            .tls_certs_only(Certificate::from_pem_bundle(&authority?).map_err(failed)?)
+            .identity(identity)
+            .https_only(true)
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_WITHIN)
+            .timeout(ANSWERS_WITHIN)
+            .tcp_nodelay(true)
+            .build()
+            .map_err(failed)?;
+        Ok(Self { client, sites: config.sites.iter().cloned().collect() })
+    }
+
+    async fn ask<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        site: SiteNumber,
+        route: &str,
+        request: &Q,
+    ) -> Result<A, SiteRefusal> {
+        let asked = self.send(site, route, encode(request)).await;
+        count_peer(site, asked.is_some());
+        let answer: Result<A, WireRefusal> =
+            asked.and_then(|bytes| parse(&bytes)).ok_or(SiteRefusal::Unreachable)?;
+        answer.map_err(SiteRefusal::from)
+    }
+
+    /// `None`: no answer that counts.
+    async fn send(&self, site: SiteNumber, route: &str, body: Vec<u8>) -> Option<Vec<u8>> {
+        let url = self.sites.get(&site)?.join(route).ok()?;
+        let sent = self.client.post(url).body(body).send().await.and_then(reqwest::Response::error_for_status);
+        let answer = sent.inspect_err(|error| tracing::warn!(%site, %error, "a site does not answer")).ok()?;
+        if answer.content_length().is_none_or(|length| length > MAX_ANSWER) {
+            return None;
+        }
+        Some(answer.bytes().await.ok()?.to_vec())
+    }
+}
+
+impl Peers for HttpPeers {
+    async fn evaluate(&self, site: SiteNumber, request: &EvaluateRequest) -> Result<SiteAnswer, SiteRefusal> {
+        let answer: WireAnswer = self.ask(site, "/peer/v1/evaluate", request).await?;
+        answer.read().ok_or(SiteRefusal::Unreachable)
+    }
+
+    async fn newest_mark(
+        &self,
+        site: SiteNumber,
+        account: &AccountId,
+        registration: &RegistrationId,
+    ) -> Result<Option<Nonce>, SiteRefusal> {
+        let request = MarkRequest { account: account.clone(), registration: *registration };
+        self.ask(site, "/peer/v1/mark", &request).await
+    }
+
+    async fn apply_proof(&self, site: SiteNumber, proof: &SiteProof) -> Result<(), SiteRefusal> {
+        self.ask(site, "/peer/v1/proof", proof).await
+    }
+
+    async fn apply_keep(&self, site: SiteNumber, keep: &SiteKeep) -> Result<(), SiteRefusal> {
+        self.ask(site, "/peer/v1/keep", keep).await
+    }
+}

@@ -1,0 +1,35 @@
+//! TLS with a certificate on both sides.
+
+use std::sync::Arc;
+
+use axum_server::tls_rustls::RustlsConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+
+use crate::config::PeersConfig;
+use crate::error::Error;
+
+/// Takes connections only of whoever shows a certificate of the fleet's own authority.
+pub(crate) fn server_config(config: &PeersConfig) -> Result<RustlsConfig, Error> {
+    let named = |path: &std::path::Path| {
+        let path = path.to_owned();
+        move |why: &dyn std::fmt::Display| Error::Named { path, why: why.to_string() }
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(&config.authority)? {
+        roots.add(certificate).map_err(|error| named(&config.authority)(&error))?;
+    }
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build();
+    let verifier = verifier.map_err(|error| named(&config.authority)(&error))?;
+    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|error| named(&config.key)(&error))?;
+    let server = ServerConfig::builder().with_client_cert_verifier(verifier);
+    let server = server.with_single_cert(certificates(&config.certificate)?, key);
+    Ok(RustlsConfig::from_config(Arc::new(server.map_err(|error| named(&config.certificate)(&error))?)))
+}
+
+fn certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let read = || CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>();
+    read().map_err(|error| Error::Named { path: path.to_owned(), why: error.to_string() })
+}
