@@ -11,8 +11,8 @@ use crate::ports::{Clock as _, RecordStore as _};
 use crate::record::{VaultRecord, encode, parse, record_key};
 use crate::world::{Ports, World};
 
-/// How often one request tries before it says 503: with the pauses, about four seconds.
-const TRIES: u32 = 200;
+/// How long one request tries before it says 503. A store without a majority takes more than a second for each try.
+const WITHIN: Duration = Duration::from_secs(4);
 
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -38,7 +38,7 @@ pub(crate) async fn commit<W: World, T>(
     let key = record_key(account);
     let mut current = ports.records.get(&key, Freshness::MayBeStale).await?;
     let mut is_newest = false;
-    let mut tries = 0;
+    let until = ports.now() + WITHIN;
     loop {
         let before: VaultRecord = current.as_ref().map(|there| parse(&there.value)).transpose()?.unwrap_or_default();
         let mut after = before.clone();
@@ -60,7 +60,6 @@ pub(crate) async fn commit<W: World, T>(
         }
         let value = encode(&after);
         loop {
-            tries += 1;
             match ports.records.replace(&key, current.as_ref().map(|there| there.version), &value).await {
                 Replaced::Applied(version) => {
                     return Ok(Committed { record: after, version: Some(version), outcome: outcome? });
@@ -73,11 +72,11 @@ pub(crate) async fn commit<W: World, T>(
                     is_newest = true;
                     break;
                 }
-                Replaced::Unknown if tries < TRIES => ports.clock.sleep(PAUSE).await,
+                Replaced::Unknown if ports.now() <= until => ports.clock.sleep(PAUSE).await,
                 Replaced::Unknown => return Err(VaultError::Unavailable),
             }
         }
-        if tries >= TRIES {
+        if ports.now() > until {
             return Err(VaultError::Unavailable);
         }
     }

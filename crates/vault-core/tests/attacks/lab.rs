@@ -10,7 +10,7 @@ use coffer_testkit::{Faults, FaultyStore, MemoryStore, SoftwareHsm, TestClock, T
 use coffer_vault_core::{
     Clock as _, EvaluateRequest, Fleet, Freshness, Held, Hsm, HsmError, HsmPublicKeys, ImportedShare, Ledger as _,
     LedgerSpend, Peers, Policy, Ports, RecordStore as _, SealedShareIn, SiteAnswer, SiteKeep, SiteProof, SiteRefusal,
-    SiteRow, Vault, VaultRecord, World, WrappedShare,
+    SiteRow, Vault, VaultError, VaultRecord, World, WrappedShare,
 };
 
 pub(crate) const BEGIN: Time = Time::from_unix_seconds(1_795_000_000);
@@ -104,11 +104,13 @@ struct Link {
     is_up: bool,
     /// Takes requests, and never answers.
     is_stuck: bool,
+    /// Claims that its ledger has got further than it has.
+    exaggerates: bool,
 }
 
 impl Links {
-    fn is_stuck(&self, site: SiteNumber) -> bool {
-        self.0.read().expect("no panic under the lock")[usize::from(site.0) - 1].is_stuck
+    fn link<T>(&self, site: SiteNumber, look: impl Fn(&Link) -> T) -> T {
+        look(&self.0.read().expect("no panic under the lock")[usize::from(site.0) - 1])
     }
 
     fn to(&self, site: SiteNumber) -> Result<TestVault, SiteRefusal> {
@@ -120,10 +122,14 @@ impl Links {
 
 impl Peers for Links {
     async fn evaluate(&self, site: SiteNumber, request: &EvaluateRequest) -> Result<SiteAnswer, SiteRefusal> {
-        if self.is_stuck(site) {
+        if self.link(site, |link| link.is_stuck) {
             std::future::pending::<()>().await;
         }
-        self.to(site)?.site().evaluate(request).await
+        let mut answer = self.to(site)?.site().evaluate(request).await?;
+        if self.link(site, |link| link.exaggerates) {
+            answer.height.number += 1000;
+        }
+        Ok(answer)
     }
 
     async fn newest_mark(
@@ -206,7 +212,12 @@ impl Lab {
         };
         for site in 1..=lab.size() {
             let vault = lab.open(site).await;
-            lab.links.0.write().expect("no panic under the lock").push(Link { vault, is_up: true, is_stuck: false });
+            lab.links.0.write().expect("no panic under the lock").push(Link {
+                vault,
+                is_up: true,
+                is_stuck: false,
+                exaggerates: false,
+            });
         }
         for site in 1..=lab.size() {
             lab.at(site).site().check_height().await.expect("the others answer");
@@ -269,6 +280,25 @@ impl Lab {
         self.links.0.write().expect("no panic under the lock")[usize::from(site) - 1].is_stuck = is_stuck;
     }
 
+    /// Whether a site claims that its ledger has got further than it has.
+    pub(crate) fn set_exaggerating(&self, site: u8, exaggerates: bool) {
+        self.links.0.write().expect("no panic under the lock")[usize::from(site) - 1].exaggerates = exaggerates;
+    }
+
+    /// Starts a site from another disk. It does not serve before enough others have said how far it had got.
+    pub(crate) async fn try_put_back(&mut self, site: u8, ledger: MemoryStore) -> Result<(), VaultError> {
+        let part = &mut self.sites[usize::from(site) - 1];
+        part.ledger_way = FaultyStore::new(ledger.clone(), u64::from(site), Faults::NONE);
+        part.ledger = ledger;
+        let vault = self.open(site).await;
+        self.links.0.write().expect("no panic under the lock")[usize::from(site) - 1].vault = Arc::clone(&vault);
+        vault.site().check_height().await
+    }
+
+    pub(crate) async fn put_back(&mut self, site: u8, ledger: MemoryStore) {
+        self.try_put_back(site, ledger).await.expect("the others answer");
+    }
+
     pub(crate) fn now(&self) -> Time {
         self.clock.now()
     }
@@ -304,7 +334,9 @@ impl Lab {
     /// The rows of a site's ledger, as it reads them.
     pub(crate) async fn rows(&self, site: u8) -> Vec<(Vec<u8>, SiteRow)> {
         let rows = self.sites[usize::from(site) - 1].ledger.rows(&[], 10_000).await.expect("in memory");
-        rows.into_iter().map(|(key, row)| (key, parse(&row.bytes[..row.bytes.len() - 32]))).collect()
+        // What a site keeps for itself stands under no account's name.
+        let of_accounts = rows.into_iter().filter(|(key, _)| key[..2] != [0, 0]);
+        of_accounts.map(|(key, row)| (key, parse(&row.bytes[..row.bytes.len() - 32]))).collect()
     }
 
     /// The row of a site for one registration.

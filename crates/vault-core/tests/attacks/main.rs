@@ -15,5 +15,6 @@ mod proofs;
 mod protected;
 mod quorum;
 mod registering;
+mod rollback;
 mod strangers;
 mod takeovers;

@@ -5,7 +5,7 @@ use coffer_testkit::MemoryStore;
 use coffer_vault_core::{Refusal, SiteRefusal, SiteRow, VaultError};
 
 use crate::device::{Dealt, Device, Guess, PASSWORD, WRONG};
-use crate::lab::{Lab, no_waits};
+use crate::lab::Lab;
 use crate::protected;
 
 async fn failures(lab: &Lab, site: u8, dealt: &Dealt) -> usize {
@@ -150,12 +150,11 @@ async fn a_site_that_cannot_ask_enough_others_for_its_height_evaluates_nothing()
 #[tokio::test]
 async fn a_height_that_its_site_has_not_signed_is_not_kept() {
     let (lab, ada, dealt) = protected::by_five_sites().await;
-    lab.sites[2].hsm.exaggerate(true);
+    lab.set_exaggerating(3, true);
     ada.guess_wrong(&lab, &dealt, 1).await;
     lab.at(1).site().keep_heights().await.unwrap();
     assert_eq!(lab.at(1).site().height_of(SiteNumber(1)).await, Ok(None));
     let heard = async |of| lab.at(1).site().height_of(SiteNumber(of)).await.unwrap();
     assert!(heard(2).await.is_some());
     assert_eq!(heard(3).await, None);
-    let _ = no_waits();
 }
