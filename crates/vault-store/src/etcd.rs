@@ -30,11 +30,14 @@ pub use slots::{SLOTS, slot_of};
 use crate::embedded::MAX_VALUE_LEN;
 use cell::Cell;
 
+/// Bytes of a key.
+const MAX_KEY_LEN: usize = 1 << 10;
+
 /// Records in etcd.
 ///
 /// A read is tried at one member after the other for twice the configured time. A write is sent to one member once, and
-/// *every* error leaves it [`Replaced::Unknown`]. A value of more than 64 KiB is `Unknown` and never stored; so is a
-/// write whose slot lies in no configured cell.
+/// *every* error leaves it [`Replaced::Unknown`]. A value of more than 64 KiB, or under a key of more than
+/// 1 KiB, is `Unknown` and never stored; so is a write whose slot lies in no configured cell.
 ///
 /// Records are linearizable as long as a cell's members keep what they have written. A cell that answers with less than
 /// it had when this process last asked is not served any more; what a restore did between two processes, only the fence
@@ -43,8 +46,8 @@ use cell::Cell;
 pub struct EtcdRecords(Arc<[Cell]>);
 
 impl EtcdRecords {
-    /// Takes the configuration. Members are connected to when they are first asked; whether they answer is told by
-    /// [`health`](Self::health).
+    /// Takes the configuration, inside a Tokio runtime. Members are connected to when they are first asked; whether they
+    /// answer is told by [`health`](Self::health).
     ///
     /// # Errors
     /// When two cells claim one slot, when a member's URL or the certificates are none, when a member could be listened
@@ -91,6 +94,9 @@ impl EtcdRecords {
     }
 
     fn cell(&self, key: &[u8]) -> Option<&Cell> {
+        if key.len() > MAX_KEY_LEN {
+            return None;
+        }
         let slot = slot_of(key);
         let cell = self.0.iter().find(|cell| cell.holds(slot));
         if cell.is_none() {

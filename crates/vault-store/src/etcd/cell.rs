@@ -29,14 +29,16 @@ pub(crate) struct Cell {
     highest: AtomicU64,
     /// The cell has answered with less than it once had. It is not asked again.
     went_back: AtomicBool,
+    /// The last answer had another fence.
+    other_fence: AtomicBool,
     /// The revision that the next compaction goes up to.
     pub(crate) compact_to: AtomicI64,
 }
 
-/// What a member's fenced read gives: the entries, and the revision that they were read at.
+/// What a fenced read gives: the entries, unless the fence is another, and the revision that they were read at.
 struct Read {
     revision: u64,
-    found: GetResponse,
+    found: Option<GetResponse>,
 }
 
 /// Entries in order of their keys.
@@ -62,6 +64,7 @@ impl Cell {
             fence_key: format!("{}fence", config.prefix).into_bytes(),
             highest: AtomicU64::new(0),
             went_back: AtomicBool::new(false),
+            other_fence: AtomicBool::new(false),
             compact_to: AtomicI64::new(0),
         })
     }
@@ -72,22 +75,22 @@ impl Cell {
 
     /// What most members agree on, read now.
     pub(crate) async fn newest(&self, key: &[u8]) -> Result<Option<Versioned>, StoreUnavailable> {
-        Ok(value_of(&self.read_one(key, Need::Majority, self.timeout * 2).await?.found))
+        self.read_one(key, Need::Majority, self.patience()).await?.value()
     }
 
     /// What the preferred member has.
     pub(crate) async fn stale(&self, key: &[u8]) -> Result<Option<Versioned>, StoreUnavailable> {
-        Ok(value_of(&self.read_one(key, Need::ItselfAlone, self.timeout * 2).await?.found))
+        self.read_one(key, Need::ItselfAlone, self.patience()).await?.value()
     }
 
     /// What the preferred member has once it has reached `version`.
     pub(crate) async fn at_least(&self, key: &[u8], version: Version) -> Result<Option<Versioned>, StoreUnavailable> {
-        let deadline = Instant::now() + self.timeout;
+        let deadline = Instant::now() + self.patience();
         loop {
             let left = deadline.checked_duration_since(Instant::now()).ok_or(StoreUnavailable)?;
             let read = self.read_one(key, Need::ItselfAlone, left).await?;
             if read.revision >= version.0 {
-                return Ok(value_of(&read.found));
+                return read.value();
             }
             tokio::time::sleep(POLL).await;
         }
@@ -101,7 +104,8 @@ impl Cell {
         end.push(b'/' + 1);
         let limit = i64::try_from(limit.min(PAGE)).map_err(|_| StoreUnavailable)?;
         let options = GetOptions::new().with_range(end).with_limit(limit);
-        let found = self.read(first, options, Need::Majority, self.timeout * 2).await?.found;
+        let read = self.read(first, options, Need::Majority, self.patience()).await?;
+        let found = read.found.ok_or(StoreUnavailable)?;
         let entry = |there: &KeyValue| Some((there.key().strip_prefix(&self.records[..])?.to_vec(), versioned(there)));
         Ok(Page { entries: found.kvs().iter().filter_map(entry).collect(), more: found.more() })
     }
@@ -142,7 +146,7 @@ impl Cell {
 
     /// Sends a transaction that needs a majority to one member after the other until one answers.
     pub(crate) async fn ask_any(&self, transaction: &Txn) -> Option<(TxnResponse, u64)> {
-        self.ask_in_order(Need::Majority, self.timeout * 2, transaction).await
+        self.ask_in_order(Need::Majority, self.patience(), transaction).await
     }
 
     pub(crate) fn fence_is(&self, fence: u64) -> Compare {
@@ -173,8 +177,7 @@ impl Cell {
         let options = if need == Need::ItselfAlone { options.with_serializable() } else { options };
         let transaction = Txn::new().and_then(self.fenced(key, options));
         let (answer, revision) = self.ask_in_order(need, limit, &transaction).await.ok_or(StoreUnavailable)?;
-        let found = self.found(answer).ok_or(StoreUnavailable)?;
-        Ok(Read { revision, found })
+        Ok(Read { revision, found: self.found(answer) })
     }
 
     /// Reads that [`found`](Self::found) understands.
@@ -192,11 +195,11 @@ impl Cell {
         };
         let stands = fence.kvs().first().map(|fence| String::from_utf8_lossy(fence.value()).into_owned());
         let expected = self.fence_text(self.fence);
-        if stands.as_ref() == Some(&expected) {
-            return Some(found);
+        let is_other = stands.as_ref() != Some(&expected);
+        if !self.other_fence.swap(is_other, Ordering::AcqRel) && is_other {
+            tracing::error!(cell = self.number, ?stands, expected, "the cell has another fence and is not served");
         }
-        tracing::error!(cell = self.number, ?stands, expected, "the cell has another fence and is not served");
-        None
+        (!is_other).then_some(found)
     }
 
     async fn ask_in_order(&self, need: Need, limit: Duration, transaction: &Txn) -> Option<(TxnResponse, u64)> {
@@ -238,8 +241,19 @@ impl Cell {
         (!self.went_back.load(Ordering::Acquire)).then_some((answer, revision))
     }
 
+    /// Time for two members to fail in.
+    fn patience(&self) -> Duration {
+        self.timeout * 2
+    }
+
     fn key(&self, key: &[u8]) -> Vec<u8> {
         [&self.records, key].concat()
+    }
+}
+
+impl Read {
+    fn value(self) -> Result<Option<Versioned>, StoreUnavailable> {
+        self.found.map(|found| value_of(&found)).ok_or(StoreUnavailable)
     }
 }
 

@@ -61,9 +61,7 @@ pub struct EtcdUser {
 #[derive(Debug, thiserror::Error)]
 pub enum EtcdConfigError {
     /// Two cells would hold the same records, or the table has no such slot.
-    #[error(
-        "slot {0} is in no place, or in two: the cells' ranges part 0 to 4095, each from its first slot to its last"
-    )]
+    #[error("slot {0} is claimed twice, or is none of 0 to 4095, or begins a range that ends before it")]
     Slot(u16),
     /// Two cells of one number have one fence.
     #[error("cell {0} comes twice")]

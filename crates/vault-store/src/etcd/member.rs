@@ -12,8 +12,9 @@ use super::config::{EtcdConfig, EtcdConfigError, EtcdTls};
 
 /// How long others are preferred to a member that has failed. Then one request tries it.
 const ASIDE: Duration = Duration::from_secs(1);
-/// Pings on a connection, so that a dead one is given up even when nothing is asked.
-const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(2));
+/// When to ping on a connection that is in use and silent, and how long to wait: a dead one is given up and made anew.
+/// etcd hangs up on whoever pings more often than every five seconds, or often without asking anything.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(2));
 /// Bytes of an answer: a page of the largest values.
 const MAX_ANSWER: usize = 32 << 20;
 /// What etcd says when a user or role has been changed since this one signed in.
@@ -45,6 +46,7 @@ impl Member {
         let mut options = ConnectOptions::new()
             .with_connect_timeout(config.timeout)
             .with_keep_alive(KEEP_ALIVE.0, KEEP_ALIVE.1)
+            .with_keep_alive_while_idle(false)
             .with_auto_token_refresh(true);
         if let Some(tls) = &config.tls {
             options = options.with_tls(tls_options(tls));

@@ -4,7 +4,7 @@ use coffer_testkit::etcd::EtcdCluster;
 use coffer_vault_core::{Freshness, RecordStore as _, Replaced, StoreUnavailable, Version};
 use coffer_vault_store::SLOTS;
 
-use crate::sites::{PREFIX, cell, key_in, open, write};
+use crate::sites::{PREFIX, cell, key_in, only_cell, open, write};
 
 #[tokio::test]
 async fn a_record_lies_in_the_cell_of_its_slot() {
@@ -57,4 +57,16 @@ async fn a_record_whose_slot_no_cell_holds_is_not_served() {
     assert_eq!(records.get(&key, Freshness::Newest).await, Err(StoreUnavailable));
     assert_eq!(records.replace(&key, None, b"x").await, Replaced::Unknown);
     assert_eq!(records.delete(&key, Version(1)).await, Replaced::Unknown);
+}
+
+#[tokio::test]
+async fn a_key_that_is_too_long_is_not_stored() {
+    let cluster = EtcdCluster::start(1);
+    let records = only_cell(&cluster).await;
+    write(&records, &[7; 1 << 10], None, b"longest").await;
+    for key in [vec![7; (1 << 10) + 1], vec![7; 70_000]] {
+        assert_eq!(records.replace(&key, None, b"x").await, Replaced::Unknown);
+        assert_eq!(records.get(&key, Freshness::Newest).await, Err(StoreUnavailable));
+    }
+    assert_eq!(records.scan(b"", 10).await.unwrap().len(), 1);
 }

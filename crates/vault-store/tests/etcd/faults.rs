@@ -35,7 +35,7 @@ async fn the_next_member_is_asked_when_the_own_one_stands_still() {
     let records = only_cell(&cluster).await;
     let version = write(&records, b"key", None, b"one").await;
     cluster.pause(0);
-    for freshness in [Freshness::Newest, Freshness::MayBeStale] {
+    for freshness in [Freshness::AtLeast(version), Freshness::Newest, Freshness::MayBeStale] {
         let there = timeout(LONG, records.get(b"key", freshness)).await.unwrap().unwrap();
         assert_eq!(there.unwrap().value, b"one", "{freshness:?}");
     }
