@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tempfile::TempDir;
 
 /// Of a healthy machine; a start with an election takes about a second.
@@ -117,7 +117,10 @@ impl EtcdCluster {
 
     /// The member stands still; its connections stay open.
     pub fn pause(&self, member: usize) {
-        self.signal(member, Signal::STOP);
+        let process = self.signal(member, Signal::STOP);
+        // Threads that are running stop a little later, and have answered a request until then.
+        let stopped = waitpid(Some(process), WaitOptions::UNTRACED).expect("it is a child");
+        assert!(stopped.is_some_and(|(_, status)| status.stopped()), "it runs no more");
     }
 
     /// The member goes on.
@@ -204,9 +207,10 @@ impl EtcdCluster {
         self.members[at].process = Some(command.spawn().expect("setpriv and etcd are installed"));
     }
 
-    fn signal(&self, member: usize, signal: Signal) {
-        let process = self.members[member].process.as_ref().expect("it runs");
-        kill_process(Pid::from_child(process), signal).expect("it can be told");
+    fn signal(&self, member: usize, signal: Signal) -> Pid {
+        let process = Pid::from_child(self.members[member].process.as_ref().expect("it runs"));
+        kill_process(process, signal).expect("it can be told");
+        process
     }
 
     fn initial_cluster(&self) -> String {
