@@ -210,11 +210,22 @@ mod tests {
             address: format!("https://vault.example/#{}", "0a".repeat(32)).parse().unwrap(),
             token_file: "/run/token".into(),
             ca_file: None,
-            fleet: FleetMemory { version: 3, threshold: 1 },
+            fleet: FleetMemory { fleet: Some(coffer_vault_client::FleetId([7; 16])), version: 3, threshold: 1 },
             registration: Some("0b".repeat(16)),
         });
         let again = Config::parse(&serde_json::to_vec(&config).unwrap()).unwrap();
         assert_eq!(again.vault, config.vault);
+    }
+
+    #[test]
+    fn reads_a_memory_of_before_there_were_several_fleets() {
+        let vault = format!(
+            r#""vault": {{"address": "https://vault.example/#{}", "token_file": "/run/token",
+                "fleet": {{"version": 3, "threshold": 1}}, "registration": null}}, "created""#,
+            "0a".repeat(32)
+        );
+        let config = Config::parse(TEXT.replacen("\"created\"", &vault, 1).as_bytes()).unwrap();
+        assert_eq!(config.vault.unwrap().fleet, FleetMemory { fleet: None, version: 3, threshold: 1 });
     }
 
     #[test]

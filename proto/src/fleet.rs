@@ -28,6 +28,8 @@ pub struct FleetManifest {
     pub ake: PointBytes,
     /// The sites, numbered from 1 in this order.
     pub sites: Vec<SiteEntry>,
+    /// Where the records lie. A fleet of one has no cells: its embedded store holds everything.
+    pub cells: Vec<Cell>,
     /// When it was signed.
     pub issued_at: Time,
     /// When clients stop to believe it.
@@ -44,6 +46,32 @@ pub struct SiteEntry {
     pub share_import: PointBytes,
     /// The HSM's key that certifies the site's daily keys.
     pub site_identity: PointBytes,
+}
+
+/// How many slots the records are spread over.
+pub const SLOTS: u16 = 4096;
+
+/// One cluster of the record store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cell {
+    /// Its number.
+    pub cell: u16,
+    /// What stands under the cell's fence key. It changes with each restore and each move of a slot, and every write
+    /// compares it.
+    pub fence: u64,
+    /// What it holds.
+    pub slots: Vec<SlotRange>,
+}
+
+/// Slots from `first` to `last`, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlotRange {
+    /// The first.
+    pub first: u16,
+    /// The last, below [`SLOTS`].
+    pub last: u16,
 }
 
 /// Who may sign manifests: any `threshold` of these keys.
@@ -99,6 +127,18 @@ pub struct SignedManifest {
     pub roots: RootSet,
     /// Who did.
     pub signatures: Vec<RootSignature>,
+    /// Who might sign before, the oldest first: each set has signed for the next, the last one for `roots`.
+    pub successions: Vec<RootSuccession>,
+}
+
+/// A set of roots that has handed over to the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RootSuccession {
+    /// The earlier set.
+    pub roots: RootSet,
+    /// Its signatures over the fingerprints of both.
+    pub signatures: Vec<RootSignature>,
 }
 
 /// One root's signature.
@@ -106,7 +146,7 @@ pub struct SignedManifest {
 pub struct RootSignature {
     /// Which of the keys.
     pub key: PointBytes,
-    /// ES256 over the manifest's bytes.
+    /// ES256.
     pub signature: Signature,
 }
 

@@ -7,10 +7,12 @@
 
 mod account;
 mod bytes;
+mod ceremony;
 mod fleet;
 mod framing;
 mod head;
 mod id;
+mod manifest;
 mod problem;
 mod registration;
 mod retrieval;
@@ -18,16 +20,19 @@ mod schema;
 mod signed;
 mod status;
 mod time;
+mod trust;
 
 pub use account::{AccountError, AccountId};
 pub use bytes::{Base64, Base64Error, Base64Vec, Hash, Nonce, PointBytes, Signature, VerifyingKey};
+pub use ceremony::{KeyName, SealedKey, SignedSiteKeys, SiteCard, SiteKeys};
 pub use fleet::{
-    Fingerprint, FleetAnswer, FleetManifest, LedgerHeight, RootSet, RootSignature, SignedManifest, SiteCertificate,
-    SiteEntry,
+    Cell, Fingerprint, FleetAnswer, FleetManifest, LedgerHeight, RootSet, RootSignature, RootSuccession, SLOTS,
+    SignedManifest, SiteCertificate, SiteEntry, SlotRange,
 };
 pub use framing::frame;
 pub use head::ArchiveHead;
 pub use id::{AttemptId, DeletionId, FleetId, IdError, RegistrationId, SiteNumber};
+pub use manifest::{ManifestFault, VALID_FOR};
 pub use problem::{Problem, ProblemType};
 pub use registration::{
     Activated, ActivationRequest, Argon2, Authorization, Change, DeletionAnswer, DeletionRequest, KeepRequest, KeyRole,
@@ -39,7 +44,9 @@ pub use retrieval::{
 pub use signed::{
     ShareContext, activation_message, attempt_message, certificate_message, client_identity, deletion_message,
     escrow_context, head_message, height_message, keep_message, manifest_message, oprf_context, proof_message,
-    receipt_message, registration_message,
+    receipt_message, registration_message, root_succession_message, site_card_message, site_key_context,
+    site_keys_message, transcript_message,
 };
 pub use status::{DeletionStatus, FailedAttempt, LiveStatus, LockedStatus, RegistrationsAnswer, WaitingStatus};
 pub use time::{Time, TimeError};
+pub use trust::{Es256, ROOTS_AT_MOST, SUCCESSIONS_AT_MOST, TrustError};

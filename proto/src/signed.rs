@@ -7,7 +7,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::account::AccountId;
 use crate::bytes::{Base64, Hash, PointBytes};
-use crate::fleet::SiteCertificate;
+use crate::ceremony::{KeyName, SiteCard};
+use crate::fleet::{Fingerprint, SiteCertificate};
 use crate::framing::frame;
 use crate::id::{AttemptId, DeletionId, FleetId, RegistrationId, SiteNumber};
 use crate::registration::{Argon2, Change, Registration};
@@ -195,4 +196,37 @@ impl From<&Base64<KE1_LEN>> for Hash {
 fn message(purpose: &[u8], fleet: &FleetId, account: &AccountId, rest: &[&[u8]]) -> Vec<u8> {
     let head = [b"coffer/v1/sign".as_slice(), purpose, fleet.as_bytes(), account.as_bytes()];
     frame(head.into_iter().chain(rest.iter().copied()))
+}
+
+/// Signed by a set of roots that hands over to the next.
+pub fn root_succession_message(from: &Fingerprint, to: &Fingerprint) -> Vec<u8> {
+    frame([b"coffer/v1/sign/root-succession".as_slice(), &from.0, &to.0])
+}
+
+/// Signed by the identity key of the HSM that a card is of.
+pub fn site_card_message(card: &SiteCard) -> Vec<u8> {
+    frame([b"coffer/v1/sign/site-card".as_slice(), &card.share_import.0, &card.site_identity.0])
+}
+
+/// Signed by the roots over the sealed keys of a site.
+pub fn site_keys_message(site_keys: &[u8]) -> Vec<u8> {
+    frame([b"coffer/v1/sign/site-keys".as_slice(), &Sha256::digest(site_keys)])
+}
+
+/// Signed by a root over all that a ceremony has written down so far, of which this is the last line's hash.
+pub fn transcript_message(last: &Hash) -> Vec<u8> {
+    frame([b"coffer/v1/sign/transcript".as_slice(), &last.0])
+}
+
+/// What a key of a site is sealed for: one HSM, one site, one purpose.
+pub fn site_key_context(fleet: &FleetId, site: SiteNumber, key: KeyName, card: &SiteCard) -> Vec<u8> {
+    let fields: [&[u8]; 6] = [
+        b"coffer/v1/site-key",
+        fleet.as_bytes(),
+        &[site.0],
+        key.as_str().as_bytes(),
+        &card.share_import.0,
+        &card.site_identity.0,
+    ];
+    frame(fields)
 }

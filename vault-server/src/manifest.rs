@@ -64,6 +64,7 @@ impl Manifest {
             max_attempts,
             ake: Base64(hsm.public_keys().ake.encode()),
             sites: vec![entry(hsm)],
+            cells: Vec::new(),
             issued_at: now,
             not_after: now + VALID_FOR,
         };
@@ -91,7 +92,7 @@ impl Manifest {
         let signatures = roots.keys.iter().map(|key| RootSignature { key: *key, signature }).collect();
         let manifest = Base64Vec::new(manifest)
             .map_err(|error| Error::System("the manifest cannot be written", error.to_string()))?;
-        let signed = SignedManifest { manifest, roots, signatures };
+        let signed = SignedManifest { manifest, roots, signatures, successions: Vec::new() };
         write_private(path, &serde_json::to_vec(&signed).map_err(encoded)?)?;
         Ok(Self { path: path.to_owned(), content, signed })
     }

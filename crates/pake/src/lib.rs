@@ -74,6 +74,6 @@ pub use point::{Point, PointError};
 pub use registration::{Dealt, deal_registration};
 pub use server_login::{Ke1, ServerLogin, WrongKe3, answer_login, check_upload};
 pub use share::{MAX_WRAPPED_LEN, SealedShare, Share, import_point, receipt_base};
-pub use signature::verify_es256;
+pub use signature::{verify_es256, verify_es256_by};
 pub use stretching::{Argon2Error, Argon2Parameters};
 pub use suite::{KE1_LEN, KE2_LEN, KE3_LEN, UPLOAD_LEN};

@@ -15,6 +15,11 @@ pub fn verify_es256(public: &Point, message: &[u8], signature: &[u8; 64]) -> boo
     key.verify(message, &signature).is_ok()
 }
 
+/// The same by a key that is yet to be parsed. Whatever is no point has signed nothing.
+pub fn verify_es256_by(public: &[u8; Point::LEN], message: &[u8], signature: &[u8; 64]) -> bool {
+    Point::parse(public).is_ok_and(|public| verify_es256(&public, message, signature))
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test")]
@@ -22,7 +27,7 @@ mod tests {
     use p256::ecdsa::signature::Signer;
     use p256::ecdsa::{Signature, SigningKey};
 
-    use super::verify_es256;
+    use super::{verify_es256, verify_es256_by};
     use crate::Point;
     use crate::fleet::{public, random_key, random_point};
 
@@ -36,6 +41,13 @@ mod tests {
     fn verifies_a_signature() {
         let (key, signature) = signed(b"message");
         assert!(verify_es256(&key, b"message", &signature));
+        assert!(verify_es256_by(&key.encode(), b"message", &signature));
+    }
+
+    #[test]
+    fn a_key_that_is_no_point_has_signed_nothing() {
+        let (_, signature) = signed(b"message");
+        assert!(!verify_es256_by(&[5; 33], b"message", &signature));
     }
 
     /// RFC 6979, A.2.5: P-256 with SHA-256, "sample".

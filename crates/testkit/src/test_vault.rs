@@ -177,6 +177,7 @@ impl TestVault {
             max_attempts: self.fleet.policy.max_attempts,
             ake,
             sites: vec![SiteEntry { site: self.fleet.site, share_import, site_identity }],
+            cells: Vec::new(),
             issued_at: BEGIN,
             not_after: BEGIN + MONTH,
         }
@@ -188,7 +189,7 @@ impl TestVault {
         let signature: Signature = self.root.sign(&manifest_message(&text));
         let signature = RootSignature { key: self.root_key(), signature: Base64(signature.to_bytes().into()) };
         let manifest = Base64Vec::new(text).expect("a manifest is short");
-        SignedManifest { manifest, roots: self.roots(), signatures: vec![signature] }
+        SignedManifest { manifest, roots: self.roots(), signatures: vec![signature], successions: Vec::new() }
     }
 
     /// Answers a request as the API does: a status, and JSON.

@@ -1,11 +1,8 @@
 //! The fleet manifest, verified: which sites there are, with which keys.
 
-use std::collections::HashSet;
-
-use coffer_pake::{MAX_SITES, Point, verify_es256};
+use coffer_pake::{Point, verify_es256_by};
 use coffer_proto::{
-    Fingerprint, FleetAnswer, FleetId, FleetManifest, RootSet, SignedManifest, SiteEntry, SiteNumber, Time,
-    manifest_message,
+    Fingerprint, FleetAnswer, FleetId, FleetManifest, ManifestFault, SiteEntry, SiteNumber, Time, TrustError,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -13,9 +10,6 @@ use thiserror::Error;
 use crate::exchange::{self, RequestError};
 use crate::token::Token;
 use crate::transport::Transport;
-
-/// Root keys at most: two of three sign a fleet's manifest.
-const ROOTS_AT_MOST: usize = 16;
 
 /// What the roots have signed, checked.
 #[derive(Debug, Clone)]
@@ -39,6 +33,9 @@ pub(crate) struct Site {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FleetMemory {
+    /// Which fleet it was. Devices of before there were several do not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetId>,
     /// The newest version that was seen.
     pub version: u64,
     /// How many sites a retrieval needed under it.
@@ -52,6 +49,17 @@ pub enum FleetError {
     /// The roots are others than those of the address. Is the address right?
     #[error("another vault answers than the one that the address names")]
     OtherRoots,
+    /// Roots have taken over whom those before them have not named.
+    #[error("the vault's manifest is signed by others than those who answered for it, and they were not named by them")]
+    Succession,
+    /// Another fleet's, by the same roots.
+    #[error("the vault shows the manifest of another fleet: {shown} after {remembered}")]
+    OtherFleet {
+        /// What it shows.
+        shown: FleetId,
+        /// What was seen before.
+        remembered: FleetId,
+    },
     /// Too few of the roots have signed.
     #[error("the vault's manifest is not signed by those who answer for it")]
     Unsigned,
@@ -74,7 +82,7 @@ pub enum FleetError {
     OneSiteOnly,
     /// It contradicts itself.
     #[error("the vault's manifest makes no sense: {0}")]
-    Nonsense(&'static str),
+    Nonsense(ManifestFault),
     /// It did not come at all.
     #[error(transparent)]
     Request(#[from] RequestError),
@@ -95,7 +103,7 @@ impl Fleet {
     ) -> Result<Self, FleetError> {
         let answer: FleetAnswer =
             exchange::get(transport, "/v1/fleet", token.expose()).await.map_err(RequestError::from)?;
-        let manifest = verified(&answer.manifest, fingerprint)?;
+        let manifest = answer.manifest.verify(fingerprint, verify_es256_by)?;
         if now >= manifest.not_after {
             return Err(FleetError::Expired { not_after: manifest.not_after });
         }
@@ -108,7 +116,7 @@ impl Fleet {
 
     /// For the next [`fetch`](Self::fetch).
     pub const fn memory(&self) -> FleetMemory {
-        FleetMemory { version: self.version, threshold: self.threshold }
+        FleetMemory { fleet: Some(self.id), version: self.version, threshold: self.threshold }
     }
 
     /// Its name.
@@ -131,6 +139,9 @@ impl Fleet {
     }
 
     fn follows(&self, remembered: FleetMemory) -> Result<(), FleetError> {
+        if let Some(fleet) = remembered.fleet.filter(|fleet| *fleet != self.id) {
+            return Err(FleetError::OtherFleet { shown: self.id, remembered: fleet });
+        }
         if self.version < remembered.version {
             return Err(FleetError::Older { shown: self.version, remembered: remembered.version });
         }
@@ -140,49 +151,26 @@ impl Fleet {
         Ok(())
     }
 
+    /// A manifest that keeps the rules.
     fn parse(manifest: &FleetManifest) -> Result<Self, FleetError> {
-        let point = |bytes: &[u8; 33]| Point::parse(bytes).map_err(|_| FleetError::Nonsense("a key is no point"));
+        let point = |bytes: &[u8; 33]| Point::parse(bytes).map_err(|_| FleetError::Nonsense(ManifestFault::NoPoint));
         let parse_site = |entry: &SiteEntry| {
             let (share_import, identity) = (point(&entry.share_import.0)?, point(&entry.site_identity.0)?);
             Ok(Site { number: entry.site, share_import, identity })
         };
         let sites: Vec<Site> = manifest.sites.iter().map(parse_site).collect::<Result<_, FleetError>>()?;
-        let numbers = sites.iter().map(|site| site.number.0);
-        if sites.len() > usize::from(MAX_SITES) || !numbers.eq((1..=MAX_SITES).take(sites.len())) {
-            return Err(FleetError::Nonsense("its sites are not numbered from 1"));
-        }
-        if manifest.threshold == 0 || usize::from(manifest.threshold) > sites.len() {
-            return Err(FleetError::Nonsense("it needs no site, or more than there are"));
-        }
-        // Two sites behind one key are one site, and would count twice.
-        let keys: HashSet<Point> = sites.iter().flat_map(|site| [site.share_import, site.identity]).collect();
-        if keys.len() < 2 * sites.len() {
-            return Err(FleetError::Nonsense("two of its sites' keys are the same"));
-        }
-        if !(1..=100).contains(&manifest.max_attempts) {
-            return Err(FleetError::Nonsense("it allows no guess, or far too many"));
-        }
         let (id, version, threshold) = (manifest.fleet, manifest.version, manifest.threshold);
         Ok(Self { id, version, threshold, ake: point(&manifest.ake.0)?, sites })
     }
 }
 
-/// The manifest, if enough of the pinned roots have signed it.
-fn verified(signed: &SignedManifest, fingerprint: &Fingerprint) -> Result<FleetManifest, FleetError> {
-    let RootSet { threshold, keys } = &signed.roots;
-    if keys.len() > ROOTS_AT_MOST || signed.roots.fingerprint() != *fingerprint {
-        return Err(FleetError::OtherRoots);
+impl From<TrustError> for FleetError {
+    fn from(error: TrustError) -> Self {
+        match error {
+            TrustError::OtherRoots => Self::OtherRoots,
+            TrustError::Succession => Self::Succession,
+            TrustError::Unsigned => Self::Unsigned,
+            TrustError::Fault(fault) => Self::Nonsense(fault),
+        }
     }
-    let message = manifest_message(signed.manifest.as_bytes());
-    let has_signed = |key: &&coffer_proto::PointBytes| {
-        let Ok(public) = Point::parse(&key.0) else { return false };
-        let mut own = signed.signatures.iter().filter(|signature| signature.key == **key).take(ROOTS_AT_MOST);
-        own.any(|signature| verify_es256(&public, &message, &signature.signature.0))
-    };
-    let signers: HashSet<_> = keys.iter().filter(has_signed).collect();
-    if *threshold == 0 || signers.len() < usize::from(*threshold) {
-        return Err(FleetError::Unsigned);
-    }
-    serde_json::from_slice(signed.manifest.as_bytes())
-        .map_err(|_| FleetError::Nonsense("this version of the program cannot read it"))
 }

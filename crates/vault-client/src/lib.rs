@@ -59,6 +59,6 @@ pub use transport::{MAX_ANSWER, Method, Request, Response, Transport, TransportE
 
 pub use coffer_pake::Argon2Parameters;
 pub use coffer_proto::{
-    AccountId, Change, DeletionStatus, FailedAttempt, Fingerprint, LiveStatus, LockedStatus, ProblemType,
-    RegistrationId, RegistrationsAnswer, Time, WaitingStatus,
+    AccountId, Change, DeletionStatus, FailedAttempt, Fingerprint, FleetId, LiveStatus, LockedStatus, ManifestFault,
+    ProblemType, RegistrationId, RegistrationsAnswer, Time, WaitingStatus,
 };

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use coffer_pake::Point;
-use coffer_proto::{Base64, FleetManifest, SignedManifest, SiteEntry, SiteNumber};
-use coffer_testkit::{Policy, TestVault};
+use coffer_proto::{Base64, FleetId, FleetManifest, SignedManifest, SiteEntry, SiteNumber};
+use coffer_testkit::{Policy, Roots, TestVault};
 use coffer_vault_client::{AccountId, Fingerprint, Fleet, FleetError, FleetMemory, RequestError, Token};
 
 use crate::wire::Wire;
@@ -47,7 +47,7 @@ fn is_nonsense(outcome: &Result<Fleet, FleetError>) -> bool {
 #[tokio::test(start_paused = true)]
 async fn believes_what_the_roots_have_signed() {
     let fleet = fetch(&wire().await, None).await.unwrap();
-    assert_eq!(fleet.memory(), FleetMemory { version: 3, threshold: 1 });
+    assert_eq!(fleet.memory(), FleetMemory { fleet: Some(FleetId([7; 16])), version: 3, threshold: 1 });
     assert!(signed_with(|manifest| manifest.version = 4).await.is_ok());
 }
 
@@ -128,14 +128,14 @@ async fn refuses_a_manifest_that_has_expired() {
 #[tokio::test(start_paused = true)]
 async fn refuses_an_older_version_than_was_seen() {
     let wire = wire().await;
-    let remembered = |version| Some(FleetMemory { version, threshold: 1 });
+    let remembered = |version| Some(FleetMemory { fleet: None, version, threshold: 1 });
     assert!(fetch(&wire, remembered(3)).await.is_ok());
     assert_eq!(fetch(&wire, remembered(4)).await.unwrap_err(), FleetError::Older { shown: 3, remembered: 4 });
 }
 
 #[tokio::test(start_paused = true)]
 async fn refuses_one_site_where_several_were_needed() {
-    let outcome = fetch(&wire().await, Some(FleetMemory { version: 3, threshold: 2 })).await;
+    let outcome = fetch(&wire().await, Some(FleetMemory { fleet: None, version: 3, threshold: 2 })).await;
     assert_eq!(outcome.unwrap_err(), FleetError::OneSiteOnly);
 }
 
@@ -172,4 +172,113 @@ async fn refuses_a_number_of_guesses_that_protects_nothing() {
     for max_attempts in [0, 101] {
         assert!(is_nonsense(&signed_with(|manifest| manifest.max_attempts = max_attempts).await), "{max_attempts}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_another_fleet_by_the_same_roots() {
+    let (shown, remembered) = (FleetId([7; 16]), FleetId([8; 16]));
+    let outcome = fetch(&wire().await, Some(FleetMemory { fleet: Some(remembered), version: 3, threshold: 1 })).await;
+    assert_eq!(outcome.unwrap_err(), FleetError::OtherFleet { shown, remembered });
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_a_manifest_that_is_valid_for_more_than_a_month() {
+    let longer = |manifest: &mut FleetManifest| manifest.not_after = manifest.not_after + Duration::from_secs(90_000);
+    assert!(is_nonsense(&signed_with(longer).await));
+}
+
+/// A vault that shows what `roots` and their predecessors have made of its manifest.
+async fn shown(signed: impl FnOnce(&FleetManifest) -> SignedManifest) -> Wire {
+    let wire = wire().await;
+    let signed = signed(&wire.vault.manifest());
+    show(&wire, signed);
+    wire
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_of_three_roots_are_enough_and_one_is_not() {
+    let roots = Roots::new(3, 2);
+    for (signers, believed) in [(&[0, 2][..], true), (&[0, 1, 2], true), (&[1], false), (&[1, 1], false), (&[], false)]
+    {
+        let wire = shown(|manifest| roots.sign(manifest, signers)).await;
+        let outcome = fetch_of(&wire, &roots.fingerprint(), None).await;
+        assert_eq!(outcome.err(), (!believed).then_some(FleetError::Unsigned), "{signers:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_a_signature_of_a_root_of_others() {
+    let (roots, others) = (Roots::new(3, 2), Roots::new(3, 2));
+    let wire = shown(|manifest| {
+        let mut signed = roots.sign(manifest, &[0]);
+        signed.signatures.extend(others.sign(manifest, &[1]).signatures);
+        signed
+    })
+    .await;
+    assert_eq!(fetch_of(&wire, &roots.fingerprint(), None).await.unwrap_err(), FleetError::Unsigned);
+}
+
+#[tokio::test(start_paused = true)]
+async fn follows_the_roots_through_every_succession_from_the_one_that_it_knows() {
+    let [first, second, third] = [Roots::new(3, 2), Roots::new(3, 2), Roots::new(5, 3)];
+    let wire = shown(|manifest| {
+        let mut signed = third.sign(manifest, &[0, 2, 4]);
+        signed.successions = vec![first.hand_over(&second, &[1, 2]), second.hand_over(&third, &[0, 1])];
+        signed
+    })
+    .await;
+    for roots in [&first, &second, &third] {
+        assert!(fetch_of(&wire, &roots.fingerprint(), None).await.is_ok());
+    }
+    let stranger = Roots::new(3, 2).fingerprint();
+    assert_eq!(fetch_of(&wire, &stranger, None).await.unwrap_err(), FleetError::OtherRoots);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_a_succession_that_too_few_have_signed() {
+    let (first, second) = (Roots::new(3, 2), Roots::new(3, 2));
+    for signers in [&[][..], &[0], &[2, 2]] {
+        let wire = shown(|manifest| {
+            let mut signed = second.sign(manifest, &[0, 1]);
+            signed.successions = vec![first.hand_over(&second, signers)];
+            signed
+        })
+        .await;
+        let outcome = fetch_of(&wire, &first.fingerprint(), None).await;
+        assert_eq!(outcome.unwrap_err(), FleetError::Succession, "{signers:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_a_succession_with_a_link_left_out_or_out_of_order() {
+    let [first, second, third] = [(); 3].map(|()| Roots::new(3, 2));
+    let [one, two] = [first.hand_over(&second, &[0, 1]), second.hand_over(&third, &[0, 1])];
+    for (successions, expected) in [
+        (vec![one.clone()], FleetError::Succession),
+        (vec![two.clone(), one], FleetError::Succession),
+        (vec![two], FleetError::OtherRoots),
+        (vec![], FleetError::OtherRoots),
+    ] {
+        let wire = shown(|manifest| {
+            let mut signed = third.sign(manifest, &[0, 1]);
+            signed.successions = successions;
+            signed
+        })
+        .await;
+        assert_eq!(fetch_of(&wire, &first.fingerprint(), None).await.unwrap_err(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_roots_whom_others_than_the_earlier_ones_have_named() {
+    let [first, second, thief] = [(); 3].map(|()| Roots::new(3, 2));
+    let wire = shown(|manifest| {
+        let mut signed = second.sign(manifest, &[0, 1]);
+        let mut named = first.hand_over(&second, &[0]);
+        named.signatures.extend(thief.hand_over(&second, &[0, 1]).signatures);
+        signed.successions = vec![named];
+        signed
+    })
+    .await;
+    assert_eq!(fetch_of(&wire, &first.fingerprint(), None).await.unwrap_err(), FleetError::Succession);
 }
