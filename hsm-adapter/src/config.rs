@@ -19,7 +19,8 @@ pub struct TokenConfig {
     pub label: String,
     /// The user's PIN: at least 128 random bits, never kept beside the token.
     pub pin: Pin,
-    /// Whether the token also holds `fleet-root`, as that of an embedded fleet of one does.
+    /// Whether the token also holds `fleet-root`, as that of an embedded fleet of one does. Without it, it is the token of
+    /// a site of a fleet, and holds keys of the ceremony.
     pub fleet_root: bool,
     /// Threads with a session each. More than the token has processors for only wait.
     pub workers: NonZeroUsize,

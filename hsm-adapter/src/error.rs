@@ -44,6 +44,18 @@ pub enum TokenError {
     /// this token, destroy the private half and initialise again.
     #[error("{0}: the private key is there, but its public half is not")]
     HalfPair(&'static str),
+    /// Keys of the ceremony are sealed to one HSM each. Is it the file of this site?
+    #[error("these keys are sealed to another HSM: is it this site's file, and this site's token?")]
+    OtherHsm,
+    /// They lack a key, or have one twice.
+    #[error("the sealed keys are not one each of ake, share-kek and ledger-mac")]
+    KeySet,
+    /// Altered, or sealed for something else. Nothing was changed.
+    #[error("{0}: what is sealed does not open, or is not the key that it is said to be; nothing was changed")]
+    Sealed(&'static str),
+    /// Keys are never overwritten. Nothing was changed.
+    #[error("{0}: the token has another key of this name already; nothing was changed")]
+    KeyIsThere(&'static str),
     /// The token must not be used. Everything that [`check`](fn@crate::check) found.
     #[error("the token does not protect the keys as it must:{}", listed(.0))]
     Unfit(Vec<Finding>),

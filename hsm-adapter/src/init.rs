@@ -6,12 +6,13 @@ use cryptoki::slot::Slot;
 
 use crate::config::TokenConfig;
 use crate::error::TokenError;
-use crate::keys::{Key, keys};
+use crate::keys::{Key, keys_made_inside};
 use crate::library::Library;
 use crate::pin::Pin;
 
 /// Initialises a token in a free slot, unless there is one with this label, sets the user's PIN, and makes the keys
-/// that are not there yet. What is there is kept: to go on after a crash, call it again with the same PINs. So they
+/// that are not there yet. Without a fleet root it is the token of a site of a fleet: `share-import` and
+/// `site-identity` are made, and [`import`](fn@crate::import) brings the others. What is there is kept: to go on after a crash, call it again with the same PINs. So they
 /// have to be on disk before the first call.
 ///
 /// Never destroys a private or secret key.
@@ -31,9 +32,8 @@ pub fn init(config: &TokenConfig, so_pin: &Pin) -> Result<(), TokenError> {
         session.init_pin(&config.pin.to_auth_pin())?;
         session.logout()?;
     }
-    let session = library.module().open_rw_session(slot)?;
-    session.login(UserType::User, Some(&config.pin.to_auth_pin()))?;
-    keys(config.fleet_root).try_for_each(|key| ensure(&session, key))
+    let session = library.log_in_to_write(slot, &config.pin)?;
+    keys_made_inside(config.fleet_root).try_for_each(|key| ensure(&session, key))
 }
 
 fn init_token(library: &Library, config: &TokenConfig, so_pin: &Pin) -> Result<Slot, TokenError> {

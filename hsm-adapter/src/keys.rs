@@ -1,7 +1,8 @@
 //! The keys of a site's token, and every attribute that each must have.
 
+use coffer_proto::KeyName;
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::{Attribute, ObjectClass};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 
 use crate::unwrap_template::sensitive_and_not_extractable;
 
@@ -26,6 +27,20 @@ const EVERYWHERE: [Key; 5] = [SHARE_KEK, SHARE_IMPORT, LEDGER_MAC, SITE_IDENTITY
 /// The keys that a token must hold.
 pub(crate) fn keys(fleet_root: bool) -> impl Iterator<Item = Key> {
     EVERYWHERE.into_iter().chain(fleet_root.then_some(FLEET_ROOT))
+}
+
+/// Those that it makes itself. The others of a site of a fleet come from the ceremony.
+pub(crate) fn keys_made_inside(fleet_root: bool) -> impl Iterator<Item = Key> {
+    keys(fleet_root).filter(move |key| fleet_root || [SHARE_IMPORT, SITE_IDENTITY].contains(key))
+}
+
+/// A key that comes from the ceremony.
+pub(crate) const fn imported(name: KeyName) -> Key {
+    match name {
+        KeyName::Ake => AKE,
+        KeyName::ShareKek => SHARE_KEK,
+        KeyName::LedgerMac => LEDGER_MAC,
+    }
 }
 
 /// A key of the token.
@@ -125,6 +140,21 @@ impl Key {
         if self.purpose == Purpose::Wrap {
             template.push(sensitive_and_not_extractable());
         }
+        template
+    }
+
+    /// What the key is unwrapped with: all that it is made with but its length, which the wrapped key has. Not on the
+    /// token, it lives as long as the session.
+    pub(crate) fn unwrapping_template(self, on_token: bool) -> Vec<Attribute> {
+        let key_type = match self.purpose {
+            Purpose::Wrap => KeyType::AES,
+            Purpose::Mac => KeyType::GENERIC_SECRET,
+            Purpose::Derive | Purpose::Sign => KeyType::EC,
+        };
+        let mut template = self.template();
+        let left_out = [AttributeType::Token, AttributeType::ValueLen];
+        template.retain(|attribute| !left_out.contains(&attribute.attribute_type()));
+        template.extend([Attribute::Class(self.class()), Attribute::KeyType(key_type), Attribute::Token(on_token)]);
         template
     }
 

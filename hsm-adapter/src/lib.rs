@@ -14,6 +14,15 @@
 //! [`init`](fn@init) makes the keys, [`check`](fn@check) holds a token against the table, and [`HsmAdapter::open`]
 //! takes no token that fails it.
 //!
+//! # A fleet of several sites
+//!
+//! There [`init`](fn@init) makes `share-import` and `site-identity` alone, and [`card`](fn@card) introduces the HSM to the
+//! key ceremony. That draws `ake`, `share-kek` and `ledger-mac` on an offline machine ([`DrawnKeys`]) and seals them to
+//! the HSM and to a spare, as a client seals a share; [`import`](fn@import) unwraps them inside, with the attributes of
+//! the table. A [`RootKey`] signs the manifest. None of these keys is ever in the clear outside of that machine's memory.
+//!
+//! # One evaluation
+//!
 //! What the token computes for one evaluation: it unwraps the share under `share-kek` as a session object, gives x(k·B)
 //! and x(k·(B+G)) by two derivations, and destroys the object. PKCS#11 gives no y; the two x and the public K = k·G
 //! leave one point.
@@ -21,12 +30,15 @@
 //! SoftHSM is the default module: the interface of an HSM, not its boundary. Any other PKCS#11 module may be named.
 
 mod adapter;
+mod card;
 mod check;
 mod config;
 mod connection;
 mod counters;
+mod drawn_keys;
 mod embedded;
 mod error;
+mod import;
 mod init;
 mod keys;
 mod library;
@@ -35,6 +47,7 @@ mod operator;
 mod pin;
 mod public_half;
 mod queue;
+mod root_key;
 mod session_object;
 mod sign_recovery;
 mod unwrap_template;
@@ -43,10 +56,17 @@ mod unwrap_template;
 mod tests;
 
 pub use adapter::HsmAdapter;
+pub use card::{card, card_holds};
 pub use check::{Finding, check};
 pub use config::{SOFTHSM_MODULE, TokenConfig};
 pub use counters::Operations;
+pub use drawn_keys::{DrawnKeys, SealError};
 pub use embedded::embedded_environment;
 pub use error::TokenError;
+pub use import::import;
 pub use init::init;
 pub use pin::Pin;
+pub use root_key::{EncryptedRootKey, RootKey, RootKeyError};
+
+/// What roots and site identities sign with.
+pub use coffer_pake::verify_es256_by;

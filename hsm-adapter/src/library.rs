@@ -48,6 +48,13 @@ impl Library {
         self.find(&config.label)?.ok_or_else(|| TokenError::NoToken(config.label.clone()))
     }
 
+    /// A session that may also make keys of the token.
+    pub(crate) fn log_in_to_write(&self, slot: Slot, pin: &Pin) -> Result<Session, TokenError> {
+        let session = self.module.open_rw_session(slot)?;
+        session.login(UserType::User, Some(&pin.to_auth_pin()))?;
+        Ok(session)
+    }
+
     /// A session that may use keys, but neither make nor destroy those of the token. The first one logs all others in.
     pub(crate) fn log_in(&self, slot: Slot, pin: &Pin) -> Result<Session, TokenError> {
         let session = self.module.open_ro_session(slot)?;

@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use coffer_vault_core::Point;
 use cryptoki::error::Error;
-use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::elliptic_curve::{EcKdf, Ecdh1DeriveParams};
+use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
@@ -44,4 +44,27 @@ pub(crate) fn x_of_product(
         [Attribute::Value(value)] => Ok(value.as_slice().try_into()?),
         _ => Err(Error::InvalidValue),
     }
+}
+
+/// The AES-256 key that unwraps what was sealed to `share-import`, as a session object. `transport` is c·E.
+pub(crate) fn transport_kek(
+    session: &Session,
+    share_import: ObjectHandle,
+    transport: &Point,
+) -> Result<ObjectHandle, Error> {
+    let template = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(false),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Encrypt(false),
+        Attribute::Decrypt(false),
+        Attribute::Wrap(false),
+        Attribute::Unwrap(true),
+        Attribute::AllowedMechanisms(vec![MechanismType::AES_KEY_WRAP_PAD]),
+        Attribute::ValueLen(32.into()),
+    ];
+    derive(session, share_import, transport, &template)
 }

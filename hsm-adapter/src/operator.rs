@@ -4,14 +4,14 @@ use std::cell::Cell;
 
 use coffer_vault_core::{HsmError, ImportedShare, LedgerSpend, Point, WrappedShare};
 use cryptoki::error::{Error, RvError};
-use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 use sha2::{Digest, Sha256};
 
 use crate::connection::Token;
 use crate::counters::Counters;
-use crate::multiplication::{derive, x_of_product};
+use crate::multiplication::{transport_kek, x_of_product};
 use crate::session_object::SessionObject;
 use crate::sign_recovery::{negated, recover, successor, x_of};
 
@@ -72,25 +72,8 @@ impl<'t> Operator<'t> {
     }
 
     pub(crate) fn import_share(&self, share: &SealedShare) -> Result<ImportedShare, Failure> {
-        let kek = self.own(derive(
-            &self.session,
-            self.token.handles.share_import,
-            &share.transport,
-            &[
-                Attribute::Class(ObjectClass::SECRET_KEY),
-                Attribute::KeyType(KeyType::AES),
-                Attribute::Token(false),
-                Attribute::Private(true),
-                Attribute::Sensitive(true),
-                Attribute::Extractable(false),
-                Attribute::Encrypt(false),
-                Attribute::Decrypt(false),
-                Attribute::Wrap(false),
-                Attribute::Unwrap(true),
-                Attribute::AllowedMechanisms(vec![MechanismType::AES_KEY_WRAP_PAD]),
-                Attribute::ValueLen(32.into()),
-            ],
-        )?);
+        let share_import = self.token.handles.share_import;
+        let kek = self.own(transport_kek(&self.session, share_import, &share.transport)?);
         // From here on it is the client's bytes that decide, down to the kind of key that they are.
         self.take_in(kek.handle(), share).map_err(|failure| self.blame(failure))
     }
@@ -194,7 +177,7 @@ impl<'t> Operator<'t> {
 }
 
 /// Codes that are never about a key's bytes.
-const fn is_lost(error: &Error) -> bool {
+pub(crate) const fn is_lost(error: &Error) -> bool {
     matches!(
         error,
         Error::Pkcs11(

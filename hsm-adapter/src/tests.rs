@@ -4,6 +4,7 @@
 
 mod attacks;
 mod dealt;
+mod importing;
 mod kryoptic;
 mod loss;
 mod operations;

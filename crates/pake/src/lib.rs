@@ -40,7 +40,7 @@
 //!
 //! # What wiping covers
 //!
-//! [`Share`], [`ExportKey`], [`ClientLogin`] and [`ServerLogin`] are wiped when they are dropped, print nothing in `Debug`
+//! [`Share`], [`SiteKey`], [`ExportKey`], [`ClientLogin`] and [`ServerLogin`] are wiped when they are dropped, print nothing in `Debug`
 //! and cannot be cloned. Not reached are copies that the compiler makes when a value moves, the state of ciphers and
 //! hashes inside other crates, and what an `expose_*` or `encode` handed out.
 
@@ -59,6 +59,7 @@ mod server_login;
 mod server_suite;
 mod share;
 mod signature;
+mod site_key;
 mod stretching;
 mod suite;
 #[cfg(test)]
@@ -75,5 +76,6 @@ pub use registration::{Dealt, deal_registration};
 pub use server_login::{Ke1, ServerLogin, WrongKe3, answer_login, check_upload};
 pub use share::{MAX_WRAPPED_LEN, SealedShare, Share, import_point, receipt_base};
 pub use signature::{verify_es256, verify_es256_by};
+pub use site_key::SiteKey;
 pub use stretching::{Argon2Error, Argon2Parameters};
 pub use suite::{KE1_LEN, KE2_LEN, KE3_LEN, UPLOAD_LEN};

@@ -33,12 +33,12 @@ pub struct Share {
     key: SecretKey,
 }
 
-/// A share that only one HSM can open, and only under the context that it was sealed under.
+/// A share, or a [`SiteKey`](crate::SiteKey), that only one HSM can open, and only under the context that it was sealed under.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedShare {
     /// E = e·G.
     pub ephemeral: Point,
-    /// AES-256 key wrap with padding (RFC 5649) of k_i's PKCS#8, under x(c·e·P_i). [`MAX_WRAPPED_LEN`] bytes.
+    /// AES-256 key wrap with padding (RFC 5649) of k_i's PKCS#8, under x(c·e·P_i). [`MAX_WRAPPED_LEN`] bytes at most.
     pub wrapped: Vec<u8>,
 }
 
@@ -69,18 +69,27 @@ impl Share {
     /// Seals the share to an HSM's import key P_i, bound to `context`, which the HSM's owner must be able to name byte
     /// for byte. Errors if `context` is longer than 65535 bytes.
     pub fn seal(&self, import_public: &Point, context: &[u8]) -> Result<SealedShare, PakeError> {
-        check_length(context)?;
-        let secret = SecretKey::random(&mut OsRng);
-        let ephemeral = multiply(&secret, &Point::generator());
-        let shared = multiply(&secret, &bind(import_public, context, &ephemeral));
-        let x = Zeroizing::new(<[u8; 32]>::from(shared.as_affine().x()));
-        let kek = KekAes256::from(*x);
-        let mut pkcs8 = Zeroizing::new([0; PKCS8_LEN]);
-        pkcs8[..PKCS8_PREFIX.len()].copy_from_slice(&PKCS8_PREFIX);
-        pkcs8[PKCS8_PREFIX.len()..].copy_from_slice(&Zeroizing::new(self.key.to_bytes()));
-        let wrapped = kek.wrap_with_padding_vec(pkcs8.as_slice()).expect("a key of 67 bytes can be wrapped");
-        Ok(SealedShare { ephemeral, wrapped })
+        seal(pkcs8(&self.key).as_slice(), import_public, context)
     }
+}
+
+/// PKCS#8 of a key.
+pub(crate) fn pkcs8(key: &SecretKey) -> Zeroizing<[u8; PKCS8_LEN]> {
+    let mut pkcs8 = Zeroizing::new([0; PKCS8_LEN]);
+    pkcs8[..PKCS8_PREFIX.len()].copy_from_slice(&PKCS8_PREFIX);
+    pkcs8[PKCS8_PREFIX.len()..].copy_from_slice(&Zeroizing::new(key.to_bytes()));
+    pkcs8
+}
+
+/// The bytes of a key, as an HSM unwraps them.
+pub(crate) fn seal(key: &[u8], import_public: &Point, context: &[u8]) -> Result<SealedShare, PakeError> {
+    check_length(context)?;
+    let secret = SecretKey::random(&mut OsRng);
+    let ephemeral = multiply(&secret, &Point::generator());
+    let shared = multiply(&secret, &bind(import_public, context, &ephemeral));
+    let x = Zeroizing::new(<[u8; 32]>::from(shared.as_affine().x()));
+    let wrapped = KekAes256::from(*x).wrap_with_padding_vec(key).expect("a key of some 67 bytes can be wrapped");
+    Ok(SealedShare { ephemeral, wrapped })
 }
 
 pub(crate) fn multiply(key: &SecretKey, point: &Point) -> Point {

@@ -6,15 +6,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use coffer_proto::{FleetId, SiteNumber};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::object::{Attribute, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 
 use crate::check::{Finding, check};
 use crate::keys::Key;
-use crate::{HsmAdapter, Pin, SOFTHSM_MODULE, TokenConfig, TokenError, embedded_environment, init};
+use crate::{
+    DrawnKeys, HsmAdapter, Pin, SOFTHSM_MODULE, TokenConfig, TokenError, card, embedded_environment, import, init,
+};
 
 pub(super) const LABEL: &str = "a vault";
+pub(super) const FLEET: FleetId = FleetId([7; 16]);
 const FOLDER: &str = "COFFER_HSM_TEST_FOLDER";
 const PASSED: &str = "passed";
 
@@ -73,6 +77,21 @@ impl TokenFolder {
     pub(super) fn open(&self) -> HsmAdapter {
         self.init().unwrap();
         HsmAdapter::open(self.config()).unwrap()
+    }
+
+    /// The token of a site of a fleet, which a ceremony has made the keys of.
+    pub(super) fn open_as_site(&self) -> HsmAdapter {
+        let config = || TokenConfig { fleet_root: false, ..self.config() };
+        init(&config(), &self.so_pin).unwrap();
+        let keys = DrawnKeys::generate(1);
+        import(&config(), &keys.seal(&FLEET, SiteNumber(1), &card(&config()).unwrap()).unwrap()).unwrap();
+        HsmAdapter::open(config()).unwrap()
+    }
+
+    /// There are no tokens any more.
+    pub(super) fn forget(&self) {
+        fs::remove_dir_all(self.tokens()).unwrap();
+        fs::create_dir(self.tokens()).unwrap();
     }
 
     pub(super) fn findings(&self) -> Vec<Finding> {

@@ -33,13 +33,17 @@ fn a_second_init_makes_no_key_and_no_token() {
 }
 
 #[test]
-fn a_token_without_a_fleet_root_is_good_for_a_fleet_and_not_for_a_fleet_of_one() {
+fn a_token_of_a_fleet_lacks_what_the_ceremony_makes_until_it_is_imported() {
     in_own_process(|token| {
         let fleet = || TokenConfig { fleet_root: false, ..token.config() };
         init(&fleet(), token.so_pin()).unwrap();
+        let lacking = ["share-kek", "ledger-mac", "ake"].map(Finding::NoKey);
+        assert_eq!(check(&fleet()).unwrap(), lacking);
+        assert!(matches!(HsmAdapter::open(fleet()), Err(TokenError::Unfit(findings)) if findings == lacking));
+        token.forget();
+        assert_eq!(token.open_as_site().root_public(), None);
         assert_eq!(check(&fleet()).unwrap(), []);
         assert_eq!(token.findings(), [Finding::NoKey("fleet-root")]);
-        assert_eq!(HsmAdapter::open(fleet()).unwrap().root_public(), None);
     });
 }
 
