@@ -160,7 +160,7 @@ fn check_attributes(
     for required in required {
         let attribute = required.attribute_type();
         let found = said.iter().find(|found| found.attribute_type() == attribute);
-        if found != Some(&required) {
+        if found != Some(&required) && !(found == Some(&unknown_length()) && was_imported(session, handle)?) {
             findings.push(Finding::Attribute {
                 key: key.label,
                 attribute: attribute.to_string(),
@@ -170,6 +170,16 @@ fn check_attributes(
         }
     }
     Ok(())
+}
+
+/// What SoftHSM says of a key that it has unwrapped. [`import`](fn@crate::import) has seen to its length.
+fn unknown_length() -> Attribute {
+    Attribute::ValueLen(0.into())
+}
+
+/// `CKA_LOCAL` is the token's own to set.
+fn was_imported(session: &Session, handle: ObjectHandle) -> Result<bool, Error> {
+    Ok(session.get_attributes(handle, &[AttributeType::Local])? == [Attribute::Local(false)])
 }
 
 /// Uses the key, so nothing else may be wrong with it.

@@ -21,6 +21,9 @@ use crate::operator::is_lost;
 use crate::session_object::SessionObject;
 use crate::sign_recovery::x_of;
 
+/// A secret of 32 bytes, wrapped: SoftHSM keeps no length of a key that it has unwrapped.
+const WRAPPED_SECRET: usize = 32 + 8;
+
 /// Unwraps the sealed keys of a site inside its token, as token objects with every attribute that
 /// [`check`](fn@crate::check) asks for. The caller has verified the roots' signatures over them.
 ///
@@ -98,6 +101,9 @@ impl<'s> Importer<'s> {
         let key = imported(sealed.key);
         let refused = TokenError::Sealed(key.label);
         let Ok(ephemeral) = Point::parse(&sealed.ephemeral.0) else { return Err(refused) };
+        if !key.purpose.is_pair() && sealed.wrapped.as_bytes().len() != WRAPPED_SECRET {
+            return Err(refused);
+        }
         let SiteKeys { fleet, site, card, .. } = self.site_keys;
         let transport = import_point(&site_key_context(fleet, *site, sealed.key, card), &ephemeral);
         let kek = self.own(transport_kek(self.session, self.share_import, &transport)?);

@@ -152,9 +152,11 @@ impl Key {
             Purpose::Derive | Purpose::Sign => KeyType::EC,
         };
         let mut template = self.template();
-        let left_out = [AttributeType::Token, AttributeType::ValueLen];
+        let left_out = [AttributeType::Token, AttributeType::ValueLen, AttributeType::Modifiable];
         template.retain(|attribute| !left_out.contains(&attribute.attribute_type()));
         template.extend([Attribute::Class(self.class()), Attribute::KeyType(key_type), Attribute::Token(on_token)]);
+        // Last: SoftHSM takes one attribute after the other, and none any more of a key that is not modifiable.
+        template.push(Attribute::Modifiable(false));
         template
     }
 

@@ -2,7 +2,7 @@
 
 use coffer_proto::{Base64, Base64Vec, KeyName, SiteCard, SiteKeys, SiteNumber};
 use coffer_vault_core::{Hsm as _, HsmError, LedgerSpend, Point};
-use cryptoki::object::Attribute;
+use cryptoki::object::{Attribute, AttributeType};
 
 use super::dealt::{imported as import_share, question, share, wait};
 use super::token::{FLEET, TokenFolder, destroy, find, in_own_process, remake};
@@ -182,8 +182,11 @@ fn an_imported_key_has_every_attribute_and_the_check_names_one_that_is_wrong() {
         import(&config, &keys).unwrap();
         token.as_attacker(|session| {
             for key in [AKE, SHARE_KEK, LEDGER_MAC] {
-                let types: Vec<_> = key.required().iter().map(Attribute::attribute_type).collect();
-                assert_eq!(session.get_attributes(find(session, key), &types).unwrap(), key.required());
+                // SoftHSM keeps no length of a key that it has unwrapped.
+                let is_kept = |attribute: &Attribute| attribute.attribute_type() != AttributeType::ValueLen;
+                let required: Vec<Attribute> = key.required().into_iter().filter(is_kept).collect();
+                let types: Vec<_> = required.iter().map(Attribute::attribute_type).collect();
+                assert_eq!(session.get_attributes(find(session, key), &types).unwrap(), required);
             }
             remake(session, SHARE_KEK, Attribute::Copyable(true));
         });
