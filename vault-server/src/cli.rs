@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use coffer_proto::Fingerprint;
 
+use crate::commands::ceremony::Ceremony;
 use crate::commands::{self, dev_token};
 use crate::config::Config;
 use crate::error::Error;
@@ -36,6 +38,9 @@ enum Command {
     /// Make the HSM's keys, or check how it keeps them
     #[command(subcommand)]
     Hsm(Hsm),
+    /// The key ceremony of a fleet of several sites, on a machine without a network
+    #[command(subcommand)]
+    Ceremony(Ceremony),
     /// Print the OpenAPI document
     Openapi,
 }
@@ -47,11 +52,31 @@ enum Hsm {
         /// File with the security officer's PIN; made if it is not there
         #[arg(long, value_name = "PATH")]
         so_pin_file: Option<PathBuf>,
+        /// For a site of a fleet: make the keys that the HSM makes itself, and write its card for the ceremony here
+        #[arg(long, value_name = "PATH")]
+        fleet: Option<PathBuf>,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Take in the keys that a ceremony has sealed to this HSM; nothing is ever overwritten
+    Import {
+        /// The site's file, or its spare's
+        #[arg(long, value_name = "PATH")]
+        sealed: PathBuf,
+        /// The fleet's fingerprint as it was at the ceremony, if `fleet.roots_fingerprint` is not set
+        #[arg(long, value_name = "FINGERPRINT")]
+        fingerprint: Option<Fingerprint>,
         #[command(flatten)]
         configured: Configured,
     },
     /// Hold the token against what the vault needs of it
-    Check(Configured),
+    Check {
+        /// As the token of a site of a fleet; implied by `fleet.manifest_file`
+        #[arg(long)]
+        fleet: bool,
+        #[command(flatten)]
+        configured: Configured,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -75,10 +100,14 @@ impl Cli {
             Command::Serve(configured) => commands::serve::run(configured.load()?),
             Command::CheckConfig(configured) => commands::check_config::run(&configured.load()?),
             Command::DevToken { asked, configured } => commands::dev_token::run(&configured.load()?, &asked),
-            Command::Hsm(Hsm::Init { so_pin_file, configured }) => {
-                commands::hsm::init(&configured.load()?, so_pin_file.as_deref())
+            Command::Hsm(Hsm::Init { so_pin_file, fleet, configured }) => {
+                commands::hsm::init(&configured.load()?, so_pin_file.as_deref(), fleet.as_deref())
             }
-            Command::Hsm(Hsm::Check(configured)) => commands::hsm::check(&configured.load()?),
+            Command::Hsm(Hsm::Import { sealed, fingerprint, configured }) => {
+                commands::hsm::import(&configured.load()?, &sealed, fingerprint)
+            }
+            Command::Hsm(Hsm::Check { fleet, configured }) => commands::hsm::check(&configured.load()?, fleet),
+            Command::Ceremony(ceremony) => commands::ceremony::run(ceremony),
             Command::Openapi => {
                 commands::openapi::run();
                 Ok(())

@@ -1,5 +1,6 @@
 //! What the program can be asked to do, one file each.
 
+pub(crate) mod ceremony;
 pub(crate) mod check_config;
 pub(crate) mod dev_token;
 pub(crate) mod hsm;

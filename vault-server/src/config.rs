@@ -7,11 +7,12 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use coffer_hsm_adapter::SOFTHSM_MODULE;
+use coffer_proto::{Fingerprint, SiteNumber};
 use coffer_vault_core::Policy;
 use toml::de::{DeTable, DeValue};
 
 use crate::period::Period;
-use crate::settings::{PolicySettings, Settings};
+use crate::settings::{FleetSettings, PolicySettings, Settings};
 use crate::telemetry::{LogFormat, LogLevel};
 
 const LISTEN: &str = "127.0.0.1:7878";
@@ -31,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) public_url: Option<String>,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) hsm: HsmConfig,
+    /// `None`: a fleet of one.
+    pub(crate) fleet: Option<FleetConfig>,
     pub(crate) tokens: TokensConfig,
     pub(crate) limits: LimitsConfig,
     pub(crate) policy: Policy,
@@ -52,6 +55,13 @@ pub(crate) struct HsmConfig {
     /// `None`: the vault makes and keeps a token of its own.
     pub(crate) pin_file: Option<PathBuf>,
     pub(crate) threads: NonZeroUsize,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct FleetConfig {
+    pub(crate) manifest_file: PathBuf,
+    pub(crate) site: SiteNumber,
+    pub(crate) roots_fingerprint: Fingerprint,
 }
 
 #[derive(Debug)]
@@ -148,6 +158,7 @@ impl Config {
                 threads: NonZeroUsize::new(threads.into())
                     .ok_or_else(|| ("hsm.threads", "1 to 64 are possible".to_owned()))?,
             },
+            fleet: fleet(set.fleet)?,
             tokens: tokens(set.tokens)?,
             limits: LimitsConfig {
                 account: NonZeroU32::new(set.limits.account_per_minute.unwrap_or(ACCOUNT_PER_MINUTE)),
@@ -176,6 +187,23 @@ fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsF
         (None, None) => Ok(None),
         (Some(_), None) => Err(("tls.certificate_file", "it needs tls.key_file as well".to_owned())),
         (None, Some(_)) => Err(("tls.key_file", "it needs tls.certificate_file as well".to_owned())),
+    }
+}
+
+fn fleet(set: FleetSettings) -> Result<Option<FleetConfig>, Invalid> {
+    match (set.manifest_file, set.site, set.roots_fingerprint) {
+        (None, None, None) => Ok(None),
+        (Some(manifest_file), Some(site @ 1..), Some(fingerprint)) => {
+            let why = |_| ("fleet.roots_fingerprint", "64 digits of 0-9 and a-f are needed".to_owned());
+            let roots_fingerprint = fingerprint.parse().map_err(why)?;
+            Ok(Some(FleetConfig { manifest_file, site: SiteNumber(site), roots_fingerprint }))
+        }
+        (Some(_), Some(0), _) => Err(("fleet.site", "sites are numbered from 1".to_owned())),
+        (Some(_), ..) => {
+            Err(("fleet.manifest_file", "it needs fleet.site and fleet.roots_fingerprint as well".to_owned()))
+        }
+        (None, Some(_), _) => Err(("fleet.site", "it needs fleet.manifest_file as well".to_owned())),
+        (None, None, Some(_)) => Err(("fleet.roots_fingerprint", "it needs fleet.manifest_file as well".to_owned())),
     }
 }
 
@@ -278,6 +306,16 @@ mod tests {
     #[test]
     fn refuses_an_issuer_s_keys_without_its_name() {
         assert!(refused("[tokens]\njwks_file = \"k\"").contains("tokens.jwks_file: it needs tokens.issuer"));
+    }
+
+    #[test]
+    fn refuses_half_of_a_fleet_and_a_site_without_a_number() {
+        assert!(refused("[fleet]\nmanifest_file = \"m\"").contains("line 2: fleet.manifest_file: it needs fleet.site"));
+        assert!(refused("[fleet]\nsite = 1").contains("line 2: fleet.site: it needs fleet.manifest_file"));
+        let none = "[fleet]\nmanifest_file = \"m\"\nsite = 0\nroots_fingerprint = \"0\"";
+        assert!(refused(none).contains("line 3: fleet.site: sites are numbered from 1"));
+        let short = "[fleet]\nmanifest_file = \"m\"\nsite = 1\nroots_fingerprint = \"0\"";
+        assert!(refused(short).contains("line 4: fleet.roots_fingerprint: 64 digits"));
     }
 
     #[test]

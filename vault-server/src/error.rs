@@ -35,6 +35,9 @@ pub(crate) enum Error {
     /// A file that the configuration names.
     #[error("{}: {why}", path.display())]
     Named { path: PathBuf, why: String },
+    /// A file of a ceremony.
+    #[error("{}: {why}", path.display())]
+    Ceremony { path: PathBuf, why: String },
     #[error("{0}")]
     Argument(&'static str),
     #[error("{0}: {1}")]
@@ -52,6 +55,7 @@ impl Error {
             Self::Token(_) | Self::Hsm(_) | Self::Unfit(_) => Exit::Hsm,
             Self::File { .. } | Self::InUse(_) | Self::Store(_) | Self::Manifest { .. } | Self::Vault(_) => Exit::Store,
             Self::Listen { .. } => Exit::Listen,
+            Self::Ceremony { .. } => Exit::Ceremony,
             Self::Argument(_) | Self::System(..) => Exit::Failed,
         }
     }

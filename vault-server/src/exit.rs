@@ -10,6 +10,7 @@ pub(crate) enum Exit {
     Hsm = 4,
     Store = 5,
     Listen = 6,
+    Ceremony = 7,
 }
 
 /// As `coffer-vault --help` ends with it. Number 2 is clap's own.
@@ -20,7 +21,8 @@ pub(crate) const HELP: &str = "Exit codes:
   3  the configuration is wrong: `coffer-vault check-config` says where
   4  the HSM cannot be used
   5  the data folder, its manifest or its store cannot be used
-  6  an address cannot be listened on";
+  6  an address cannot be listened on
+  7  a file of the key ceremony does not hold";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

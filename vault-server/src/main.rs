@@ -12,6 +12,7 @@
 mod admission;
 mod app;
 mod body;
+mod ceremony;
 mod cli;
 mod commands;
 mod config;

@@ -59,6 +59,7 @@ settings! {
     {
         tls: Tls;
         hsm: Hsm;
+        fleet: FleetSettings;
         tokens: Tokens;
         limits: Limits;
         policy: PolicySettings;
@@ -87,6 +88,18 @@ settings! {
         pin_file: PathBuf, "hsm-pin-file", "COFFER_VAULT_HSM_PIN_FILE";
         /// Sessions with the token, 1 to 64 [default: 4]
         threads: u8, "hsm-threads", "COFFER_VAULT_HSM_THREADS";
+    }
+}
+
+settings! {
+    /// `[fleet]`
+    FleetSettings, "A fleet of several sites" {
+        /// The manifest that the roots have signed; read again when it changes. Without one, this vault is a fleet of one
+        manifest_file: PathBuf, "fleet-manifest-file", "COFFER_VAULT_FLEET_MANIFEST_FILE";
+        /// This site's number in it
+        site: u8, "fleet-site", "COFFER_VAULT_FLEET_SITE";
+        /// The roots' fingerprint, 64 digits, as clients are given it with the fleet's address
+        roots_fingerprint: String, "fleet-roots-fingerprint", "COFFER_VAULT_FLEET_ROOTS_FINGERPRINT";
     }
 }
 
@@ -170,7 +183,7 @@ mod tests {
         let command = Settings::augment_args(Command::new("test"));
         for argument in command.get_arguments() {
             let flag = argument.get_long().unwrap().replace('-', "_");
-            let section = ["tls", "hsm", "tokens", "limits", "policy", "log"]
+            let section = ["tls", "hsm", "fleet", "tokens", "limits", "policy", "log"]
                 .into_iter()
                 .find(|section| flag.starts_with(&format!("{section}_")));
             // Of the wrong type for every key: so a key that is known is told from one that is not.

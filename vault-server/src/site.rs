@@ -16,7 +16,7 @@ use crate::issuer::Issuer;
 use crate::limits::Limits;
 use crate::manifest::{Manifest, SITE};
 use crate::ops::Operations;
-use crate::token;
+use crate::token::{self, Kind};
 use crate::tokens::JwtTokens;
 use crate::world::{CountedRecords, NoPeers, SharedHsm, SystemClock};
 
@@ -37,10 +37,10 @@ pub(crate) async fn open(config: Config, data: &DataFolder, metrics: PrometheusH
         return Err(Error::Manifest { path: data.manifest(), why });
     }
     if is_new && config.hsm.pin_file.is_none() {
-        token::init(&config, data, None)?;
+        token::init(&config, data, None, Kind::Embedded)?;
         tracing::info!(folder = %data.token().display(), "a SoftHSM token was made: for development and demos");
     }
-    let hsm = SharedHsm::new(HsmAdapter::open(token::describe(&config, data)?)?);
+    let hsm = SharedHsm::new(HsmAdapter::open(token::describe(&config, data, Kind::of(&config))?)?);
     let manifest = manifest(&config, data, &hsm).await?;
     let tokens = open_tokens(&config, data)?;
     let store = EmbeddedStore::open(&data.store())?;

@@ -26,8 +26,23 @@ pub(crate) fn enter_environment(config: &Config, data: &DataFolder) -> Result<()
     Err(failed(Command::new(program).args(std::env::args_os().skip(1)).env(name, value).exec()))
 }
 
+/// What a token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A fleet of one, which signs its own manifest.
+    Embedded,
+    /// A site of several, with keys of the ceremony.
+    Site,
+}
+
+impl Kind {
+    pub(crate) const fn of(config: &Config) -> Self {
+        if config.fleet.is_some() { Self::Site } else { Self::Embedded }
+    }
+}
+
 /// The token, and the PIN that opens it.
-pub(crate) fn describe(config: &Config, data: &DataFolder) -> Result<TokenConfig, Error> {
+pub(crate) fn describe(config: &Config, data: &DataFolder, kind: Kind) -> Result<TokenConfig, Error> {
     let file = config.hsm.pin_file.clone().unwrap_or_else(|| data.pin());
     let pin = read_pin(&file)?.ok_or_else(|| Error::File {
         action: "read the PIN in",
@@ -38,13 +53,13 @@ pub(crate) fn describe(config: &Config, data: &DataFolder) -> Result<TokenConfig
         module: config.hsm.module.clone(),
         label: config.hsm.token_label.clone(),
         pin,
-        fleet_root: true,
+        fleet_root: kind == Kind::Embedded,
         workers: config.hsm.threads,
     })
 }
 
 /// Makes token and keys where they are not there yet. The PINs are on the disk before the token is.
-pub(crate) fn init(config: &Config, data: &DataFolder, so_pin_file: Option<&Path>) -> Result<(), Error> {
+pub(crate) fn init(config: &Config, data: &DataFolder, so_pin_file: Option<&Path>, kind: Kind) -> Result<(), Error> {
     let pin_file = config.hsm.pin_file.clone().unwrap_or_else(|| data.pin());
     if read_pin(&pin_file)?.is_none() {
         make_pin(&pin_file)?;
@@ -54,7 +69,7 @@ pub(crate) fn init(config: &Config, data: &DataFolder, so_pin_file: Option<&Path
         Some(pin) => pin,
         None => make_pin(&so_pin_file)?,
     };
-    Ok(coffer_hsm_adapter::init(&describe(config, data)?, &so_pin)?)
+    Ok(coffer_hsm_adapter::init(&describe(config, data, kind)?, &so_pin)?)
 }
 
 fn read_pin(file: &Path) -> Result<Option<Pin>, Error> {

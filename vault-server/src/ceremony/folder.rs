@@ -1,0 +1,120 @@
+//! The folder of one ceremony.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use coffer_proto::{Hash, RootSignature, SignedManifest, SignedSiteKeys, SiteNumber};
+use coffer_vault_core::Clock as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::ceremony::transcript::{Transcript, hash};
+use crate::data::write_private;
+use crate::error::Error;
+use crate::world::SystemClock;
+
+const MANIFEST: &str = "manifest.json";
+const TRANSCRIPT: &str = "transcript.jsonl";
+
+/// ```text
+/// manifest.json            the manifest, with the signatures that it has so far
+/// site-1.json …            the keys of each site, sealed to its HSM
+/// site-1-spare-1.json …    the same, sealed to a spare
+/// transcript.jsonl         what was done, with the hash of every file
+/// ```
+pub(crate) struct Folder {
+    path: PathBuf,
+    pub(crate) transcript: Transcript,
+}
+
+/// Sealed keys, and the file that they are in.
+pub(crate) struct SealedFile {
+    pub(crate) name: String,
+    pub(crate) content: SignedSiteKeys,
+}
+
+impl Folder {
+    /// A new one: nothing may be there yet.
+    pub(crate) fn begin(path: &Path) -> Result<Self, Error> {
+        if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(refused(path, "there is something in it already, and nothing is overwritten"));
+        }
+        Ok(Self { path: path.to_owned(), transcript: Transcript::default() })
+    }
+
+    /// One that is there. Its transcript follows, and every file is as it was last written.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let file = path.join(TRANSCRIPT);
+        let text = fs::read_to_string(&file).map_err(Error::file("read", &file))?;
+        let transcript = Transcript::parse(&text).map_err(|why| refused(&file, why))?;
+        if transcript.lines.is_empty() {
+            return Err(refused(&file, "it is empty"));
+        }
+        let folder = Self { path: path.to_owned(), transcript };
+        let listed = folder.transcript.files();
+        for (name, expected) in &listed {
+            let path = folder.path.join(name);
+            if hash(&fs::read(&path).map_err(Error::file("read", &path))?) != *expected {
+                return Err(refused(&path, "it is not what the transcript says was written"));
+            }
+        }
+        for entry in fs::read_dir(path).map_err(Error::file("list", path))? {
+            let name = entry.map_err(Error::file("list", path))?.file_name();
+            if name != TRANSCRIPT && !name.to_str().is_some_and(|name| listed.contains_key(name)) {
+                return Err(refused(&path.join(name), "the transcript does not know of it"));
+            }
+        }
+        Ok(folder)
+    }
+
+    pub(crate) fn manifest(&self) -> Result<SignedManifest, Error> {
+        read(&self.path.join(MANIFEST))
+    }
+
+    /// The sealed keys of every site and spare.
+    pub(crate) fn sealed(&self) -> Result<Vec<SealedFile>, Error> {
+        let files = self.transcript.files();
+        let names = files.keys().filter(|name| **name != MANIFEST);
+        names.map(|&name| Ok(SealedFile { name: name.to_owned(), content: read(&self.path.join(name))? })).collect()
+    }
+
+    /// Writes what a step has made, and then that it has.
+    pub(crate) fn record(
+        &mut self,
+        step: String,
+        signature: Option<RootSignature>,
+        manifest: &SignedManifest,
+        sealed: &[SealedFile],
+    ) -> Result<(), Error> {
+        let mut contents = vec![(MANIFEST.to_owned(), pretty(manifest))];
+        contents.extend(sealed.iter().map(|file| (file.name.clone(), pretty(&file.content))));
+        let mut files: BTreeMap<String, Hash> = BTreeMap::new();
+        for (name, content) in contents {
+            write_private(&self.path.join(&name), &content)?;
+            files.insert(name, hash(&content));
+        }
+        self.transcript.add(SystemClock.now(), step, signature, files);
+        write_private(&self.path.join(TRANSCRIPT), self.transcript.text().as_bytes())
+    }
+}
+
+/// The name of the file of a site's keys, or of a spare's.
+pub(crate) fn sealed_name(site: SiteNumber, spare: Option<usize>) -> String {
+    spare.map_or_else(|| format!("site-{site}.json"), |spare| format!("site-{site}-spare-{spare}.json"))
+}
+
+pub(crate) fn pretty(content: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(content).expect("plain data in memory");
+    text.push(b'\n');
+    text
+}
+
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    let bytes = fs::read(path).map_err(Error::file("read", path))?;
+    serde_json::from_slice(&bytes).map_err(|error| refused(path, format!("it cannot be read: {error}")))
+}
+
+pub(crate) fn refused(path: &Path, why: impl Into<String>) -> Error {
+    Error::Ceremony { path: path.to_owned(), why: why.into() }
+}
