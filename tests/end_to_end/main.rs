@@ -5,6 +5,7 @@
 #![expect(clippy::print_stderr, reason = "says why a test is skipped, and with which seed it ran")]
 
 mod binary;
+mod ceremony;
 mod concurrency;
 mod destination;
 mod device;

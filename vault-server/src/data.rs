@@ -12,6 +12,7 @@ use crate::error::Error;
 /// ```text
 /// lock                    held while the vault runs
 /// manifest.json           who this vault is. Lost: its clients know it no more
+/// manifest-seen.json      in a fleet of several sites: the newest manifest so far. Lost: an older one would be taken
 /// jwks.json               the public half of secrets/token-issuer
 /// secrets/pin, so-pin     open the token. Lost: so are all keys in it
 /// secrets/token-issuer    signs account tokens for demos
@@ -41,6 +42,10 @@ impl DataFolder {
 
     pub(crate) fn manifest(&self) -> PathBuf {
         self.0.join("manifest.json")
+    }
+
+    pub(crate) fn manifest_seen(&self) -> PathBuf {
+        self.0.join("manifest-seen.json")
     }
 
     pub(crate) fn jwks(&self) -> PathBuf {

@@ -1,143 +1,92 @@
-//! Who this vault is: a fleet of one site, whose manifest its own HSM signs.
+//! Who this vault is: a fleet of one, whose manifest its own HSM signs, or a site of several, whose manifest comes from
+//! the fleet's roots.
 
-use std::fs;
-use std::io::ErrorKind;
+mod embedded;
+mod fleet_file;
+
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use coffer_proto::{
-    Base64, Base64Vec, Fingerprint, FleetId, FleetManifest, RootSet, RootSignature, SignedManifest, SiteEntry,
-    SiteNumber, Time, manifest_message,
-};
+use coffer_proto::{Fingerprint, FleetManifest, SignedManifest, SiteEntry, SiteNumber, Time};
 use coffer_vault_core::{Hsm as _, Point};
-use jsonwebtoken::{Algorithm, DecodingKey};
 
-use crate::data::write_private;
+use crate::config::FleetConfig;
 use crate::error::Error;
+use crate::manifest::fleet_file::FleetFile;
 use crate::world::SharedHsm;
 
-const VALID_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// This site, in its fleet of one.
-pub(crate) const SITE: SiteNumber = SiteNumber(1);
-
 /// A manifest, as it was signed and as it reads.
+#[derive(Debug)]
 pub(crate) struct Manifest {
-    path: PathBuf,
+    source: Source,
     pub(crate) content: FleetManifest,
     pub(crate) signed: SignedManifest,
 }
 
+#[derive(Debug)]
+enum Source {
+    /// Where it is kept.
+    Embedded(PathBuf),
+    Fleet(FleetFile),
+}
+
 impl Manifest {
-    /// Reads the manifest. `None` if there is none.
+    /// The manifest of a fleet of one. `None` if there is none yet.
     pub(crate) fn load(path: &Path, hsm: &SharedHsm) -> Result<Option<Self>, Error> {
-        let refuse = |why| Error::Manifest { path: path.to_owned(), why };
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::file("read", path)(error)),
-        };
-        let signed: SignedManifest =
-            serde_json::from_slice(&bytes).map_err(|_| refuse("it is damaged: put back a copy of it"))?;
-        if signed.roots != roots(hsm)? {
-            return Err(refuse("it was signed by another HSM's root: is this the right token?"));
-        }
-        if !is_signed(&signed) {
-            return Err(refuse("its signature does not hold: put back a copy of it"));
-        }
-        let content: FleetManifest = serde_json::from_slice(signed.manifest.as_bytes())
-            .map_err(|_| refuse("it is of another version of coffer-vault"))?;
-        if content.sites != [entry(hsm)] || content.ake.0 != hsm.public_keys().ake.encode() || content.threshold != 1 {
-            return Err(refuse("it names other keys than the HSM has: is this the right token?"));
-        }
-        Ok(Some(Self { path: path.to_owned(), content, signed }))
+        embedded::load(path, hsm)
     }
 
-    /// A new fleet.
+    /// A new fleet of one.
     pub(crate) async fn make(path: &Path, hsm: &SharedHsm, max_attempts: u8, now: Time) -> Result<Self, Error> {
-        let mut id = [0; 16];
-        getrandom::fill(&mut id).map_err(|error| Error::System("randomness", error.to_string()))?;
-        let content = FleetManifest {
-            fleet: FleetId(id),
-            version: 1,
-            threshold: 1,
-            max_attempts,
-            ake: Base64(hsm.public_keys().ake.encode()),
-            sites: vec![entry(hsm)],
-            cells: Vec::new(),
-            issued_at: now,
-            not_after: now + VALID_FOR,
-        };
-        Self::sign(path, hsm, content).await
+        embedded::make(path, hsm, max_attempts, now).await
     }
 
-    /// The same with a new date, if less than half of its time is left.
+    /// The manifest of a fleet of several sites; `seen` is where the newest one is remembered.
+    pub(crate) fn of_fleet(config: &FleetConfig, seen: PathBuf, hsm: &SharedHsm) -> Result<Self, Error> {
+        FleetFile::new(config.clone(), seen).load(hsm)
+    }
+
+    /// What takes its place, if something does: the same with a new date, or the roots' next one.
     pub(crate) async fn renewed(&self, hsm: &SharedHsm, now: Time) -> Result<Option<Self>, Error> {
-        if !is_due(self.content.not_after, now) {
-            return Ok(None);
+        match &self.source {
+            Source::Embedded(path) => embedded::renewed(self, path, hsm, now).await,
+            Source::Fleet(file) => file.reload(hsm, self),
         }
-        let content = FleetManifest { issued_at: now, not_after: now + VALID_FOR, ..self.content.clone() };
-        Self::sign(&self.path, hsm, content).await.map(Some)
     }
 
+    /// To the log, if it ends soon and nobody here can sign it again.
+    pub(crate) fn warn_of_its_end(&self, now: Time) {
+        if matches!(self.source, Source::Fleet(_)) {
+            fleet_file::warn_of_its_end(self.content.not_after, now);
+        }
+    }
+
+    /// What clients pin.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
-        self.signed.roots.fingerprint()
+        match &self.source {
+            Source::Embedded(_) => self.signed.roots.fingerprint(),
+            Source::Fleet(file) => file.fingerprint(),
+        }
     }
 
-    async fn sign(path: &Path, hsm: &SharedHsm, content: FleetManifest) -> Result<Self, Error> {
-        let encoded = |error: serde_json::Error| Error::System("the manifest cannot be written", error.to_string());
-        let manifest = serde_json::to_vec(&content).map_err(encoded)?;
-        let roots = roots(hsm)?;
-        let signature = Base64(hsm.sign_as_root(&manifest_message(&manifest)).await?);
-        let signatures = roots.keys.iter().map(|key| RootSignature { key: *key, signature }).collect();
-        let manifest = Base64Vec::new(manifest)
-            .map_err(|error| Error::System("the manifest cannot be written", error.to_string()))?;
-        let signed = SignedManifest { manifest, roots, signatures, successions: Vec::new() };
-        write_private(path, &serde_json::to_vec(&signed).map_err(encoded)?)?;
-        Ok(Self { path: path.to_owned(), content, signed })
+    /// This site's number.
+    pub(crate) const fn site(&self) -> SiteNumber {
+        match &self.source {
+            Source::Embedded(_) => embedded::SITE,
+            Source::Fleet(file) => file.site(),
+        }
+    }
+
+    /// The sites' identity keys, in order.
+    pub(crate) fn site_identities(&self) -> Result<Vec<Point>, Error> {
+        let parse = |entry: &SiteEntry| Point::parse(&entry.site_identity.0);
+        let identities = self.content.sites.iter().map(parse).collect::<Result<_, _>>();
+        identities.map_err(|_| Error::Argument("the manifest names a site identity that is no point of P-256"))
     }
 }
 
-/// Clients that come seldom have to find one that holds.
-fn is_due(not_after: Time, now: Time) -> bool {
-    not_after <= now + VALID_FOR / 2
-}
-
-fn entry(hsm: &SharedHsm) -> SiteEntry {
+fn entry(site: SiteNumber, hsm: &SharedHsm) -> SiteEntry {
     let keys = hsm.public_keys();
-    let [share_import, site_identity] = [keys.share_import, keys.site_identity].map(|key| Base64(key.encode()));
-    SiteEntry { site: SITE, share_import, site_identity }
-}
-
-fn roots(hsm: &SharedHsm) -> Result<RootSet, Error> {
-    let root = hsm.root_public().ok_or(Error::Argument("the token has no fleet-root: `coffer-vault hsm init`"))?;
-    Ok(RootSet { threshold: 1, keys: vec![Base64(root.encode())] })
-}
-
-/// By the one root. A manifest that somebody else has written must not be signed again, with a new date.
-fn is_signed(signed: &SignedManifest) -> bool {
-    let ([key], [signature]) = (signed.roots.keys.as_slice(), signed.signatures.as_slice()) else { return false };
-    let Ok(point) = Point::parse(&key.0) else { return false };
-    let message = manifest_message(signed.manifest.as_bytes());
-    let public = DecodingKey::from_ec_der(&point.encode_uncompressed());
-    let holds = jsonwebtoken::crypto::verify(&signature.signature.to_string(), &message, &public, Algorithm::ES256);
-    signature.key == *key && holds.unwrap_or(false)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use coffer_proto::Time;
-
-    use super::{VALID_FOR, is_due};
-
-    #[test]
-    fn a_manifest_is_signed_again_when_half_of_its_time_is_over() {
-        let issued = Time::from_unix_seconds(1_795_000_000);
-        let half = issued + VALID_FOR / 2;
-        assert!(!is_due(issued + VALID_FOR, half - Duration::from_secs(1)));
-        assert!(is_due(issued + VALID_FOR, half));
-        assert!(is_due(issued + VALID_FOR, issued + VALID_FOR * 2));
-    }
+    let [share_import, site_identity] =
+        [keys.share_import, keys.site_identity].map(|key| coffer_proto::Base64(key.encode()));
+    SiteEntry { site, share_import, site_identity }
 }

@@ -9,8 +9,8 @@ use axum::http::{HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use coffer_hsm_adapter::Operations;
-use coffer_proto::ProblemType;
-use metrics::{counter, describe_counter, describe_histogram, histogram};
+use coffer_proto::{ProblemType, Time};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::Instrument as _;
 
@@ -22,6 +22,7 @@ const DURATION: &str = "coffer_vault_request_duration_seconds";
 const ATTEMPTS: &str = "coffer_vault_attempts_total";
 const UNKNOWN_WRITES: &str = "coffer_vault_store_unknown_writes_total";
 const HSM_OPERATIONS: &str = "coffer_vault_hsm_operations_total";
+const MANIFEST_END: &str = "coffer_vault_manifest_not_after_seconds";
 
 /// Seconds.
 const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -35,6 +36,7 @@ pub(crate) fn start() -> Result<PrometheusHandle, BuildError> {
     describe_histogram!(DURATION, "How long answers took, by route.");
     describe_counter!(ATTEMPTS, "Guesses: answered (retries too), proved, refused.");
     describe_counter!(UNKNOWN_WRITES, "Writes to the record store whose outcome was not known.");
+    describe_gauge!(MANIFEST_END, "When the fleet manifest expires: seconds since 1970.");
     describe_counter!(HSM_OPERATIONS, "What the HSM did. Evaluations beyond the proofs are guesses that failed.");
     for outcome in [Outcome::Answered, Outcome::Proved, Outcome::Refused] {
         counter!(ATTEMPTS, "outcome" => outcome.name()).absolute(0);
@@ -70,6 +72,11 @@ pub(crate) fn count_unknown_write() {
 }
 
 /// Takes over what the HSM's adapter has counted.
+#[expect(clippy::cast_precision_loss, reason = "seconds of this age are exact in a double")]
+pub(crate) fn show_end_of_manifest(not_after: Time) {
+    gauge!(MANIFEST_END).set(not_after.unix_seconds() as f64);
+}
+
 pub(crate) fn count_hsm(operations: &Operations) {
     let Operations { imports, evaluations, agreements, macs, signatures, connections } = *operations;
     let all = [

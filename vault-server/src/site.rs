@@ -1,10 +1,10 @@
-//! Everything that a vault of one site is made of, put together.
+//! Everything that a site is made of, put together.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use coffer_hsm_adapter::HsmAdapter;
-use coffer_vault_core::{Clock as _, Fleet, Hsm as _, Policy, Ports, Vault};
+use coffer_vault_core::{Clock as _, Fleet, Policy, Ports, Vault};
 use coffer_vault_store::EmbeddedStore;
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -14,7 +14,7 @@ use crate::data::DataFolder;
 use crate::error::Error;
 use crate::issuer::Issuer;
 use crate::limits::Limits;
-use crate::manifest::{Manifest, SITE};
+use crate::manifest::Manifest;
 use crate::ops::Operations;
 use crate::token::{self, Kind};
 use crate::tokens::JwtTokens;
@@ -31,31 +31,15 @@ pub(crate) struct OpenSite {
 /// Opens the site of this folder. What there is not yet of it is made, in an order that a crash can interrupt anywhere:
 /// PINs, token, manifest, store.
 pub(crate) async fn open(config: Config, data: &DataFolder, metrics: PrometheusHandle) -> Result<OpenSite, Error> {
-    let is_new = !data.manifest().exists();
-    if is_new && data.store().exists() {
-        let why = "it is missing, but the store is there: put back a copy of it";
-        return Err(Error::Manifest { path: data.manifest(), why });
-    }
-    if is_new && config.hsm.pin_file.is_none() {
-        token::init(&config, data, None, Kind::Embedded)?;
-        tracing::info!(folder = %data.token().display(), "a SoftHSM token was made: for development and demos");
+    if config.fleet.is_none() {
+        make_token(&config, data)?;
     }
     let hsm = SharedHsm::new(HsmAdapter::open(token::describe(&config, data, Kind::of(&config))?)?);
     let manifest = manifest(&config, data, &hsm).await?;
     let tokens = open_tokens(&config, data)?;
     let store = EmbeddedStore::open(&data.store())?;
     let (records, ledger) = (CountedRecords(store.records), store.ledger);
-    let fleet = Fleet {
-        id: manifest.content.fleet,
-        manifest_version: manifest.content.version,
-        sites: 1,
-        threshold: 1,
-        site: SITE,
-        order: vec![SITE],
-        hedge_after: None,
-        site_identities: vec![hsm.public_keys().site_identity],
-        policy: Policy { max_attempts: manifest.content.max_attempts, ..config.policy },
-    };
+    let fleet = fleet(&config, &manifest)?;
     let ports = Ports {
         hsm: hsm.clone(),
         records: records.clone(),
@@ -70,17 +54,54 @@ pub(crate) async fn open(config: Config, data: &DataFolder, metrics: PrometheusH
     Ok(OpenSite { app, operations: Arc::new(operations), hsm, tokens })
 }
 
+/// The token of a fleet of one, at its first start.
+fn make_token(config: &Config, data: &DataFolder) -> Result<(), Error> {
+    let is_new = !data.manifest().exists();
+    if is_new && data.store().exists() {
+        let why = "it is missing, but the store is there: put back a copy of it";
+        return Err(Error::Manifest { path: data.manifest(), why });
+    }
+    if is_new && config.hsm.pin_file.is_none() {
+        token::init(config, data, None, Kind::Embedded)?;
+        tracing::info!(folder = %data.token().display(), "a SoftHSM token was made: for development and demos");
+    }
+    Ok(())
+}
+
 async fn manifest(config: &Config, data: &DataFolder, hsm: &SharedHsm) -> Result<Manifest, Error> {
     let (path, now) = (data.manifest(), SystemClock.now());
-    let Some(manifest) = Manifest::load(&path, hsm)? else {
-        let max_attempts = config.max_attempts.unwrap_or(config.policy.max_attempts);
-        return Manifest::make(&path, hsm, max_attempts, now).await;
+    let manifest = match &config.fleet {
+        Some(fleet) => Manifest::of_fleet(fleet, data.manifest_seen(), hsm)?,
+        None => match Manifest::load(&path, hsm)? {
+            Some(manifest) => manifest,
+            None => {
+                let max_attempts = config.max_attempts.unwrap_or(config.policy.max_attempts);
+                return Manifest::make(&path, hsm, max_attempts, now).await;
+            }
+        },
     };
     if config.max_attempts.is_some_and(|attempts| attempts != manifest.content.max_attempts) {
+        let path = config.fleet.as_ref().map_or(path, |fleet| fleet.manifest_file.clone());
         let why = "policy.max_attempts differs from what it says, and clients rely on that: set it as it was";
         return Err(Error::Manifest { path, why });
     }
     Ok(manifest.renewed(hsm, now).await?.unwrap_or(manifest))
+}
+
+/// What the policy needs to know of the manifest.
+fn fleet(config: &Config, manifest: &Manifest) -> Result<Fleet, Error> {
+    let content = &manifest.content;
+    Ok(Fleet {
+        id: content.fleet,
+        manifest_version: content.version,
+        sites: u8::try_from(content.sites.len()).unwrap_or(u8::MAX),
+        threshold: content.threshold,
+        site: manifest.site(),
+        order: vec![manifest.site()],
+        hedge_after: None,
+        site_identities: manifest.site_identities()?,
+        policy: Policy { max_attempts: content.max_attempts, ..config.policy.clone() },
+    })
 }
 
 fn open_tokens(config: &Config, data: &DataFolder) -> Result<JwtTokens, Error> {

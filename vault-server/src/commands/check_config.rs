@@ -20,6 +20,7 @@ pub(crate) fn run(config: &Config) -> Result<(), Error> {
     }
     readable(&config.hsm.module)?;
     config.hsm.pin_file.as_deref().map_or(Ok(()), readable)?;
+    config.fleet.as_ref().map_or(Ok(()), |fleet| readable(&fleet.manifest_file))?;
     if let Some(file) = &config.tokens.jwks_file {
         jwks::read(file)?;
     }

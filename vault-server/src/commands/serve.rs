@@ -20,6 +20,9 @@ use crate::{observe, ops, router, telemetry, token};
 
 const SWEEP_EVERY: Duration = Duration::from_secs(5 * 60);
 const RENEW_EVERY: Duration = Duration::from_secs(3600);
+/// How soon a manifest is taken up that the roots have signed.
+const REREAD_EVERY: Duration = Duration::from_secs(5);
+const REMIND_EVERY: Duration = Duration::from_secs(3600);
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Closing the HSM's sessions takes milliseconds, unless the HSM hangs.
@@ -51,11 +54,13 @@ async fn serve(config: Config, data: &DataFolder) -> Result<(), Error> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let url = config.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", api.address));
     let metrics = observe::start().map_err(|error| Error::System("no metrics", error.to_string()))?;
+    let renew_every = if config.fleet.is_some() { REREAD_EVERY } else { RENEW_EVERY };
     let OpenSite { app, operations, hsm, tokens } = site::open(config, data, metrics).await?;
 
     let mut tasks = JoinSet::new();
     tasks.spawn(sweep(Arc::clone(&app)));
-    tasks.spawn(renew_manifest(Arc::clone(&app), hsm.clone()));
+    tasks.spawn(renew_manifest(Arc::clone(&app), hsm.clone(), renew_every));
+    tasks.spawn(remind(Arc::clone(&app)));
     tasks.spawn(tokens.keep_keys_fresh());
     let upkeep = operations.metrics.clone();
     tasks.spawn(keep_up(Arc::clone(&app), move || upkeep.run_upkeep()));
@@ -122,14 +127,28 @@ async fn sweep(app: Arc<App>) {
     }
 }
 
-async fn renew_manifest(app: Arc<App>, hsm: SharedHsm) {
+async fn renew_manifest(app: Arc<App>, hsm: SharedHsm, every: Duration) {
+    let mut said = String::new();
     loop {
-        tokio::time::sleep(RENEW_EVERY).await;
+        observe::show_end_of_manifest(app.manifest().content.not_after);
+        tokio::time::sleep(every).await;
         match app.manifest().renewed(&hsm, SystemClock.now()).await {
             Ok(Some(manifest)) => app.replace_manifest(manifest),
-            Ok(None) => {}
-            Err(error) => tracing::error!(%error, "the manifest was not signed again"),
+            Ok(None) => said.clear(),
+            Err(error) if error.to_string() == said => {}
+            Err(error) => {
+                tracing::error!(%error, "the manifest stays as it is");
+                said = error.to_string();
+            }
         }
+    }
+}
+
+/// The roots are people: they have to be told in time.
+async fn remind(app: Arc<App>) {
+    loop {
+        app.manifest().warn_of_its_end(SystemClock.now());
+        tokio::time::sleep(REMIND_EVERY).await;
     }
 }
 

@@ -1,0 +1,148 @@
+//! The manifest of a fleet of several sites: the roots sign it, and the operator puts it where the site finds it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use coffer_hsm_adapter::verify_es256_by;
+use coffer_proto::{Base64, Fingerprint, FleetId, Hash, SignedManifest, SiteNumber, Time};
+use coffer_vault_core::Hsm as _;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::config::FleetConfig;
+use crate::data::{read_secret, write_private};
+use crate::error::Error;
+use crate::manifest::{Manifest, Source, entry};
+use crate::world::SharedHsm;
+
+/// From then on the log says that the roots have to sign again.
+const WARNED_BEFORE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Where it lies, and what is known of it beforehand.
+#[derive(Debug, Clone)]
+pub(super) struct FleetFile {
+    config: FleetConfig,
+    seen: PathBuf,
+}
+
+/// The newest manifest that this site has had, so that nobody puts back an older one.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seen {
+    fleet: FleetId,
+    version: u64,
+    manifest: Hash,
+}
+
+impl FleetFile {
+    pub(super) const fn new(config: FleetConfig, seen: PathBuf) -> Self {
+        Self { config, seen }
+    }
+
+    pub(super) const fn fingerprint(&self) -> Fingerprint {
+        self.config.roots_fingerprint
+    }
+
+    pub(super) const fn site(&self) -> SiteNumber {
+        self.config.site
+    }
+
+    /// Reads it and believes what the roots have signed. An expired one is served: clients decide by their own clocks.
+    pub(super) fn load(&self, hsm: &SharedHsm) -> Result<Manifest, Error> {
+        let path = &self.config.manifest_file;
+        let bytes = fs::read(path).map_err(Error::file("read", path))?;
+        let signed: SignedManifest =
+            serde_json::from_slice(&bytes).map_err(|error| self.refused(format!("it cannot be read: {error}")))?;
+        let content = signed.verify(&self.config.roots_fingerprint, verify_es256_by);
+        let content = content.map_err(|error| self.refused(error.to_string()))?;
+        let keys = hsm.public_keys();
+        if !content.sites.contains(&entry(self.config.site, hsm)) || content.ake.0 != keys.ake.encode() {
+            let site = self.config.site;
+            return Err(self.refused(format!("its site {site} has other keys than this HSM: is fleet.site right?")));
+        }
+        let manifest = Manifest { source: Source::Fleet(self.clone()), content, signed };
+        self.remember(&manifest)?;
+        Ok(manifest)
+    }
+
+    /// The next one, if the file has changed.
+    pub(super) fn reload(&self, hsm: &SharedHsm, present: &Manifest) -> Result<Option<Manifest>, Error> {
+        let next = self.load(hsm)?;
+        if next.signed == present.signed {
+            return Ok(None);
+        }
+        tracing::info!(version = next.content.version, not_after = %next.content.not_after, "a manifest was taken up");
+        Ok(Some(next))
+    }
+
+    fn remember(&self, manifest: &Manifest) -> Result<(), Error> {
+        let hash = Base64(Sha256::digest(manifest.signed.manifest.as_bytes()).into());
+        let shown = Seen { fleet: manifest.content.fleet, version: manifest.content.version, manifest: hash };
+        let seen = Seen::read(&self.seen)?;
+        if let Some(seen) = &seen {
+            seen.allows(&shown).map_err(|why| self.refused(why.to_owned()))?;
+        }
+        if seen.as_ref() != Some(&shown) {
+            write_private(&self.seen, &serde_json::to_vec(&shown).expect("plain data in memory"))?;
+        }
+        Ok(())
+    }
+
+    fn refused(&self, why: String) -> Error {
+        Error::Named { path: self.config.manifest_file.clone(), why }
+    }
+}
+
+impl Seen {
+    fn read(path: &Path) -> Result<Option<Self>, Error> {
+        let Some(text) = read_secret(path)? else { return Ok(None) };
+        let why = "it is damaged: put back a copy of it";
+        serde_json::from_str(&text).map(Some).map_err(|_| Error::Manifest { path: path.to_owned(), why })
+    }
+
+    fn allows(&self, shown: &Self) -> Result<(), &'static str> {
+        match () {
+            () if shown.fleet != self.fleet => Err("it is another fleet's than the one that this site belongs to"),
+            () if shown.version < self.version => Err("it is older than one that this site has had"),
+            () if shown.version == self.version && shown.manifest != self.manifest => {
+                Err("it has the version of another that this site has had: the roots have signed two")
+            }
+            () => Ok(()),
+        }
+    }
+}
+
+/// For the operator, who has to go to the roots in time.
+pub(super) fn warn_of_its_end(not_after: Time, now: Time) {
+    if now >= not_after {
+        tracing::error!(%not_after, "the fleet manifest has expired: clients refuse it until the roots sign a new one");
+    } else if not_after.since(now) < WARNED_BEFORE {
+        tracing::warn!(%not_after, "the fleet manifest expires soon: let the roots sign a new one");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coffer_proto::{Base64, FleetId};
+
+    use super::Seen;
+
+    fn seen(version: u64, content: u8) -> Seen {
+        Seen { fleet: FleetId([7; 16]), version, manifest: Base64([content; 32]) }
+    }
+
+    #[test]
+    fn takes_the_same_manifest_again_and_newer_ones() {
+        assert_eq!(seen(3, 0).allows(&seen(3, 0)), Ok(()));
+        assert_eq!(seen(3, 0).allows(&seen(4, 1)), Ok(()));
+    }
+
+    #[test]
+    fn refuses_an_older_manifest_another_of_the_same_version_and_another_fleet_s() {
+        assert!(seen(3, 0).allows(&seen(2, 0)).is_err_and(|why| why.contains("older")));
+        assert!(seen(3, 0).allows(&seen(3, 1)).is_err_and(|why| why.contains("signed two")));
+        let other = Seen { fleet: FleetId([8; 16]), ..seen(4, 0) };
+        assert!(seen(3, 0).allows(&other).is_err_and(|why| why.contains("another fleet")));
+    }
+}
