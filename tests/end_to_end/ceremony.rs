@@ -1,10 +1,15 @@
 //! The key ceremony as people do it: five sites' HSMs and a spare, three roots, files carried from one to the other.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use coffer_proto::{FleetManifest, SignedManifest, SignedSiteKeys};
+use coffer_testkit::Roots;
 use tempfile::TempDir;
 
 use crate::binary;
@@ -83,20 +88,24 @@ impl Ceremony {
     /// As the manifest's own roots have it.
     fn fingerprint(&self) -> String {
         let manifest = fs::read(self.scratch.path().join("fleet/manifest.json")).unwrap();
-        let manifest: coffer_proto::SignedManifest = serde_json::from_slice(&manifest).unwrap();
+        let manifest: SignedManifest = serde_json::from_slice(&manifest).unwrap();
         manifest.roots.fingerprint().to_string()
     }
 
     /// A vault of this fleet.
     fn serve(&self, machine: &str, site: u8, manifest: &str) -> Server {
+        self.serve_under(machine, site, manifest, &self.fingerprint())
+    }
+
+    fn serve_under(&self, machine: &str, site: u8, manifest: &str, fingerprint: &str) -> Server {
         // A server's data lie in `data` of its folder.
         let folder = self.scratch.path().join(format!("{machine}.serving"));
         fs::create_dir(&folder).unwrap();
         std::os::unix::fs::symlink(self.scratch.path().join(machine), folder.join("data")).unwrap();
-        let (manifest, site, fingerprint) = (self.path(manifest), site.to_string(), self.fingerprint());
+        let (manifest, site) = (self.path(manifest), site.to_string());
         Server::start_in(
             &folder,
-            &["--fleet-manifest-file", &manifest, "--fleet-site", &site, "--fleet-roots-fingerprint", &fingerprint],
+            &["--fleet-manifest-file", &manifest, "--fleet-site", &site, "--fleet-roots-fingerprint", fingerprint],
         )
     }
 
@@ -191,17 +200,48 @@ fn a_site_takes_up_a_new_manifest_while_it_runs_and_refuses_an_older_one() {
     ceremony.sign("b", "next");
     fs::copy(&from, ceremony.path("served.json")).unwrap();
     let server = ceremony.serve("1", 1, "served.json");
-    let logs = |text: &str| {
-        let begin = std::time::Instant::now();
-        while !server.log().contains(text) {
-            assert!(begin.elapsed() < std::time::Duration::from_secs(30), "{}", server.log());
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-    };
     fs::copy(ceremony.path("next/manifest.json"), ceremony.path("served.json")).unwrap();
-    logs("a manifest was taken up");
+    await_log(&server, "a manifest was taken up");
     fs::copy(&from, ceremony.path("served.json")).unwrap();
-    logs("it is older than one that this site has had");
+    await_log(&server, "it is older than one that this site has had");
+}
+
+#[test]
+fn a_site_serves_under_a_manifest_that_has_expired_and_says_so() {
+    let ceremony = Ceremony::signed(1);
+    ceremony.import("1", "fleet/site-1.json").unwrap();
+    let signed = fs::read(ceremony.path("fleet/manifest.json")).unwrap();
+    let signed: SignedManifest = serde_json::from_slice(&signed).unwrap();
+    let mut manifest: FleetManifest = serde_json::from_slice(signed.manifest.as_bytes()).unwrap();
+    // The ceremony dates it today: so other roots sign it a month ago.
+    let day = Duration::from_secs(24 * 3600);
+    manifest.not_after = manifest.issued_at - day;
+    manifest.issued_at = manifest.issued_at - 31 * day;
+    let roots = Roots::new(3, 2);
+    fs::write(ceremony.path("expired.json"), serde_json::to_vec(&roots.sign(&manifest, &[0, 1])).unwrap()).unwrap();
+    let server = ceremony.serve_under("1", 1, "expired.json", &roots.fingerprint().to_string());
+    await_log(&server, "the fleet manifest has expired");
+    let ready = ask(&server.ops, "/readyz");
+    assert!(ready.starts_with("HTTP/1.1 200 "), "{ready}");
+    let end = format!("coffer_vault_manifest_not_after_seconds {}", manifest.not_after.unix_seconds());
+    let metrics = ask(&server.ops, "/metrics");
+    assert!(metrics.contains(&end), "{metrics}");
+}
+
+fn ask(host: &str, path: &str) -> String {
+    let mut connection = TcpStream::connect(host).unwrap();
+    write!(connection, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn await_log(server: &Server, text: &str) {
+    let begin = Instant::now();
+    while !server.log().contains(text) {
+        assert!(begin.elapsed() < Duration::from_secs(30), "{}", server.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]
@@ -220,7 +260,7 @@ fn refuses_to_serve_as_another_site_or_under_a_manifest_of_one_of_three() {
     ceremony.import("1", "fleet/site-1.json").unwrap();
     refused(serve("2"), "its site 2 has other keys than this HSM");
     ceremony.change("fleet/manifest.json", |text| {
-        let mut signed: coffer_proto::SignedManifest = serde_json::from_str(&text).unwrap();
+        let mut signed: SignedManifest = serde_json::from_str(&text).unwrap();
         signed.signatures.pop();
         serde_json::to_string(&signed).unwrap()
     });
@@ -334,10 +374,10 @@ fn refuses_a_sealed_file_that_was_altered_and_one_that_the_transcript_does_not_k
     let other = Ceremony::prepare(2);
     fs::copy(ceremony.path("1.card"), other.path("1.card")).unwrap();
     other.done(&other.draw());
-    let keys = |ceremony: &Ceremony| -> coffer_proto::SignedSiteKeys {
+    let keys = |ceremony: &Ceremony| -> SignedSiteKeys {
         serde_json::from_slice(&fs::read(ceremony.path("fleet/site-1.json")).unwrap()).unwrap()
     };
-    let forged = coffer_proto::SignedSiteKeys { site_keys: keys(&other).site_keys, ..keys(&ceremony) };
+    let forged = SignedSiteKeys { site_keys: keys(&other).site_keys, ..keys(&ceremony) };
     fs::write(ceremony.path("fleet/site-1.json"), serde_json::to_vec(&forged).unwrap()).unwrap();
     refused(ceremony.verify("fleet"), "it is not what the transcript says was written");
     refused(ceremony.import("1", "fleet/site-1.json"), "too few of the roots have signed it");

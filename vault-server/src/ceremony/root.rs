@@ -37,7 +37,7 @@ pub(crate) fn new(out: &Path, passphrase: &PassphraseOptions) -> Result<Encrypte
 /// A root's key, out of its file.
 pub(crate) fn open(path: &Path, passphrase: &PassphraseOptions) -> Result<RootKey, Error> {
     let encrypted: EncryptedRootKey = read(path)?;
-    encrypted.decrypt(&*passphrase.ask("Passphrase: ")?).map_err(|error| refused(path, error.to_string()))
+    encrypted.decrypt(&passphrase.ask("Passphrase: ")?).map_err(|error| refused(path, error.to_string()))
 }
 
 /// The public halves of roots: no passphrase is needed for them.
