@@ -5,27 +5,32 @@ use std::str::FromStr;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::bytes::Base64;
+use crate::bytes::{Base64, PointBytes};
 use crate::schema::text;
 
-/// Not 32 lower-case hexadecimal digits.
+/// Not as many lower-case hexadecimal digits as there should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an id is 32 digits of 0-9 and a-f")]
+#[error("an id is 32 digits of 0-9 and a-f, that of a key 16")]
 pub struct IdError;
 
-/// An id of 16 random bytes, chosen by whoever makes what it names; 32 lower-case hexadecimal digits as text.
+/// An id of 16 random bytes, chosen by whoever makes what it names; 32 lower-case hexadecimal digits as text. Only a key's
+/// is of another length, and is no choice.
 macro_rules! id {
     ($(#[$documentation:meta])* $name:ident) => {
+        id! { $(#[$documentation])* $name 16 }
+    };
+    ($(#[$documentation:meta])* $name:ident $length:literal) => {
         $(#[$documentation])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(pub [u8; 16]);
+        pub struct $name(pub [u8; $length]);
 
         impl $name {
-            /// The 16 bytes.
-            pub const fn as_bytes(&self) -> &[u8; 16] {
+            /// The bytes.
+            pub const fn as_bytes(&self) -> &[u8; $length] {
                 &self.0
             }
         }
@@ -34,7 +39,7 @@ macro_rules! id {
             type Err = IdError;
 
             fn from_str(text: &str) -> Result<Self, IdError> {
-                let mut bytes = [0; 16];
+                let mut bytes = [0; $length];
                 if text.bytes().any(|digit| digit.is_ascii_uppercase()) {
                     return Err(IdError);
                 }
@@ -77,7 +82,10 @@ macro_rules! id {
 
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
-                text("32 hexadecimal digits in lower case.").pattern(Some("^[0-9a-f]{32}$")).into()
+                let digits = 2 * $length;
+                text(&format!("{digits} hexadecimal digits in lower case."))
+                    .pattern(Some(format!("^[0-9a-f]{{{digits}}}$")))
+                    .into()
             }
         }
 
@@ -100,6 +108,22 @@ id! {
 id! {
     /// An attempt: one guess, paid for once however often it is asked.
     AttemptId
+}
+id! {
+    /// What a route's path names, whatever it is.
+    RouteId
+}
+id! {
+    /// A site's transport key: the first bytes of its hash.
+    TransportKeyId 8
+}
+
+impl TransportKeyId {
+    /// The name of the key whose public half this is.
+    pub fn of(public: &PointBytes) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(public.0));
+        Self([a, b, c, d, e, f, g, h])
+    }
 }
 
 /// A site's number in the fleet, from 1; also the argument at which its share lies on the dealer's polynomial.

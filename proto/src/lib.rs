@@ -17,6 +17,7 @@ mod problem;
 mod registration;
 mod retrieval;
 mod schema;
+mod sealed;
 mod signed;
 mod status;
 mod time;
@@ -31,8 +32,7 @@ pub use fleet::{
 };
 pub use framing::frame;
 pub use head::ArchiveHead;
-pub use id::{AttemptId, DeletionId, FleetId, IdError, RegistrationId, SiteNumber};
-pub use manifest::{ManifestFault, VALID_FOR};
+pub use id::{AttemptId, DeletionId, FleetId, IdError, RegistrationId, RouteId, SiteNumber, TransportKeyId};
 pub use problem::{Problem, ProblemType};
 pub use registration::{
     Activated, ActivationRequest, Argon2, Authorization, Change, DeletionAnswer, DeletionRequest, KeepRequest, KeyRole,
@@ -40,6 +40,9 @@ pub use registration::{
 };
 pub use retrieval::{
     KE1_LEN, KE2_LEN, KE3_LEN, ProofAnswer, ProofRequest, RetrievalAnswer, RetrievalRequest, SiteNonce, UPLOAD_LEN,
+};
+pub use sealed::{
+    MAX_SEALED_ANSWER, MAX_SEALED_REQUEST, RouteError, RouteTemplate, SealedAnswer, SealedMethod, SealedRequest,
 };
 pub use signed::{
     ShareContext, activation_message, attempt_message, certificate_message, client_identity, deletion_message,

@@ -98,6 +98,15 @@ pub enum ProblemType {
     /// The registration was made for a fleet manifest that this site does not know.
     #[serde(rename = "urn:coffer:problem:unknown-manifest")]
     UnknownManifest,
+    /// What is sealed does not open: it was changed on its way, is not for this site, or the clocks are far apart.
+    #[serde(rename = "urn:coffer:problem:invalid-seal")]
+    InvalidSeal,
+    /// The site no longer has the transport key, or never had it: fetch the fleet again.
+    #[serde(rename = "urn:coffer:problem:unknown-transport-key")]
+    UnknownTransportKey,
+    /// The gateway does not reach the site. What was sent may have arrived, and may be sent again.
+    #[serde(rename = "urn:coffer:problem:site-unreachable")]
+    SiteUnreachable,
     /// Too many requests, or the account has used up too many registrations.
     #[serde(rename = "urn:coffer:problem:too-many-requests")]
     TooManyRequests,
@@ -110,7 +119,7 @@ impl ProblemType {
     /// The HTTP status that goes with it.
     pub const fn status(self) -> u16 {
         match self {
-            Self::Malformed => 400,
+            Self::Malformed | Self::InvalidSeal => 400,
             Self::Unauthorized => 401,
             Self::InvalidSignature | Self::InvalidReceipt | Self::InvalidProof => 403,
             Self::NoSuchRoute | Self::NotRegistered => 404,
@@ -121,13 +130,15 @@ impl ProblemType {
             | Self::RegistrationChanged
             | Self::NotDelivered
             | Self::StaleHead
-            | Self::UnknownManifest => 409,
+            | Self::UnknownManifest
+            | Self::UnknownTransportKey => 409,
             Self::Erased => 410,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::InvalidShare => 422,
             Self::Locked => 423,
             Self::Wait | Self::CoolDown | Self::TooManyRequests => 429,
+            Self::SiteUnreachable => 502,
             Self::Unavailable => 503,
         }
     }

@@ -6,7 +6,8 @@
 /// One package of the workspace.
 pub(crate) struct Room {
     pub(crate) name: &'static str,
-    /// 0 words, 1 pure flows, 2 adapters, 3 binaries and what is built like one, 4 what looks at all of it.
+    /// 0 words, 1 the channel that carries them, 2 pure flows, 3 adapters, 4 binaries and what is built like one, 5 what looks
+    /// at all of it.
     pub(crate) floor: u8,
     /// The packages of ours that it may use, each on a lower floor.
     pub(crate) uses: &'static [&'static str],
@@ -21,20 +22,26 @@ pub(crate) const ROOMS: &[Room] = &[
     room("coffer-keys", 0, &[]),
     room("coffer-pake", 0, &[]),
     room("coffer-proto", 0, &[]),
-    room("coffer-archive", 1, &["coffer-keys"]),
-    room("coffer-vault-client", 1, &["coffer-keys", "coffer-pake", "coffer-proto"]),
-    room("coffer-vault-core", 1, &["coffer-pake", "coffer-proto"]),
-    room("coffer-vault-store", 2, &["coffer-vault-core", "coffer-proto"]),
-    room("coffer-hsm-adapter", 2, &["coffer-pake", "coffer-proto", "coffer-vault-core"]),
-    room("coffer-sdk", 2, &["coffer-archive", "coffer-vault-client", "coffer-keys"]),
-    room("coffer-client-cli", 3, &["coffer-sdk", "coffer-archive", "coffer-vault-client", "coffer-keys"]),
-    room("coffer-vault-server", 3, &["coffer-vault-core", "coffer-vault-store", "coffer-hsm-adapter", "coffer-proto"]),
-    room("coffer-gateway", 3, &["coffer-proto"]),
+    room("coffer-channel", 1, &["coffer-proto"]),
+    room("coffer-archive", 2, &["coffer-keys"]),
+    room("coffer-vault-client", 2, &["coffer-channel", "coffer-keys", "coffer-pake", "coffer-proto"]),
+    room("coffer-vault-core", 2, &["coffer-pake", "coffer-proto"]),
+    room("coffer-vault-store", 3, &["coffer-vault-core", "coffer-proto"]),
+    room("coffer-hsm-adapter", 3, &["coffer-pake", "coffer-proto", "coffer-vault-core"]),
+    room("coffer-sdk", 3, &["coffer-archive", "coffer-vault-client", "coffer-keys"]),
+    room("coffer-client-cli", 4, &["coffer-sdk", "coffer-archive", "coffer-vault-client", "coffer-keys"]),
+    room(
+        "coffer-vault-server",
+        4,
+        &["coffer-channel", "coffer-vault-core", "coffer-vault-store", "coffer-hsm-adapter", "coffer-proto"],
+    ),
+    room("coffer-gateway", 4, &["coffer-proto"]),
     room(
         TESTKIT,
-        3,
+        4,
         &[
             "coffer-archive",
+            "coffer-channel",
             "coffer-hsm-adapter",
             "coffer-keys",
             "coffer-pake",
@@ -45,9 +52,10 @@ pub(crate) const ROOMS: &[Room] = &[
     ),
     room(
         TESTS,
-        4,
+        5,
         &[
             "coffer-archive",
+            "coffer-channel",
             "coffer-client-cli",
             "coffer-gateway",
             "coffer-hsm-adapter",
@@ -61,7 +69,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "coffer-vault-store",
         ],
     ),
-    room("coffer-xtask", 4, &[]),
+    room("coffer-xtask", 5, &[]),
 ];
 
 /// What tests are built with. Any package may use it as a dev-dependency, none otherwise but [`TESTS`].
@@ -90,7 +98,8 @@ pub(crate) const OWNED: &[Owned] = &[
     // The HSM and the password protocol.
     owned("cryptoki", &["coffer-hsm-adapter"]),
     owned("opaque-ke", &["coffer-pake"]),
-    owned("p256", &["coffer-pake", "coffer-hsm-adapter", TESTKIT]),
+    owned("hpke", &["coffer-channel"]),
+    owned("p256", &["coffer-channel", "coffer-pake", "coffer-hsm-adapter", TESTKIT]),
     // The backup engine.
     owned("aws-lc-rs", &["coffer-archive"]),
     owned("blake3", &["coffer-archive"]),
@@ -133,6 +142,7 @@ pub(crate) const NEVER: &[Never] = &[
     never("coffer-vault-server", "coffer-archive", BLIND),
     never("coffer-gateway", "coffer-keys", BLIND),
     never("coffer-gateway", "coffer-archive", BLIND),
+    never("coffer-gateway", "coffer-channel", RELAY),
     never("coffer-gateway", "coffer-pake", RELAY),
     never("coffer-gateway", "coffer-vault-core", RELAY),
 ];

@@ -141,7 +141,7 @@ mod tests {
     fn an_arrow_that_points_up_is_refused() {
         assert_eq!(
             said(&[("coffer-keys", Normal, "coffer-archive")]),
-            ["error: coffer-keys → coffer-archive: the table draws no such arrow, from floor 0 to 1 [drawn-arrow]"]
+            ["error: coffer-keys → coffer-archive: the table draws no such arrow, from floor 0 to 2 [drawn-arrow]"]
         );
     }
 
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(
             said(&[("coffer-archive", Normal, "coffer-vault-client")]),
             [
-                "error: coffer-archive → coffer-vault-client: the table draws no such arrow, from floor 1 to 1 [drawn-arrow]"
+                "error: coffer-archive → coffer-vault-client: the table draws no such arrow, from floor 2 to 2 [drawn-arrow]"
             ]
         );
     }
