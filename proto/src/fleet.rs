@@ -150,7 +150,7 @@ pub struct RootSignature {
     pub signature: Signature,
 }
 
-/// A site's receipt key, vouched for by its HSM.
+/// A site's daily keys, vouched for by its HSM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SiteCertificate {
@@ -158,6 +158,8 @@ pub struct SiteCertificate {
     pub site: SiteNumber,
     /// Ed25519: signs receipts.
     pub receipt_key: VerifyingKey,
+    /// P-256: requests are sealed to it.
+    pub transport_key: PointBytes,
     /// From when.
     pub not_before: Time,
     /// Until when.
@@ -190,4 +192,7 @@ pub struct FleetAnswer {
     pub manifest: SignedManifest,
     /// The daily keys of the sites, as far as this one knows them.
     pub certificates: Vec<SiteCertificate>,
+    /// Everything but this is taken inside the seal alone, because a gateway stands in front.
+    #[serde(default)]
+    pub sealed_only: bool,
 }

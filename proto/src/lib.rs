@@ -33,6 +33,7 @@ pub use fleet::{
 pub use framing::frame;
 pub use head::ArchiveHead;
 pub use id::{AttemptId, DeletionId, FleetId, IdError, RegistrationId, RouteId, SiteNumber, TransportKeyId};
+pub use manifest::{ManifestFault, VALID_FOR};
 pub use problem::{Problem, ProblemType};
 pub use registration::{
     Activated, ActivationRequest, Argon2, Authorization, Change, DeletionAnswer, DeletionRequest, KeepRequest, KeyRole,

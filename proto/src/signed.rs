@@ -116,11 +116,12 @@ pub fn height_message(fleet: &FleetId, site: SiteNumber, number: u64, at: Time) 
 
 /// Signed by a site's identity key: all of the certificate but its signature.
 pub fn certificate_message(fleet: &FleetId, certificate: &SiteCertificate) -> Vec<u8> {
-    let fields: [&[u8]; 6] = [
+    let fields: [&[u8]; 7] = [
         b"coffer/v1/sign/certificate",
         fleet.as_bytes(),
         &[certificate.site.0],
         &certificate.receipt_key.0,
+        &certificate.transport_key.0,
         &certificate.not_before.unix_seconds().to_be_bytes(),
         &certificate.not_after.unix_seconds().to_be_bytes(),
     ];

@@ -3,9 +3,9 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use coffer_proto::SignedManifest;
+use coffer_service::Limits;
 use coffer_vault_core::Vault;
 
-use crate::limits::Limits;
 use crate::manifest::Manifest;
 use crate::world::OneSite;
 
@@ -14,12 +14,14 @@ pub(crate) type SharedApp = Arc<App>;
 pub(crate) struct App {
     pub(crate) vault: Vault<OneSite>,
     pub(crate) limits: Limits,
+    /// Whether everything but the manifest is taken sealed alone.
+    pub(crate) sealed_only: bool,
     manifest: RwLock<Arc<Manifest>>,
 }
 
 impl App {
-    pub(crate) fn new(vault: Vault<OneSite>, limits: Limits, manifest: Manifest) -> Self {
-        Self { vault, limits, manifest: RwLock::new(Arc::new(manifest)) }
+    pub(crate) fn new(vault: Vault<OneSite>, limits: Limits, sealed_only: bool, manifest: Manifest) -> Self {
+        Self { vault, limits, sealed_only, manifest: RwLock::new(Arc::new(manifest)) }
     }
 
     pub(crate) fn manifest(&self) -> Arc<Manifest> {

@@ -1,20 +1,20 @@
 //! What the vault runs with: the settings, their defaults, and what has to fit together.
 
-use std::fmt;
-use std::fs;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use coffer_hsm_adapter::SOFTHSM_MODULE;
 use coffer_proto::{Fingerprint, SiteNumber};
+use coffer_service::configuration::{self, ConfigError, Invalid};
+use coffer_service::{LimitsConfig, LogFormat, LogLevel, TlsFiles};
 use coffer_vault_core::Policy;
-use toml::de::{DeTable, DeValue};
 
 use crate::period::Period;
 use crate::settings::{FleetSettings, PolicySettings, Settings};
-use crate::telemetry::{LogFormat, LogLevel};
 
+/// What the variables' names begin with.
+const VARIABLES: &str = "COFFER_VAULT_";
 const LISTEN: &str = "127.0.0.1:7878";
 const OPS_LISTEN: &str = "127.0.0.1:7879";
 const TOKEN_LABEL: &str = "coffer-vault";
@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) ops_listen: SocketAddr,
     pub(crate) public_url: Option<String>,
+    /// Takes everything but the manifest sealed alone.
+    pub(crate) gateway: bool,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) hsm: HsmConfig,
     /// `None`: a fleet of one.
@@ -40,12 +42,6 @@ pub(crate) struct Config {
     /// What the file asks for; the manifest decides once there is one.
     pub(crate) max_attempts: Option<u8>,
     pub(crate) log: (LogFormat, LogLevel),
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct TlsFiles {
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
 }
 
 #[derive(Debug)]
@@ -72,66 +68,16 @@ pub(crate) struct TokensConfig {
     pub(crate) jwks_file: Option<PathBuf>,
 }
 
-/// Requests a minute; `None` is any number.
-#[derive(Debug)]
-pub(crate) struct LimitsConfig {
-    pub(crate) account: Option<NonZeroU32>,
-    pub(crate) address: Option<NonZeroU32>,
-}
-
-/// What is wrong, and where.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ConfigError {
-    #[error("the configuration file {} cannot be read: {why}", file.display())]
-    Unreadable { file: PathBuf, why: String },
-    /// In the parser's words, which name line and key.
-    #[error("{}: {why}", file.display())]
-    Syntax { file: PathBuf, why: String },
-    #[error("{place}: {why}")]
-    Value { place: Place, why: String },
-}
-
-/// Where a key was set, or could be.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    key: &'static str,
-    line: Option<(PathBuf, usize)>,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((file, line)) = &self.line {
-            return write!(f, "{}, line {line}: {}", file.display(), self.key);
-        }
-        let flag = self.key.replace(['.', '_'], "-");
-        write!(f, "{} (--{flag}, COFFER_VAULT_{})", self.key, flag.replace('-', "_").to_uppercase())
-    }
-}
-
-/// A key whose value does not do, and why.
-type Invalid = (&'static str, String);
-
 impl Config {
     /// Reads the file, if there is one, under what flags and variables say.
     pub(crate) fn load(set: Settings, file: Option<&Path>) -> Result<Self, ConfigError> {
-        let Some(path) = file else { return Self::resolve(set).map_err(|invalid| located(invalid, None)) };
-        let text = fs::read_to_string(path)
-            .map_err(|error| ConfigError::Unreadable { file: path.to_owned(), why: error.to_string() })?;
-        let in_file: Settings = toml::from_str(&text)
-            .map_err(|error| ConfigError::Syntax { file: path.to_owned(), why: error.to_string() })?;
-        Self::resolve(set.or(in_file)).map_err(|invalid| located(invalid, Some((path, &text))))
+        configuration::load(VARIABLES, set, file, Settings::or, Self::resolve)
     }
 
     fn resolve(set: Settings) -> Result<Self, Invalid> {
-        let tls = tls(set.tls.certificate_file, set.tls.key_file)?;
+        let tls = configuration::tls(set.tls.certificate_file, set.tls.key_file)?;
         let listen = set.listen.unwrap_or(LISTEN.parse().expect("it is an address"));
-        if tls.is_none() && !listen.ip().is_loopback() {
-            let why = format!(
-                "{listen} is not a loopback address, and tokens never travel in the clear: \
-                 set tls.certificate_file and tls.key_file, or listen on 127.0.0.1"
-            );
-            return Err(("listen", why));
-        }
+        configuration::check_listen(listen, tls.as_ref())?;
         if let Some(url) = &set.public_url
             && (!(url.starts_with("https://") || url.starts_with("http://")) || url.contains(['#', '?']))
         {
@@ -150,6 +96,7 @@ impl Config {
             listen,
             ops_listen: set.ops_listen.unwrap_or(OPS_LISTEN.parse().expect("it is an address")),
             public_url: set.public_url.map(|url| url.trim_end_matches('/').to_owned()),
+            gateway: set.gateway.unwrap_or(false),
             tls,
             hsm: HsmConfig {
                 module: set.hsm.module.unwrap_or_else(|| SOFTHSM_MODULE.into()),
@@ -179,15 +126,6 @@ fn data(set: Option<PathBuf>) -> Result<PathBuf, Invalid> {
             .join("coffer-vault"),
     };
     std::path::absolute(folder).map_err(|error| ("data", error.to_string()))
-}
-
-fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, Invalid> {
-    match (certificate, key) {
-        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
-        (None, None) => Ok(None),
-        (Some(_), None) => Err(("tls.certificate_file", "it needs tls.key_file as well".to_owned())),
-        (None, Some(_)) => Err(("tls.key_file", "it needs tls.certificate_file as well".to_owned())),
-    }
 }
 
 fn fleet(set: FleetSettings) -> Result<Option<FleetConfig>, Invalid> {
@@ -235,35 +173,18 @@ fn policy(set: PolicySettings) -> Policy {
     }
 }
 
-fn located((key, why): Invalid, file: Option<(&Path, &str)>) -> ConfigError {
-    let line = file.and_then(|(path, text)| line_of(key, text).map(|line| (path.to_owned(), line)));
-    ConfigError::Value { place: Place { key, line }, why }
-}
-
-/// The line in which the file sets `key`, counted from 1.
-fn line_of(key: &str, text: &str) -> Option<usize> {
-    let file = DeTable::parse(text).ok()?;
-    let mut table = file.get_ref();
-    let mut start = None;
-    for part in key.split('.') {
-        let (name, value) = table.iter().find(|(name, _)| name.get_ref() == part)?;
-        start = Some(name.span().start);
-        if let DeValue::Table(inside) = value.get_ref() {
-            table = inside;
-        }
-    }
-    Some(text[..start?].matches('\n').count() + 1)
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
-    use super::{Config, ConfigError, line_of, located};
+    use coffer_service::configuration::{ConfigError, located};
+
+    use super::{Config, VARIABLES};
     use crate::settings::Settings;
 
     fn resolve(text: &str) -> Result<Config, ConfigError> {
         let settings: Settings = toml::from_str(text).unwrap();
-        Config::resolve(settings).map_err(|invalid| located(invalid, Some(("vault.toml".as_ref(), text))))
+        let located = |invalid| located(VARIABLES, invalid, Some(("vault.toml".as_ref(), text)));
+        Config::resolve(settings).map_err(located)
     }
 
     fn refused(text: &str) -> String {
@@ -321,17 +242,5 @@ mod tests {
     #[test]
     fn refuses_a_number_of_threads_that_is_none() {
         assert!(refused("[hsm]\nthreads = 0").contains("line 2: hsm.threads"));
-    }
-
-    #[test]
-    fn a_key_that_no_file_sets_is_named_by_flag_and_variable() {
-        let error = located(("tls.key_file", "why".to_owned()), None).to_string();
-        assert_eq!(error, "tls.key_file (--tls-key-file, COFFER_VAULT_TLS_KEY_FILE): why");
-    }
-
-    #[test]
-    fn a_key_is_found_in_dotted_form_too() {
-        assert_eq!(line_of("hsm.threads", "listen = \"x\"\n# a comment\nhsm.threads = 3"), Some(3));
-        assert_eq!(line_of("hsm.module", "hsm.threads = 3"), None);
     }
 }

@@ -4,10 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use coffer_hsm_adapter::TokenError;
+use coffer_service::ServiceError;
+use coffer_service::configuration::ConfigError;
 use coffer_vault_core::{HsmError, VaultError};
 use coffer_vault_store::OpenError;
 
-use crate::config::ConfigError;
 use crate::exit::Exit;
 
 #[derive(Debug, thiserror::Error)]
@@ -30,8 +31,8 @@ pub(crate) enum Error {
     Manifest { path: PathBuf, why: &'static str },
     #[error("the vault cannot be opened: {0}")]
     Vault(#[from] VaultError),
-    #[error("cannot listen on {address}: {source}")]
-    Listen { address: String, source: io::Error },
+    #[error(transparent)]
+    Service(#[from] ServiceError),
     /// A file that the configuration names.
     #[error("{}: {why}", path.display())]
     Named { path: PathBuf, why: String },
@@ -51,12 +52,12 @@ impl Error {
 
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Named { .. } => Exit::Configuration,
+            Self::Config(_) | Self::Named { .. } | Self::Service(ServiceError::Named { .. }) => Exit::Configuration,
             Self::Token(_) | Self::Hsm(_) | Self::Unfit(_) => Exit::Hsm,
             Self::File { .. } | Self::InUse(_) | Self::Store(_) | Self::Manifest { .. } | Self::Vault(_) => Exit::Store,
-            Self::Listen { .. } => Exit::Listen,
+            Self::Service(ServiceError::Listen { .. }) => Exit::Listen,
             Self::Ceremony { .. } => Exit::Ceremony,
-            Self::Argument(_) | Self::System(..) => Exit::Failed,
+            Self::Argument(_) | Self::System(..) | Self::Service(ServiceError::System(..)) => Exit::Failed,
         }
     }
 }

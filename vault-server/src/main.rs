@@ -11,7 +11,6 @@
 
 mod admission;
 mod app;
-mod body;
 mod ceremony;
 mod cli;
 mod commands;
@@ -20,9 +19,6 @@ mod data;
 mod error;
 mod exit;
 mod issuer;
-mod jwks;
-mod limits;
-mod listener;
 mod manifest;
 mod observe;
 mod openapi;
@@ -33,7 +29,6 @@ mod router;
 mod routes;
 mod settings;
 mod site;
-mod telemetry;
 mod token;
 mod tokens;
 mod world;

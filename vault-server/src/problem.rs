@@ -1,62 +1,35 @@
-//! How what goes wrong is answered: titles, `Retry-After`, and the form of RFC 9457.
+//! How what goes wrong in the vault is answered.
 
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use coffer_proto::{Problem, ProblemType};
+use coffer_proto::ProblemType;
 use coffer_vault_core::{Clock as _, Refusal, VaultError};
 
 use crate::world::SystemClock;
-
-pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Where nothing better is known.
 const UNAVAILABLE_FOR: Duration = Duration::from_secs(5);
 const TOO_MANY_FOR: Duration = Duration::from_secs(3600);
 
-/// A request that was not done.
+/// A request that was not done, for a reason of HTTP's or of the vault's.
 #[derive(Debug)]
-pub(crate) struct Failure(Box<Parts>);
-
-#[derive(Debug)]
-struct Parts {
-    problem: Problem,
-    retry_after: Option<Duration>,
-}
+pub(crate) struct Failure(coffer_service::Failure);
 
 impl Failure {
     pub(crate) fn new(problem_type: ProblemType, detail: impl Into<String>) -> Self {
-        let problem = Problem {
-            problem_type,
-            title: title(problem_type).to_owned(),
-            status: problem_type.status(),
-            detail: Some(detail.into()),
-            attempts_remaining: None,
-            retry_at: None,
-            next_number: None,
-        };
-        Self(Box::new(Parts { problem, retry_after: None }))
+        Self(coffer_service::Failure::new(problem_type, detail))
     }
 
     /// The one answer to everybody without a valid token.
     pub(crate) fn unauthorized() -> Self {
-        Self::new(ProblemType::Unauthorized, "Send `Authorization: Bearer` with a token that is valid now.")
+        Self(coffer_service::Failure::unauthorized())
     }
+}
 
-    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(ProblemType::Malformed, detail)
-    }
-
-    /// More requests than the limits allow.
-    pub(crate) fn too_many_requests(wait: Duration) -> Self {
-        Self::new(ProblemType::TooManyRequests, "More requests than are allowed in a minute.").retry_after(wait)
-    }
-
-    fn retry_after(mut self, wait: Duration) -> Self {
-        self.0.retry_after = Some(wait);
-        self
+impl From<coffer_service::Failure> for Failure {
+    fn from(failure: coffer_service::Failure) -> Self {
+        Self(failure)
     }
 }
 
@@ -65,71 +38,25 @@ impl From<VaultError> for Failure {
         if error == VaultError::Unauthorized {
             return Self::unauthorized();
         }
-        let mut failure = Self::new(error.problem_type(), format!("{error}."));
-        failure.0.problem.next_number = error.next_number();
-        if let Some(at) = error.retry_at() {
-            failure.0.problem.retry_at = Some(at);
-            failure.0.retry_after = Some(at.since(SystemClock.now()));
+        let mut failure = coffer_service::Failure::new(error.problem_type(), format!("{error}."));
+        let problem = failure.problem_mut();
+        problem.next_number = error.next_number();
+        problem.retry_at = error.retry_at();
+        if error == VaultError::Refused(Refusal::Locked) {
+            problem.attempts_remaining = Some(0);
         }
-        match error {
-            VaultError::Unavailable => failure.0.retry_after = Some(UNAVAILABLE_FOR),
-            VaultError::Refused(Refusal::TooMany) => failure.0.retry_after = Some(TOO_MANY_FOR),
-            VaultError::Refused(Refusal::Locked) => failure.0.problem.attempts_remaining = Some(0),
-            _ => {}
-        }
-        failure
-    }
-}
-
-/// A few words for each.
-const fn title(problem_type: ProblemType) -> &'static str {
-    use ProblemType as Type;
-    match problem_type {
-        Type::Unauthorized => "No valid token",
-        Type::Malformed => "Not a request of this API",
-        Type::TooLarge => "The body is too long",
-        Type::NoSuchRoute => "No such route",
-        Type::MethodNotAllowed => "Another method is needed",
-        Type::UnsupportedMediaType => "The body has to be application/json",
-        Type::InvalidSignature => "A signature does not hold",
-        Type::InvalidShare => "The sealed share does not fit",
-        Type::InvalidReceipt => "The receipts do not hold",
-        Type::InvalidProof => "The proof does not hold",
-        Type::AttemptClosed => "The attempt is closed",
-        Type::RetrieveAgain => "Send the retrieval again",
-        Type::IdReused => "The id was used before",
-        Type::RegistrationChanged => "Another registration is live",
-        Type::Erased => "The registration was erased",
-        Type::NotDelivered => "Deliver the share first",
-        Type::NotRegistered => "Nothing is registered",
-        Type::Locked => "No guess is left",
-        Type::Wait => "The next guess is taken later",
-        Type::CoolDown => "The next registration is taken later",
-        Type::StaleHead => "Not the next archive head",
-        Type::UnknownManifest => "The fleet manifest is not known here",
-        Type::TooManyRequests => "Too many requests",
-        Type::Unavailable => "Not just now",
+        let wait = match (&error, error.retry_at()) {
+            (VaultError::Unavailable, _) => Some(UNAVAILABLE_FOR),
+            (VaultError::Refused(Refusal::TooMany), _) => Some(TOO_MANY_FOR),
+            (_, retry_at) => retry_at.map(|at| at.since(SystemClock.now())),
+        };
+        Self(wait.into_iter().fold(failure, coffer_service::Failure::retry_after))
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let Parts { problem, retry_after } = *self.0;
-        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let mut response = (status, body).into_response();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"coffer\""));
-        }
-        if let Some(wait) = retry_after {
-            // Whole seconds, upwards, so that nobody comes too early.
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
-        }
-        response.extensions_mut().insert(problem.problem_type);
-        response
+        self.0.into_response()
     }
 }
 
@@ -192,7 +119,7 @@ mod tests {
     #[test]
     fn no_two_errors_of_different_meaning_are_the_same_problem() {
         let mut types: Vec<_> =
-            every_error().into_iter().map(|error| Failure::from(error).0.problem.problem_type).collect();
+            every_error().into_iter().map(|error| Failure::from(error).0.problem_mut().problem_type).collect();
         let all = types.len();
         types.sort_by_key(|problem_type| format!("{problem_type:?}"));
         types.dedup();
@@ -202,8 +129,8 @@ mod tests {
 
     #[test]
     fn a_wait_is_told_in_seconds_and_as_a_time() {
-        let failure = Failure::from(VaultError::from(Refusal::Wait { retry_at: later() }));
-        assert_eq!(failure.0.problem.retry_at, Some(later()));
+        let mut failure = Failure::from(VaultError::from(Refusal::Wait { retry_at: later() }));
+        assert_eq!(failure.0.problem_mut().retry_at, Some(later()));
         let seconds: u64 = failure.into_response().headers()[RETRY_AFTER].to_str().unwrap().parse().unwrap();
         assert!((99..=100).contains(&seconds), "{seconds}");
     }

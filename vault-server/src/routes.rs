@@ -4,3 +4,4 @@ pub(crate) mod archive_head;
 pub(crate) mod fleet;
 pub(crate) mod registrations;
 pub(crate) mod retrievals;
+pub(crate) mod sealed;

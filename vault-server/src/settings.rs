@@ -5,44 +5,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use coffer_service::{LogFormat, LogLevel, settings};
+
 use crate::period::{Period, Periods};
-use crate::telemetry::{LogFormat, LogLevel};
-
-macro_rules! settings {
-    (
-        $(#[$documentation:meta])* $name:ident, $title:literal {
-            $($(#[$help:meta])* $key:ident: $kind:ty, $flag:literal, $variable:literal;)*
-        }
-        $({ $($section:ident: $inside:ty;)* })?
-    ) => {
-        $(#[$documentation])*
-        #[derive(Debug, Default, clap::Args, serde::Deserialize)]
-        #[command(next_help_heading = $title)]
-        #[serde(deny_unknown_fields)]
-        pub(crate) struct $name {
-            $(
-                $(#[$help])*
-                #[arg(id = $flag, long = $flag, env = $variable, value_name = "VALUE", hide_env_values = true)]
-                pub(crate) $key: Option<$kind>,
-            )*
-            $($(
-                #[command(flatten)]
-                #[serde(default)]
-                pub(crate) $section: $inside,
-            )*)?
-        }
-
-        impl $name {
-            /// What is set here, and `other` where nothing is.
-            pub(crate) fn or(self, other: Self) -> Self {
-                Self {
-                    $($key: self.$key.or(other.$key),)*
-                    $($($section: self.$section.or(other.$section),)*)?
-                }
-            }
-        }
-    };
-}
 
 settings! {
     /// All of them. A key that is not in the table is refused.
@@ -55,6 +20,8 @@ settings! {
         ops_listen: SocketAddr, "ops-listen", "COFFER_VAULT_OPS_LISTEN";
         /// URL that clients reach the API by, if it is not the address that is listened on
         public_url: String, "public-url", "COFFER_VAULT_PUBLIC_URL";
+        /// `true` when a gateway stands in front: but for the manifest, everything is then taken sealed alone [default: false]
+        gateway: bool, "gateway", "COFFER_VAULT_GATEWAY";
     }
     {
         tls: Tls;

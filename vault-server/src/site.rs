@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use coffer_hsm_adapter::HsmAdapter;
+use coffer_service::{JwtTokens, Limits};
 use coffer_vault_core::{Clock as _, Fleet, Policy, Ports, Vault};
 use coffer_vault_store::EmbeddedStore;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -13,11 +14,10 @@ use crate::config::Config;
 use crate::data::DataFolder;
 use crate::error::Error;
 use crate::issuer::Issuer;
-use crate::limits::Limits;
 use crate::manifest::Manifest;
 use crate::ops::Operations;
 use crate::token::{self, Kind};
-use crate::tokens::JwtTokens;
+use crate::tokens::AccountTokens;
 use crate::world::{CountedRecords, NoPeers, SharedHsm, SystemClock};
 
 /// A site that can serve.
@@ -45,11 +45,11 @@ pub(crate) async fn open(config: Config, data: &DataFolder, metrics: PrometheusH
         records: records.clone(),
         ledger: ledger.clone(),
         peers: NoPeers,
-        tokens: tokens.clone(),
+        tokens: AccountTokens(tokens.clone()),
         clock: SystemClock,
     };
     let vault = Vault::open(ports, fleet).await?;
-    let app = Arc::new(App::new(vault, Limits::new(&config.limits), manifest));
+    let app = Arc::new(App::new(vault, Limits::new(&config.limits), config.gateway, manifest));
     let operations = Operations { hsm: hsm.clone(), records, ledger, metrics, is_ending: AtomicBool::new(false) };
     Ok(OpenSite { app, operations: Arc::new(operations), hsm, tokens })
 }
@@ -112,5 +112,5 @@ fn open_tokens(config: &Config, data: &DataFolder) -> Result<JwtTokens, Error> {
             data.jwks()
         }
     };
-    JwtTokens::open(&config.tokens, file)
+    Ok(JwtTokens::open(&config.tokens.issuer, &config.tokens.audience, file)?)
 }

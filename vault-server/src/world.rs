@@ -12,7 +12,7 @@ use coffer_vault_core::{
 };
 use coffer_vault_store::{EmbeddedLedger, EmbeddedRecords};
 
-use crate::tokens::JwtTokens;
+use crate::tokens::AccountTokens;
 
 /// One site: SoftHSM or another token, the embedded store, no peers.
 pub(crate) struct OneSite;
@@ -22,7 +22,7 @@ impl World for OneSite {
     type Records = CountedRecords;
     type Ledger = EmbeddedLedger;
     type Peers = NoPeers;
-    type Tokens = JwtTokens;
+    type Tokens = AccountTokens;
     type Clock = SystemClock;
 }
 

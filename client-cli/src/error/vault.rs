@@ -152,6 +152,7 @@ impl VaultError {
                 RequestError::TooManyRequests { .. } => "too-many-requests",
                 RequestError::Unauthorized => "unauthorized",
                 RequestError::NotAVault(_) => "not-a-vault",
+                RequestError::StaleKeys => "vault-keys-changed",
                 RequestError::Refused(_) => "vault-refused",
             },
             Self::Http(_) => "vault-certificates",
@@ -178,7 +179,10 @@ impl VaultError {
             }
             Self::Unproved(_) | Self::Changed => Exit::VaultUnavailable,
             Self::Request(
-                RequestError::Unreachable(_) | RequestError::Unavailable | RequestError::TooManyRequests { .. },
+                RequestError::Unreachable(_)
+                | RequestError::Unavailable
+                | RequestError::StaleKeys
+                | RequestError::TooManyRequests { .. },
             ) => Exit::VaultUnavailable,
             Self::Request(RequestError::Certificate(_) | RequestError::NotAVault(_) | RequestError::Refused(_))
             | Self::Untrusted(_)
@@ -220,7 +224,10 @@ impl VaultError {
             Self::NotKept(_) => "make room, or check the permissions of the home",
             Self::Untrusted(_) => "check the address, and this device's clock; do not go on if both are right",
             Self::Request(
-                RequestError::Unreachable(_) | RequestError::Unavailable | RequestError::TooManyRequests { .. },
+                RequestError::Unreachable(_)
+                | RequestError::Unavailable
+                | RequestError::StaleKeys
+                | RequestError::TooManyRequests { .. },
             ) => "try again later: an attempt that was begun goes on with the same password, and costs nothing more",
             Self::Request(RequestError::Certificate(_)) => {
                 "check the vault's address and this device's clock; if its operator has an authority of their own, name \
@@ -290,6 +297,7 @@ mod tests {
             (VaultError::NotRegistered, "not-registered", 23),
             (VaultError::Request(RequestError::Unreachable(String::new())), "vault-unreachable", 24),
             (VaultError::Request(RequestError::Unavailable), "vault-unavailable", 24),
+            (VaultError::Request(RequestError::StaleKeys), "vault-keys-changed", 24),
             (VaultError::Request(RequestError::Certificate(String::new())), "vault-certificate", 26),
             (VaultError::Request(RequestError::Unauthorized), "unauthorized", 25),
             (VaultError::OtherDevice, "other-device", 25),

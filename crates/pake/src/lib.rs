@@ -40,7 +40,7 @@
 //!
 //! # What wiping covers
 //!
-//! [`Share`], [`SiteKey`], [`ExportKey`], [`ClientLogin`] and [`ServerLogin`] are wiped when they are dropped, print nothing in `Debug`
+//! [`Share`], [`SiteKey`], [`KeyPair`], [`ExportKey`], [`ClientLogin`] and [`ServerLogin`] are wiped when they are dropped, print nothing in `Debug`
 //! and cannot be cloned. Not reached are copies that the compiler makes when a value moves, the state of ciphers and
 //! hashes inside other crates, and what an `expose_*` or `encode` handed out.
 
@@ -53,6 +53,7 @@ mod export_key;
 mod fleet;
 mod hashing;
 mod identities;
+mod key_pair;
 mod point;
 mod registration;
 mod server_login;
@@ -71,6 +72,7 @@ pub use dealing::{MAX_SITES, expected_share};
 pub use error::PakeError;
 pub use export_key::ExportKey;
 pub use identities::Identities;
+pub use key_pair::KeyPair;
 pub use point::{Point, PointError};
 pub use registration::{Dealt, deal_registration};
 pub use server_login::{Ke1, ServerLogin, WrongKe3, answer_login, check_upload};

@@ -1,14 +1,16 @@
 //! A vault of one site in this process, behind the routes of its API.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use coffer_channel::{Destination, OpenedAnswer, Sender, TransportKey};
 use coffer_proto::{
     AccountId, Base64, Base64Vec, DeletionAnswer, Fingerprint, FleetAnswer, FleetId, FleetManifest, LedgerHeight,
-    Nonce, PointBytes, Problem, ProblemType, RegistrationId, RootSet, RootSignature, SignedManifest, SiteEntry,
-    SiteNumber, Time, VerifyingKey, manifest_message,
+    Nonce, PointBytes, Problem, ProblemType, RegistrationId, RootSet, RootSignature, SealedRequest, SignedManifest,
+    SiteEntry, SiteNumber, Time, VerifyingKey, manifest_message,
 };
 use coffer_vault_core::{
     Bearer, Clock as _, EvaluateRequest, Fleet, Hsm as _, Peers, Policy, Ports, SiteAnswer, SiteKeep, SiteProof,
@@ -19,6 +21,7 @@ use p256::ecdsa::{Signature, SigningKey};
 use rand::rngs::OsRng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
 
 use crate::clock::TestClock;
 use crate::memory_store::MemoryStore;
@@ -35,6 +38,7 @@ pub struct TestVault {
     fleet: Fleet,
     root: SigningKey,
     vault: Mutex<Arc<Vault<InMemory>>>,
+    sealed_only: AtomicBool,
 }
 
 /// All of it outlives a restart.
@@ -118,7 +122,7 @@ impl TestVault {
         let (store, tokens, clock) = (MemoryStore::default(), TestTokens::default(), TestClock::at(BEGIN));
         let world = Outside { hsm, store, tokens, clock };
         let vault = Mutex::new(world.open(&fleet).await);
-        Self { world, fleet, root: SigningKey::random(&mut OsRng), vault }
+        Self { world, fleet, root: SigningKey::random(&mut OsRng), vault, sealed_only: AtomicBool::new(false) }
     }
 
     /// Its clock.
@@ -134,6 +138,11 @@ impl TestVault {
     /// Its HSM.
     pub const fn hsm(&self) -> &SoftwareHsm {
         &self.world.hsm
+    }
+
+    /// From now on it says that a gateway stands in front, and takes everything but its manifest sealed alone.
+    pub fn seal_only(&self) {
+        self.sealed_only.store(true, Ordering::Relaxed);
     }
 
     /// What its process had in memory only is gone.
@@ -194,11 +203,32 @@ impl TestVault {
 
     /// Answers a request as the API does: a status, and JSON.
     pub async fn handle(&self, method: &str, path: &str, token: &str, body: &[u8]) -> (u16, Vec<u8>) {
-        let token = issued(token).unwrap_or_default();
-        match self.route(method, path, &token, body).await {
-            Ok(body) => (200, body),
-            Err(problem) => (problem.status, serde_json::to_vec(&problem).expect("plain data in memory")),
-        }
+        let seal_only = self.sealed_only.load(Ordering::Relaxed);
+        let answer = match (method, path) {
+            ("POST", "/v1/sites/1/sealed") => self.unseal(token, body).await,
+            (_, "/v1/fleet") => self.route(method, path, &issued(token), body).await,
+            _ if seal_only => Err(of_type(ProblemType::NoSuchRoute)),
+            _ => self.route(method, path, &issued(token), body).await,
+        };
+        answered(answer)
+    }
+
+    /// Opens a request, and seals its answer.
+    async fn unseal(&self, token: &str, body: &[u8]) -> Result<Vec<u8>, Problem> {
+        let vault = Arc::clone(&self.vault.lock().expect("nothing panics while it holds the lock"));
+        let account = vault.authenticate(&issued(token)).map_err(problem)?.account;
+        let envelope: SealedRequest = parse(body)?;
+        let key = vault.transport_key(&envelope.key).ok_or_else(|| of_type(ProblemType::UnknownTransportKey))?;
+        let key = TransportKey::from_bytes(&key).expect("the vault has made it");
+        let hash = Base64(Sha256::digest(self.sign(&self.manifest()).manifest.as_bytes()).into());
+        let destination = Destination { fleet: self.fleet.id, manifest: hash, site: self.fleet.site };
+        let sender = Sender { account: &account, token };
+        let invalid = |_| of_type(ProblemType::InvalidSeal);
+        let opened = key.open(&destination, &sender, &envelope, self.now()).map_err(invalid)?;
+        let path = envelope.route.path(envelope.id.as_ref()).ok_or_else(|| of_type(ProblemType::InvalidSeal))?;
+        let inside = self.route(envelope.method.as_str(), &path, &issued(token), &opened.body).await;
+        let (status, body) = answered(inside);
+        json(&opened.answerer.seal(&OpenedAnswer { status, body }).expect("it is not long"))
     }
 
     async fn route(&self, method: &str, path: &str, token: &str, body: &[u8]) -> Result<Vec<u8>, Problem> {
@@ -209,6 +239,7 @@ impl TestVault {
             ("GET", ["v1", "fleet"]) => json(&FleetAnswer {
                 manifest: self.sign(&self.manifest()),
                 certificates: vec![vault.certificate().await.map_err(problem)?],
+                sealed_only: self.sealed_only.load(Ordering::Relaxed),
             }),
             ("GET", ["v1", "registrations"]) => json(&vault.registrations(token).await.map_err(problem)?),
             ("PUT", ["v1", "registrations", id]) => {
@@ -238,8 +269,16 @@ impl TestVault {
 }
 
 /// The token inside of what looks like a JWT.
-fn issued(token: &str) -> Option<String> {
-    String::from_utf8(URL_SAFE_NO_PAD.decode(token.rsplit('.').next()?).ok()?).ok()
+fn issued(token: &str) -> String {
+    let inside = token.rsplit('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    inside.and_then(|token| String::from_utf8(token).ok()).unwrap_or_default()
+}
+
+fn answered(answer: Result<Vec<u8>, Problem>) -> (u16, Vec<u8>) {
+    match answer {
+        Ok(body) => (200, body),
+        Err(problem) => (problem.status, serde_json::to_vec(&problem).expect("plain data in memory")),
+    }
 }
 
 fn json<A: Serialize>(answer: &A) -> Result<Vec<u8>, Problem> {

@@ -33,6 +33,9 @@ pub enum RequestError {
     /// What answers does not speak this API: another server, or a much later version. Check the address.
     #[error("what answers is not a vault that this version knows: {0}")]
     NotAVault(&'static str),
+    /// The vault's keys have changed since its fleet was fetched: fetch it again.
+    #[error("the vault's keys have just changed: try again")]
+    StaleKeys,
     /// The vault refuses for a reason that no retry mends.
     #[error("the vault refuses the request: {0:?}")]
     Refused(ProblemType),
@@ -51,7 +54,7 @@ impl From<Failure> for RequestError {
             Failure::Request(error) => error,
             Failure::Problem(problem) => match problem.problem_type {
                 ProblemType::Unauthorized => Self::Unauthorized,
-                ProblemType::Unavailable => Self::Unavailable,
+                ProblemType::Unavailable | ProblemType::SiteUnreachable => Self::Unavailable,
                 ProblemType::TooManyRequests => Self::TooManyRequests { retry_at: problem.retry_at },
                 other => Self::Refused(other),
             },
@@ -122,6 +125,8 @@ fn judge(outcome: Result<Response, TransportError>) -> Result<Vec<u8>, Failure> 
         TransportError::Unreachable(reason) => Failure::Request(RequestError::Unreachable(reason)),
         TransportError::Untrusted(reason) => Failure::Request(RequestError::Certificate(reason)),
         TransportError::TooLong => not_a_vault("its answer is too long"),
+        TransportError::StaleKeys => Failure::Request(RequestError::StaleKeys),
+        TransportError::Unsealed => not_a_vault("its answer was made or changed by somebody in between"),
     })?;
     match answer.status {
         200..=299 => return Ok(answer.body),

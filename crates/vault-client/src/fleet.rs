@@ -2,12 +2,15 @@
 
 use coffer_pake::{Point, verify_es256_by};
 use coffer_proto::{
-    Fingerprint, FleetAnswer, FleetId, FleetManifest, ManifestFault, SiteEntry, SiteNumber, Time, TrustError,
+    Base64, Fingerprint, FleetAnswer, FleetId, FleetManifest, Hash, ManifestFault, SiteCertificate, SiteEntry,
+    SiteNumber, Time, TrustError,
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::exchange::{self, RequestError};
+use crate::receipts;
 use crate::token::Token;
 use crate::transport::Transport;
 
@@ -19,6 +22,12 @@ pub struct Fleet {
     pub(crate) threshold: u8,
     pub(crate) ake: Point,
     pub(crate) sites: Vec<Site>,
+    /// SHA-256 of the manifest as it was signed.
+    pub(crate) manifest_hash: Hash,
+    /// Of the sites' daily keys: those that held when they came.
+    certificates: Vec<SiteCertificate>,
+    /// As the vault says, with no signature.
+    sealed_only: bool,
 }
 
 /// One site of a fleet.
@@ -107,7 +116,11 @@ impl Fleet {
         if now >= manifest.not_after {
             return Err(FleetError::Expired { not_after: manifest.not_after });
         }
-        let fleet = Self::parse(&manifest)?;
+        let mut fleet = Self::parse(&manifest)?;
+        fleet.manifest_hash = Base64(Sha256::digest(answer.manifest.manifest.as_bytes()).into());
+        fleet.sealed_only = answer.sealed_only;
+        fleet.certificates = answer.certificates;
+        fleet.certificates.retain(|certificate| receipts::certifies(&fleet.id, &fleet.sites, certificate, now));
         if let Some(remembered) = remembered {
             fleet.follows(remembered)?;
         }
@@ -132,6 +145,17 @@ impl Fleet {
     /// How many of them a retrieval needs.
     pub const fn threshold(&self) -> u8 {
         self.threshold
+    }
+
+    /// Whether requests have to be sealed to its sites.
+    pub fn is_sealed(&self) -> bool {
+        self.sites.len() > 1 || self.sealed_only
+    }
+
+    /// The newest certificate of a site's daily keys that holds now.
+    pub(crate) fn certificate(&self, site: SiteNumber, now: Time) -> Option<&SiteCertificate> {
+        let holds = |certificate: &&SiteCertificate| certificate.site == site && now <= certificate.not_after;
+        self.certificates.iter().filter(holds).max_by_key(|certificate| certificate.not_before)
     }
 
     pub(crate) fn site(&self, number: SiteNumber) -> Option<&Site> {
@@ -160,7 +184,9 @@ impl Fleet {
         };
         let sites: Vec<Site> = manifest.sites.iter().map(parse_site).collect::<Result<_, FleetError>>()?;
         let (id, version, threshold) = (manifest.fleet, manifest.version, manifest.threshold);
-        Ok(Self { id, version, threshold, ake: point(&manifest.ake.0)?, sites })
+        let ake = point(&manifest.ake.0)?;
+        let (manifest_hash, certificates, sealed_only) = (Base64([0; 32]), Vec::new(), false);
+        Ok(Self { id, version, threshold, ake, sites, manifest_hash, certificates, sealed_only })
     }
 }
 

@@ -65,6 +65,7 @@ impl Transport for HttpTransport {
             Method::Get => reqwest::Method::GET,
             Method::Put => reqwest::Method::PUT,
             Method::Delete => reqwest::Method::DELETE,
+            Method::Post => reqwest::Method::POST,
         };
         let mut builder = self.client.request(method, url);
         if let Some(token) = request.token {

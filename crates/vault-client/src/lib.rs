@@ -39,6 +39,7 @@ mod password;
 mod receipts;
 mod register;
 mod retrieve;
+mod sealed;
 mod session;
 mod token;
 mod transport;
@@ -53,6 +54,7 @@ pub use http::{HttpError, HttpTransport};
 pub use password::{Password, PasswordError};
 pub use register::{RegisterError, Registered};
 pub use retrieve::{RetrieveError, Retrieved};
+pub use sealed::{ClockFn, NoCertificate, SealedTransport, SiteTransport};
 pub use session::{Session, shown_public_key};
 pub use token::{Token, TokenError};
 pub use transport::{MAX_ANSWER, Method, Request, Response, Transport, TransportError};
@@ -60,5 +62,5 @@ pub use transport::{MAX_ANSWER, Method, Request, Response, Transport, TransportE
 pub use coffer_pake::Argon2Parameters;
 pub use coffer_proto::{
     AccountId, Change, DeletionStatus, FailedAttempt, Fingerprint, FleetId, LiveStatus, LockedStatus, ManifestFault,
-    ProblemType, RegistrationId, RegistrationsAnswer, Time, WaitingStatus,
+    ProblemType, RegistrationId, RegistrationsAnswer, SiteNumber, Time, WaitingStatus,
 };

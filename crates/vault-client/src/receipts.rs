@@ -2,7 +2,8 @@
 
 use coffer_pake::{Point, verify_es256};
 use coffer_proto::{
-    AccountId, Receipt, Registration, ShareContext, Signature, VerifyingKey, certificate_message, receipt_message,
+    AccountId, FleetId, Receipt, Registration, ShareContext, Signature, SiteCertificate, Time, VerifyingKey,
+    certificate_message, receipt_message,
 };
 
 use crate::fleet::{Fleet, Site};
@@ -22,10 +23,16 @@ pub(crate) fn holds(
     let certificate = &receipt.certificate;
     receipt.site == site.number
         && receipt.point.0 == expected.encode()
-        && certificate.site == site.number
-        && (certificate.not_before..=certificate.not_after).contains(&receipt.at)
-        && verify_es256(&site.identity, &certificate_message(&fleet.id, certificate), &certificate.signature.0)
+        && certifies(&fleet.id, std::slice::from_ref(site), certificate, receipt.at)
         && verify(&certificate.receipt_key, &message, &receipt.signature)
+}
+
+/// Whether a certificate is by the identity key of the one of these sites that it names, and holds at that time.
+pub(crate) fn certifies(fleet: &FleetId, sites: &[Site], certificate: &SiteCertificate, at: Time) -> bool {
+    let message = certificate_message(fleet, certificate);
+    let Some(site) = sites.iter().find(|site| site.number == certificate.site) else { return false };
+    (certificate.not_before..=certificate.not_after).contains(&at)
+        && verify_es256(&site.identity, &message, &certificate.signature.0)
 }
 
 /// Whether an Ed25519 signature holds, in the strict sense.

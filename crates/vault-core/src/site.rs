@@ -16,7 +16,7 @@ use crate::heights::Heights;
 use crate::ledger::{Admission, Evaluation, Held, LedgerRefusal, LedgerSpend, SiteRow, row_key, row_prefix};
 use crate::outside::{Freshness, SealedShareIn, Version, WrappedShare};
 use crate::ports::{Hsm as _, Ledger as _, RecordStore as _};
-use crate::receipts::ReceiptKey;
+use crate::receipts::DailyKeys;
 use crate::record::{Activation, Carried, KeptKeep, KeptProof, Live, VaultRecord, parse, record_key};
 use crate::rows::{Row, Rows, WriteError};
 use crate::token::AccountToken;
@@ -114,7 +114,7 @@ pub struct Site<W: World> {
     pub(crate) ports: Ports<W>,
     pub(crate) fleet: Fleet,
     pub(crate) rows: Rows,
-    pub(crate) receipt_key: ReceiptKey,
+    pub(crate) daily_keys: DailyKeys,
     pub(crate) heights: Heights,
 }
 
@@ -126,7 +126,7 @@ impl<W: World> Site<W> {
     pub async fn open(ports: Ports<W>, fleet: Fleet) -> Result<Self, VaultError> {
         let rows = Rows::open(&ports).await?;
         let heights = if fleet.sites == 1 { Heights::alone() } else { Heights::default() };
-        Ok(Self { ports, fleet, rows, receipt_key: ReceiptKey::default(), heights })
+        Ok(Self { ports, fleet, rows, daily_keys: DailyKeys::default(), heights })
     }
 
     /// Takes a share in, and gives a receipt for it. The same again gives the same receipt.
@@ -213,7 +213,7 @@ impl<W: World> Site<W> {
         point: &Point,
     ) -> Result<Receipt, VaultError> {
         let context = self.context(account, registration);
-        self.receipt_key.sign(&self.ports, &context, Base64(point.encode()), self.rows.last_number()).await
+        self.daily_keys.sign(&self.ports, &context, Base64(point.encode()), self.rows.last_number()).await
     }
 
     /// Evaluates an attempt that the record holds, once for each id.
@@ -290,7 +290,7 @@ impl<W: World> Site<W> {
             let share = WrappedShare { wrapped: held.wrapped, public };
             let point = self.ports.hsm.evaluate(spend, &share, &ke1.blinded()).await.map_err(VaultError::from)?;
             let Fleet { id, site, .. } = &self.fleet;
-            let height = self.receipt_key.sign_height(&self.ports, id, *site, self.rows.last_number()).await?;
+            let height = self.daily_keys.sign_height(&self.ports, id, *site, self.rows.last_number()).await?;
             return Ok(SiteAnswer { point, nonce: SiteNonce { site: *site, nonce }, height });
         }
     }

@@ -4,11 +4,13 @@ use coffer_pake::{Identities, Ke1, Point, ServerLogin, answer_login};
 use coffer_proto::{
     AccountId, Activated, ActivationRequest, ArchiveHead, AttemptId, Base64, DeletionRequest, Hash, KeepRequest,
     ProofAnswer, ProofRequest, Receipt, Registration, RegistrationId, RegistrationRequest, RetrievalAnswer,
-    RetrievalRequest, SiteCertificate, SiteNonce, SiteNumber, Time, activation_message, attempt_message,
-    client_identity, deletion_message, head_message, keep_message, oprf_context, proof_message, registration_message,
+    RetrievalRequest, SiteCertificate, SiteNonce, SiteNumber, Time, TransportKeyId, activation_message,
+    attempt_message, client_identity, deletion_message, head_message, keep_message, oprf_context, proof_message,
+    registration_message,
 };
 use futures_util::future::join_all;
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use crate::budget::{Refill, Refusal, Spend};
 use crate::commit::{Committed, commit};
@@ -60,12 +62,17 @@ impl<W: World> Vault<W> {
         self.ports().tokens.verify(token, self.ports().now()).ok_or(VaultError::Unauthorized)
     }
 
-    /// The certificate of this site's receipt key.
+    /// The certificate of this site's daily keys.
     ///
     /// # Errors
     /// `Unavailable`.
     pub async fn certificate(&self) -> Result<SiteCertificate, VaultError> {
-        self.site.receipt_key.certificate(self.ports(), &self.fleet().id, self.fleet().site).await
+        self.site.daily_keys.certificate(self.ports(), &self.fleet().id, self.fleet().site).await
+    }
+
+    /// The private half of the transport key with this name: today's, or one of before whose certificate still holds.
+    pub fn transport_key(&self, id: &TransportKeyId) -> Option<Zeroizing<[u8; 32]>> {
+        self.site.daily_keys.transport_key(id, self.ports().now())
     }
 
     /// `PUT /v1/registrations/{id}`: takes this site's share in.

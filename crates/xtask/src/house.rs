@@ -28,14 +28,22 @@ pub(crate) const ROOMS: &[Room] = &[
     room("coffer-vault-core", 2, &["coffer-pake", "coffer-proto"]),
     room("coffer-vault-store", 3, &["coffer-vault-core", "coffer-proto"]),
     room("coffer-hsm-adapter", 3, &["coffer-pake", "coffer-proto", "coffer-vault-core"]),
+    room("coffer-service", 3, &["coffer-proto"]),
     room("coffer-sdk", 3, &["coffer-archive", "coffer-vault-client", "coffer-keys"]),
     room("coffer-client-cli", 4, &["coffer-sdk", "coffer-archive", "coffer-vault-client", "coffer-keys"]),
     room(
         "coffer-vault-server",
         4,
-        &["coffer-channel", "coffer-vault-core", "coffer-vault-store", "coffer-hsm-adapter", "coffer-proto"],
+        &[
+            "coffer-channel",
+            "coffer-hsm-adapter",
+            "coffer-proto",
+            "coffer-service",
+            "coffer-vault-core",
+            "coffer-vault-store",
+        ],
     ),
-    room("coffer-gateway", 4, &["coffer-proto"]),
+    room("coffer-gateway", 4, &["coffer-proto", "coffer-service"]),
     room(
         TESTKIT,
         4,
@@ -93,8 +101,9 @@ const fn owned(name: &'static str, owners: &'static [&'static str]) -> Owned {
 /// A foreign crate that is not in this list may be used anywhere.
 pub(crate) const OWNED: &[Owned] = &[
     // HTTP comes in and goes out at one place each.
-    owned("axum", &["coffer-vault-server", "coffer-gateway"]),
-    owned("reqwest", &["coffer-vault-client"]),
+    owned("axum", &["coffer-service", "coffer-vault-server", "coffer-gateway"]),
+    owned("axum-server", &["coffer-service"]),
+    owned("reqwest", &["coffer-gateway", "coffer-vault-client"]),
     // The HSM and the password protocol.
     owned("cryptoki", &["coffer-hsm-adapter"]),
     owned("opaque-ke", &["coffer-pake"]),

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
+use coffer_service::check_jwks;
+
 use crate::config::Config;
 use crate::error::Error;
-use crate::jwks;
 
 /// The configuration has been read; what it names has to be there.
 pub(crate) fn run(config: &Config) -> Result<(), Error> {
@@ -22,7 +23,7 @@ pub(crate) fn run(config: &Config) -> Result<(), Error> {
     config.hsm.pin_file.as_deref().map_or(Ok(()), readable)?;
     config.fleet.as_ref().map_or(Ok(()), |fleet| readable(&fleet.manifest_file))?;
     if let Some(file) = &config.tokens.jwks_file {
-        jwks::read(file)?;
+        check_jwks(file)?;
     }
     let _ = writeln!(std::io::stdout(), "The configuration is right.");
     Ok(())

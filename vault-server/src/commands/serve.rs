@@ -5,18 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use coffer_service::{Ends, Listener, end, load_tls, start_logs};
 use coffer_vault_core::Clock as _;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::error::Error;
-use crate::listener::{self, Listener};
 use crate::site::{self, OpenSite};
 use crate::world::{SharedHsm, SystemClock};
-use crate::{observe, ops, router, telemetry, token};
+use crate::{observe, ops, router, token};
 
 const SWEEP_EVERY: Duration = Duration::from_secs(5 * 60);
 const RENEW_EVERY: Duration = Duration::from_secs(3600);
@@ -32,7 +31,7 @@ pub(crate) fn run(config: Config) -> Result<(), Error> {
     let data = DataFolder::open(&config.data)?;
     token::enter_environment(&config, &data)?;
     let _lock = data.lock()?;
-    telemetry::start(config.log);
+    start_logs(config.log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -48,7 +47,7 @@ async fn serve(config: Config, data: &DataFolder) -> Result<(), Error> {
     let api = Listener::bind(config.listen)?;
     let private = Listener::bind(config.ops_listen)?;
     let tls = match &config.tls {
-        Some(files) => Some(listener::load_tls(files).await?),
+        Some(files) => Some(load_tls(files).await?),
         None => None,
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -79,7 +78,7 @@ async fn serve(config: Config, data: &DataFolder) -> Result<(), Error> {
     };
     tracing::info!("ending: no more connections are taken");
     operations.is_ending.store(true, Ordering::Relaxed);
-    handles.iter().for_each(listener::end);
+    handles.iter().for_each(end);
     while servers.join_next().await.is_some() {}
     tasks.shutdown().await;
     let closed = tokio::time::timeout(CLOSE_WITHIN, tokio::task::spawn_blocking(move || hsm.close())).await;
@@ -94,26 +93,6 @@ async fn serve(config: Config, data: &DataFolder) -> Result<(), Error> {
 fn announce(address: &str) {
     let mut output = std::io::stdout().lock();
     let _ = writeln!(output, "{address}").and_then(|()| output.flush());
-}
-
-/// SIGTERM and SIGINT.
-struct Ends {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Ends {
-    fn listen() -> Result<Self, Error> {
-        let listen = |kind| signal(kind).map_err(|error| Error::System("no signals", error.to_string()));
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }
 
 /// Erases what has come due, for ever.

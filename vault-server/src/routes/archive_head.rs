@@ -4,10 +4,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use coffer_proto::{ArchiveHead, Problem};
+use coffer_service::Strict;
 use coffer_vault_core::AccountToken;
 
 use crate::app::SharedApp;
-use crate::body::Strict;
 use crate::problem::Failure;
 
 /// The head that is kept. `not-registered` when there is none.

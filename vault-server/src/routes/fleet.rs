@@ -18,5 +18,5 @@ use crate::problem::Failure;
 )]
 pub(crate) async fn get(State(app): State<SharedApp>) -> Result<Json<FleetAnswer>, Failure> {
     let certificates = vec![app.vault.certificate().await?];
-    Ok(Json(FleetAnswer { manifest: app.signed_manifest(), certificates }))
+    Ok(Json(FleetAnswer { manifest: app.signed_manifest(), certificates, sealed_only: app.sealed_only }))
 }

@@ -7,10 +7,10 @@ use coffer_proto::{
     Activated, ActivationRequest, DeletionAnswer, DeletionRequest, KeepRequest, Problem, Receipt, RegistrationId,
     RegistrationRequest, RegistrationsAnswer,
 };
+use coffer_service::{PathId, Strict};
 use coffer_vault_core::AccountToken;
 
 use crate::app::SharedApp;
-use crate::body::{PathId, Strict};
 use crate::problem::Failure;
 
 /// The live registration and a waiting one, guesses that are left, and when the next is taken. Spends nothing.

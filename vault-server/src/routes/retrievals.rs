@@ -3,10 +3,10 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 use coffer_proto::{AttemptId, Problem, ProofAnswer, ProofRequest, RetrievalAnswer, RetrievalRequest};
+use coffer_service::{PathId, Strict};
 use coffer_vault_core::AccountToken;
 
 use crate::app::SharedApp;
-use crate::body::{PathId, Strict};
 use crate::observe::{Outcome, count_attempt};
 use crate::problem::Failure;
 

@@ -31,14 +31,15 @@ fn every_operation_of_the_document_is_served_and_needs_a_token() {
     let mut operations = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
-            let request = Request::new(&method.to_uppercase(), &path.replace("{id}", &"0".repeat(32)));
+            let request =
+                Request::new(&method.to_uppercase(), &path.replace("{id}", &"0".repeat(32)).replace("{site}", "1"));
             assert_eq!(vault.send(&request).status, 401, "{method} {path}");
             let status = vault.send(&request.token(&token)).status;
             assert!([200, 404, 415].contains(&status), "{method} {path}: {status}");
             operations += 1;
         }
     }
-    assert_eq!(operations, 10);
+    assert_eq!(operations, 11);
 }
 
 #[test]

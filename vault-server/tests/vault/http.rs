@@ -31,6 +31,10 @@ impl Request {
         Self { body: body.into(), ..Self::new("PUT", path) }.header("content-type: application/json")
     }
 
+    pub(crate) fn post(path: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self { body: body.into(), ..Self::new("POST", path) }.header("content-type: application/json")
+    }
+
     pub(crate) fn header(mut self, header: &str) -> Self {
         self.headers.push(header.to_owned());
         self

@@ -8,6 +8,7 @@ mod http;
 mod life;
 mod readiness;
 mod requests;
+mod sealed;
 mod secrecy;
 mod token;
 mod tokens;

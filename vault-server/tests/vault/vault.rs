@@ -53,12 +53,19 @@ impl Home {
 
     /// With the test's own issuer of tokens.
     pub(crate) fn start(&self) -> Vault {
+        // What is the default in any case.
+        self.start_and("--gateway=false")
+    }
+
+    /// The same, with one flag more.
+    pub(crate) fn start_and(&self, flag: &str) -> Vault {
         let jwks = self.folder.path().join("issuer.json");
         self.start_with(&[
             "--tokens-issuer=test".as_ref(),
             "--tokens-audience=coffer".as_ref(),
             "--tokens-jwks-file".as_ref(),
             &jwks,
+            flag.as_ref(),
         ])
     }
 

@@ -5,6 +5,7 @@
 mod attempts;
 mod device;
 mod fleet;
+mod gateway;
 mod heads;
 mod hostile;
 mod http;

@@ -33,6 +33,8 @@ struct State {
     hiccups: usize,
     /// The route that does what it is asked, and is not heard to say so.
     muted: Option<String>,
+    /// What stands in the place of every token.
+    token: Option<String>,
     /// The vault is restarted before the next request to this route.
     restart: Option<String>,
 }
@@ -57,6 +59,11 @@ impl Wire {
     /// From now on every answer comes by way of `tamper`.
     pub(crate) fn tamper(&self, tamper: impl FnMut(&Sent, u16, Vec<u8>) -> (u16, Vec<u8>) + Send + 'static) {
         self.state.lock().unwrap().tamper = Some(Box::new(tamper));
+    }
+
+    /// From now on every request bears this token.
+    pub(crate) fn replace_tokens(&self, token: &str) {
+        self.state.lock().unwrap().token = Some(token.to_owned());
     }
 
     /// From now on the JSON answers to one route are changed.
@@ -117,7 +124,9 @@ impl Transport for Wire {
         }
         let method = format!("{:?}", request.method).to_uppercase();
         let body = request.body.unwrap_or_default();
-        let (status, body) = self.vault.handle(&method, request.path, request.token.unwrap_or_default(), body).await;
+        let replaced = self.state.lock().unwrap().token.clone();
+        let token = replaced.as_deref().or(request.token).unwrap_or_default();
+        let (status, body) = self.vault.handle(&method, request.path, token, body).await;
         let mut state = self.state.lock().unwrap();
         if let Some((at, is_cut)) = &mut state.cut
             && *at == route

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coffer_pake::Point;
-use coffer_proto::{Activated, Base64, KeyRole, Receipt, SiteNumber, registration_message};
+use coffer_proto::{Activated, Base64, KeyRole, Receipt, SiteNumber, TransportKeyId, registration_message};
 use coffer_testkit::SoftwareHsm;
 use coffer_vault_core::{Refusal, VaultError};
 use ed25519_dalek::SigningKey;
@@ -221,7 +221,7 @@ async fn refuses_a_forged_receipt() {
     let ada = Device::of(&lab, "ada");
     let dealt = ada.deal(&lab, PASSWORD);
     let good = ada.register(&lab, &dealt).await.remove(0);
-    let changes: [fn(&mut Receipt); 9] = [
+    let changes: [fn(&mut Receipt); 10] = [
         |receipt| receipt.signature.0[0] ^= 1,
         |receipt| receipt.point = Base64(Point::generator().encode()),
         |receipt| receipt.ledger_number += 1,
@@ -230,6 +230,7 @@ async fn refuses_a_forged_receipt() {
         |receipt| receipt.site = SiteNumber(0),
         |receipt| receipt.certificate.signature.0[0] ^= 1,
         |receipt| receipt.certificate.receipt_key.0[0] ^= 1,
+        |receipt| receipt.certificate.transport_key.0[0] ^= 1,
         |receipt| receipt.certificate.not_after = receipt.certificate.not_after + DAY,
     ];
     for (number, change) in changes.into_iter().enumerate() {
@@ -298,6 +299,24 @@ async fn the_receipt_key_is_another_after_a_day_and_receipts_around_midnight_hol
         assert!(ada.activate(&lab, &dealt, &receipts, replaces.as_ref()).await.is_ok());
     }
     assert!(!keys.is_empty() && (2..=4).contains(&keys.len()), "{} keys in three days, {first:?}", keys.len());
+}
+
+#[tokio::test]
+async fn a_transport_key_is_known_until_its_certificate_ends_and_not_after_a_restart() {
+    let lab = Lab::single(no_waits()).await;
+    let certificate = lab.vault().certificate().await.unwrap();
+    let id = TransportKeyId::of(&certificate.transport_key);
+    let key = lab.vault().transport_key(&id).unwrap();
+    lab.clock.advance(DAY * 3 / 2);
+    let next = lab.vault().certificate().await.unwrap();
+    assert_ne!(next.transport_key, certificate.transport_key);
+    assert_eq!(lab.vault().transport_key(&id), Some(key));
+    assert!(lab.vault().transport_key(&TransportKeyId::of(&next.transport_key)).is_some());
+    lab.clock.advance(DAY);
+    assert!(lab.now() > certificate.not_after);
+    assert_eq!(lab.vault().transport_key(&id), None);
+    lab.restart(1).await;
+    assert_eq!(lab.vault().transport_key(&TransportKeyId::of(&next.transport_key)), None);
 }
 
 #[tokio::test]

@@ -55,6 +55,7 @@ fn held() -> Held {
     let certificate = SiteCertificate {
         site: SiteNumber(1),
         receipt_key: Base64([0; 32]),
+        transport_key: Base64([2; 33]),
         not_before: time(0),
         not_after: time(1),
         signature: Base64([0; 64]),

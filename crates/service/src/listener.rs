@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,8 +11,7 @@ use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
 
-use crate::config::TlsFiles;
-use crate::error::Error;
+use crate::ServiceError;
 
 /// A client that has not sent its headers by then is gone.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
@@ -23,15 +23,22 @@ const STREAMS: u32 = 32;
 const GRACE: Duration = Duration::from_secs(7);
 
 /// An address that is listened on, though nothing is accepted yet.
-pub(crate) struct Listener {
+#[expect(missing_debug_implementations, reason = "its address is all there is to show")]
+pub struct Listener {
     socket: TcpListener,
-    pub(crate) address: SocketAddr,
-    pub(crate) handle: Handle<SocketAddr>,
+    /// As it is, with the port that was given.
+    pub address: SocketAddr,
+    /// Ends it.
+    pub handle: Handle<SocketAddr>,
 }
 
 impl Listener {
-    pub(crate) fn bind(address: SocketAddr) -> Result<Self, Error> {
-        let failed = |source: io::Error| Error::Listen { address: address.to_string(), source };
+    /// Listens.
+    ///
+    /// # Errors
+    /// `Listen`.
+    pub fn bind(address: SocketAddr) -> Result<Self, ServiceError> {
+        let failed = |source: io::Error| ServiceError::Listen { address: address.to_string(), source };
         let socket = TcpListener::bind(address).map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
@@ -39,7 +46,10 @@ impl Listener {
     }
 
     /// Serves until the handle says otherwise.
-    pub(crate) async fn serve(self, app: Router, tls: Option<RustlsConfig>) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the socket breaks.
+    pub async fn serve(self, app: Router, tls: Option<RustlsConfig>) -> io::Result<()> {
         let mut server = axum_server::from_tcp(self.socket)?.handle(self.handle);
         bound(&mut server);
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
@@ -57,12 +67,25 @@ fn bound(server: &mut Server<SocketAddr>) {
 }
 
 /// No more connections; those that are there end after what they are at.
-pub(crate) fn end(handle: &Handle<SocketAddr>) {
+pub fn end(handle: &Handle<SocketAddr>) {
     handle.graceful_shutdown(Some(GRACE));
 }
 
-pub(crate) async fn load_tls(files: &TlsFiles) -> Result<RustlsConfig, Error> {
+/// Certificate and key.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The chain, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+}
+
+/// Reads them.
+///
+/// # Errors
+/// `Named`.
+pub async fn load_tls(files: &TlsFiles) -> Result<RustlsConfig, ServiceError> {
     RustlsConfig::from_pem_file(&files.certificate, &files.key)
         .await
-        .map_err(Error::file("use the TLS certificate", &files.certificate))
+        .map_err(|error| ServiceError::Named { path: files.certificate.clone(), why: error.to_string() })
 }

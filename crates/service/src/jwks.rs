@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 
-use crate::error::Error;
+use crate::ServiceError;
 
 /// One key, with the only algorithm that it is for.
 pub(crate) struct IssuerKey {
@@ -17,9 +17,17 @@ pub(crate) struct IssuerKey {
     pub(crate) key: DecodingKey,
 }
 
+/// Whether a file has a key that tokens could be signed with.
+///
+/// # Errors
+/// `Named`.
+pub fn check_jwks(path: &Path) -> Result<(), ServiceError> {
+    read(path).map(drop)
+}
+
 /// Reads the file. Returns its bytes as well: whoever compares them knows whether it has changed.
-pub(crate) fn read(path: &Path) -> Result<(Vec<u8>, Vec<IssuerKey>), Error> {
-    let refuse = |why| Error::Named { path: path.to_owned(), why };
+pub(crate) fn read(path: &Path) -> Result<(Vec<u8>, Vec<IssuerKey>), ServiceError> {
+    let refuse = |why| ServiceError::Named { path: path.to_owned(), why };
     let bytes = fs::read(path).map_err(|error| refuse(error.to_string()))?;
     let keys = parse(&bytes).map_err(refuse)?;
     Ok((bytes, keys))

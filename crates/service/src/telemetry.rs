@@ -6,21 +6,29 @@ use std::str::FromStr;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
+/// How a line looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum LogFormat {
+pub enum LogFormat {
+    /// For people.
     #[default]
     Text,
+    /// For programs.
     Json,
 }
 
+/// What is worth a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum LogLevel {
+pub enum LogLevel {
+    /// What somebody has to do something about.
     Error,
+    /// And what may become that.
     Warn,
+    /// And one line for each request.
     #[default]
     Info,
+    /// And what our own crates have to say beyond that.
     Debug,
 }
 
@@ -51,14 +59,15 @@ impl FromStr for LogLevel {
 }
 
 /// Starts logging, once in the life of the process.
-pub(crate) fn start((format, level): (LogFormat, LogLevel)) {
+pub fn start_logs((format, level): (LogFormat, LogLevel)) {
     // Below `info`, only our own crates speak: what foreign ones say of a request at that level is not ours to vouch for.
     let filter = match level {
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",
         LogLevel::Info => "info",
         LogLevel::Debug => {
-            "info,coffer_vault=debug,coffer_vault_core=debug,coffer_vault_store=debug,coffer_hsm_adapter=debug"
+            "info,coffer_gateway=debug,coffer_hsm_adapter=debug,coffer_service=debug,coffer_vault=debug,\
+             coffer_vault_core=debug,coffer_vault_store=debug"
         }
     };
     let logs = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr);

@@ -9,32 +9,51 @@ use coffer_proto::AccountId;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-use crate::config::LimitsConfig;
-use crate::problem::Failure;
+use crate::Failure;
 
-pub(crate) struct Limits {
+/// Who has asked how often. It forgets when the process ends.
+#[expect(missing_debug_implementations, reason = "nobody needs a list of accounts")]
+pub struct Limits {
     accounts: Limit<AccountId>,
     addresses: Limit<IpAddr>,
+}
+
+/// Requests a minute; `None` is any number.
+#[derive(Debug, Clone, Copy)]
+pub struct LimitsConfig {
+    /// Of one account.
+    pub account: Option<NonZeroU32>,
+    /// From one address.
+    pub address: Option<NonZeroU32>,
 }
 
 /// A minute's requests at once, then as they come back. `None` is no limit.
 type Limit<K> = Option<DefaultKeyedRateLimiter<K>>;
 
 impl Limits {
-    pub(crate) fn new(config: &LimitsConfig) -> Self {
+    /// Nobody has asked yet.
+    pub fn new(config: &LimitsConfig) -> Self {
         Self { accounts: limit(config.account), addresses: limit(config.address) }
     }
 
-    pub(crate) fn admit_account(&self, account: &AccountId) -> Result<(), Failure> {
+    /// Counts a request of an account.
+    ///
+    /// # Errors
+    /// `too-many-requests`.
+    pub fn admit_account(&self, account: &AccountId) -> Result<(), Failure> {
         admit(&self.accounts, account)
     }
 
-    pub(crate) fn admit_address(&self, address: IpAddr) -> Result<(), Failure> {
+    /// Counts a request from an address.
+    ///
+    /// # Errors
+    /// `too-many-requests`.
+    pub fn admit_address(&self, address: IpAddr) -> Result<(), Failure> {
         admit(&self.addresses, &network(address))
     }
 
     /// Forgets whoever could use a whole minute's requests again.
-    pub(crate) fn forget(&self) {
+    pub fn forget(&self) {
         self.accounts.iter().for_each(RateLimiter::retain_recent);
         self.addresses.iter().for_each(RateLimiter::retain_recent);
     }
@@ -65,8 +84,7 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use std::num::NonZeroU32;
 
-    use super::{Limits, network};
-    use crate::config::LimitsConfig;
+    use super::{Limits, LimitsConfig, network};
 
     fn limits(address: u32) -> Limits {
         Limits::new(&LimitsConfig { account: None, address: NonZeroU32::new(address) })
