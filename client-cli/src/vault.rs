@@ -13,9 +13,12 @@ pub(crate) use retrieving::{PasswordWay, Regained, by_password, retrieve};
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use coffer_vault_client::{Fleet, HttpTransport, RegistrationsAnswer, RequestError, Session, Time, Token};
+use coffer_vault_client::{
+    Fleet, HttpTransport, RegistrationsAnswer, RequestError, Session, SiteNumber, SiteTransport, Time, Token,
+};
 
 use crate::config::{Config, KnownVault};
 use crate::context::Context;
@@ -26,7 +29,7 @@ use options::Named;
 /// A connection to a vault, for one command.
 pub(crate) struct Vault {
     runtime: tokio::runtime::Runtime,
-    pub(crate) session: Session<HttpTransport>,
+    pub(crate) session: Session<SiteTransport<HttpTransport>>,
     named: Named,
 }
 
@@ -46,7 +49,10 @@ impl Vault {
         let fingerprint = named.address.fingerprint();
         let fetch = Fleet::fetch(&transport, &fingerprint, &token, remembered, now());
         let fleet = runtime.block_on(fetch).map_err(VaultError::from)?;
-        Ok(Self { runtime, session: Session::new(transport, fleet, token, device_key), named })
+        // What has no key to seal to does not work just now.
+        let way = SiteTransport::new(transport, &fleet, SiteNumber(1), token.account(), Arc::new(now))
+            .map_err(|_| VaultError::Request(RequestError::Unavailable))?;
+        Ok(Self { runtime, session: Session::new(way, fleet, token, device_key), named })
     }
 
     /// Waits for one of the session's verbs.

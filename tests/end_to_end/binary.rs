@@ -22,14 +22,36 @@ const COFFER: Program = Program {
     name: "coffer",
     variable: "COFFER_TEST_BINARY",
     how_to_build: "`cargo nextest run --workspace` builds it, and so does `cargo build -p coffer-client-cli`",
-    linked: &["coffer_archive-", "coffer_keys-", "coffer_pake-", "coffer_proto-", "coffer_vault_client-"],
+    linked: &[
+        "coffer_archive-",
+        "coffer_channel-",
+        "coffer_keys-",
+        "coffer_pake-",
+        "coffer_proto-",
+        "coffer_vault_client-",
+    ],
 };
 
 const VAULT: Program = Program {
     name: "coffer-vault",
     variable: "COFFER_TEST_VAULT_BINARY",
     how_to_build: "`cargo nextest run --workspace` builds it, and so does `cargo build -p coffer-vault-server`",
-    linked: &["coffer_hsm_adapter-", "coffer_pake-", "coffer_proto-", "coffer_vault_core-", "coffer_vault_store-"],
+    linked: &[
+        "coffer_channel-",
+        "coffer_hsm_adapter-",
+        "coffer_pake-",
+        "coffer_proto-",
+        "coffer_service-",
+        "coffer_vault_core-",
+        "coffer_vault_store-",
+    ],
+};
+
+const GATEWAY: Program = Program {
+    name: "coffer-gateway",
+    variable: "COFFER_TEST_GATEWAY_BINARY",
+    how_to_build: "`cargo nextest run --workspace` builds it, and so does `cargo build -p coffer-gateway`",
+    linked: &["coffer_proto-", "coffer_service-"],
 };
 
 /// `coffer`: what the environment names, or else the one built beside these tests, from today's sources.
@@ -42,6 +64,12 @@ pub(crate) fn path() -> &'static Path {
 pub(crate) fn vault() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| VAULT.find())
+}
+
+/// `coffer-gateway`, alike.
+pub(crate) fn gateway() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| GATEWAY.find())
 }
 
 impl Program {

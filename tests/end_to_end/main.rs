@@ -10,6 +10,7 @@ mod concurrency;
 mod destination;
 mod device;
 mod exports;
+mod gateway;
 mod interop;
 mod kill;
 mod material;

@@ -8,12 +8,12 @@ use crate::server::Server;
 use crate::terminal::converse;
 use crate::tree::{Tree, files_below};
 
-const RIGHT: &str = "four dolphins under a lamp";
+pub(crate) const RIGHT: &str = "four dolphins under a lamp";
 const OTHER: &str = "seven umbrellas on the moon";
-const WRONG: &str = "four dolphins under a tent";
+pub(crate) const WRONG: &str = "four dolphins under a tent";
 
 /// A device with a backup, whose key the password [`RIGHT`] protects.
-fn protected(server: &Server) -> Coffer {
+pub(crate) fn protected(server: &Server) -> Coffer {
     let device = Coffer::with_archive();
     device.write("chats/anna.txt", b"see you at noon\n");
     device.back_up(&device.path("chats"));
@@ -23,7 +23,7 @@ fn protected(server: &Server) -> Coffer {
 }
 
 /// Runs a command with the vault, a token for the device, and the password in a file.
-fn with_password(device: &Coffer, server: &Server, name: &str, password: &str, command: &[&str]) -> Run {
+pub(crate) fn with_password(device: &Coffer, server: &Server, name: &str, password: &str, command: &[&str]) -> Run {
     let password = device.write("password", format!("{password}\n").as_bytes());
     let token = token(device, server, name);
     let mut command = device.command(command);
@@ -44,11 +44,11 @@ fn token(device: &Coffer, server: &Server, name: &str) -> PathBuf {
 }
 
 /// A new device, which knows where the archive is and nothing else.
-fn new_device(device: &Coffer, name: &str) -> Coffer {
+pub(crate) fn new_device(device: &Coffer, name: &str) -> Coffer {
     device.with_home(name)
 }
 
-fn restore(device: &Coffer, server: &Server, name: &str, password: &str) -> Run {
+pub(crate) fn restore(device: &Coffer, server: &Server, name: &str, password: &str) -> Run {
     let archive = device.archive.to_str().unwrap().to_owned();
     with_password(
         device,

@@ -63,7 +63,7 @@ pub enum TransportError {
     /// More than [`MAX_ANSWER`] bytes came: whatever that is, it is not the vault's API.
     #[error("the answer is longer than any of a vault")]
     TooLong,
-    /// The site takes no seal that was made with what the fleet has shown: fetch the fleet again. Nothing was done.
+    /// The site is said to take no seal that was made with what the fleet has shown: fetch the fleet again.
     #[error("the site's keys have changed")]
     StaleKeys,
     /// The answer is not one that the site has sealed for this request: somebody on the way has made or changed it.
