@@ -79,7 +79,7 @@ fn a_vault_that_is_down_is_an_outage_and_nothing_else() {
     let mut fronted = Fronted::start();
     let device = protected(&fronted.server);
     fronted.server.kill();
-    let run = with_password(&device, &fronted.server, "home", RIGHT, &["vault", "status"]);
+    let run = restore(&new_device(&device, "new"), &fronted.server, "new", RIGHT);
     run.fails(24, "the vault cannot do it just now");
 }
 

@@ -147,6 +147,7 @@ pub(crate) const NEVER: &[Never] = &[
     never("coffer-keys", "tokio", NO_IO),
     never("coffer-pake", "tokio", NO_IO),
     never("coffer-proto", "tokio", NO_IO),
+    never("coffer-channel", "tokio", NO_IO),
     never("coffer-vault-server", "coffer-keys", BLIND),
     never("coffer-vault-server", "coffer-archive", BLIND),
     never("coffer-gateway", "coffer-keys", BLIND),

@@ -193,6 +193,34 @@ async fn a_gateway_that_swaps_accounts_is_refused_by_the_site() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_gateway_that_repeats_a_retrieval_spends_no_second_guess() {
+    let (behind, session) = Behind::protected().await;
+    let wrong = session.retrieve(&password("wrong"), &mut Kept::default()).await;
+    assert!(matches!(wrong, Err(RetrieveError::WrongPassword { attempts_remaining: 9, .. })), "{wrong:?}");
+    let retrieval = behind.wire.take_sent().into_iter().find(|sent| sent.body["route"] == "/v1/retrievals/{id}");
+    let body = serde_json::to_vec(&retrieval.unwrap().body).unwrap();
+    for _ in 0..3 {
+        let answered = behind.wire.vault.handle("POST", "/v1/sites/1/sealed", &behind.token, &body).await;
+        assert_eq!(answered.0, 200);
+    }
+    assert_eq!(session.status().await.unwrap().live.unwrap().attempts_remaining, 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_sends_a_request_to_another_site_is_refused_there() {
+    let (behind, other) = (Behind::new().await, Behind::new().await);
+    let way = behind.way(&behind.fleet().await).unwrap();
+    behind.wire.take_sent();
+    way.send(&Request { token: Some(&behind.token), ..STATUS }).await.unwrap();
+    let body = serde_json::to_vec(&behind.wire.take_sent().remove(0).body).unwrap();
+    // The other site has keys of its own, and does not know the one that this was sealed to.
+    other.fleet().await;
+    let (status, refusal) = other.wire.vault.handle("POST", "/v1/sites/1/sealed", &other.token, &body).await;
+    let refusal: Problem = serde_json::from_slice(&refusal).unwrap();
+    assert_eq!((status, refusal.problem_type), (409, ProblemType::UnknownTransportKey));
+}
+
+#[tokio::test(start_paused = true)]
 async fn refuses_a_fleet_whose_transport_key_nobody_vouches_for() {
     for field in ["transport_key", "receipt_key", "not_after", "site"] {
         let behind = Behind::new().await;
