@@ -7,12 +7,12 @@ use coffer_service::Limits;
 use coffer_vault_core::Vault;
 
 use crate::manifest::Manifest;
-use crate::world::OneSite;
+use crate::world::Server;
 
 pub(crate) type SharedApp = Arc<App>;
 
 pub(crate) struct App {
-    pub(crate) vault: Vault<OneSite>,
+    pub(crate) vault: Vault<Server>,
     pub(crate) limits: Limits,
     /// Whether everything but the manifest is taken sealed alone.
     pub(crate) sealed_only: bool,
@@ -20,7 +20,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(vault: Vault<OneSite>, limits: Limits, sealed_only: bool, manifest: Manifest) -> Self {
+    pub(crate) fn new(vault: Vault<Server>, limits: Limits, sealed_only: bool, manifest: Manifest) -> Self {
         Self { vault, limits, sealed_only, manifest: RwLock::new(Arc::new(manifest)) }
     }
 

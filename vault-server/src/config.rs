@@ -1,17 +1,20 @@
 //! What the vault runs with: the settings, their defaults, and what has to fit together.
 
+mod fleet;
+
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use coffer_hsm_adapter::SOFTHSM_MODULE;
-use coffer_proto::{Fingerprint, SiteNumber};
 use coffer_service::configuration::{self, ConfigError, Invalid};
 use coffer_service::{LimitsConfig, LogFormat, LogLevel, TlsFiles};
 use coffer_vault_core::Policy;
 
 use crate::period::Period;
-use crate::settings::{FleetSettings, PolicySettings, Settings};
+use crate::settings::{PolicySettings, Settings};
+
+pub(crate) use self::fleet::{EtcdFiles, FleetConfig, PeersConfig};
 
 /// What the variables' names begin with.
 const VARIABLES: &str = "COFFER_VAULT_";
@@ -36,6 +39,10 @@ pub(crate) struct Config {
     pub(crate) hsm: HsmConfig,
     /// `None`: a fleet of one.
     pub(crate) fleet: Option<FleetConfig>,
+    /// `None`: there are no other sites.
+    pub(crate) peers: Option<PeersConfig>,
+    /// `None`: records lie in the embedded store.
+    pub(crate) etcd: Option<EtcdFiles>,
     pub(crate) tokens: TokensConfig,
     pub(crate) limits: LimitsConfig,
     pub(crate) policy: Policy,
@@ -51,13 +58,6 @@ pub(crate) struct HsmConfig {
     /// `None`: the vault makes and keeps a token of its own.
     pub(crate) pin_file: Option<PathBuf>,
     pub(crate) threads: NonZeroUsize,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct FleetConfig {
-    pub(crate) manifest_file: PathBuf,
-    pub(crate) site: SiteNumber,
-    pub(crate) roots_fingerprint: Fingerprint,
 }
 
 #[derive(Debug)]
@@ -105,7 +105,9 @@ impl Config {
                 threads: NonZeroUsize::new(threads.into())
                     .ok_or_else(|| ("hsm.threads", "1 to 64 are possible".to_owned()))?,
             },
-            fleet: fleet(set.fleet)?,
+            fleet: fleet::fleet(set.fleet)?,
+            peers: fleet::peers(set.peers)?,
+            etcd: fleet::etcd(set.etcd)?,
             tokens: tokens(set.tokens)?,
             limits: LimitsConfig {
                 account: NonZeroU32::new(set.limits.account_per_minute.unwrap_or(ACCOUNT_PER_MINUTE)),
@@ -126,23 +128,6 @@ fn data(set: Option<PathBuf>) -> Result<PathBuf, Invalid> {
             .join("coffer-vault"),
     };
     std::path::absolute(folder).map_err(|error| ("data", error.to_string()))
-}
-
-fn fleet(set: FleetSettings) -> Result<Option<FleetConfig>, Invalid> {
-    match (set.manifest_file, set.site, set.roots_fingerprint) {
-        (None, None, None) => Ok(None),
-        (Some(manifest_file), Some(site @ 1..), Some(fingerprint)) => {
-            let why = |_| ("fleet.roots_fingerprint", "64 digits of 0-9 and a-f are needed".to_owned());
-            let roots_fingerprint = fingerprint.parse().map_err(why)?;
-            Ok(Some(FleetConfig { manifest_file, site: SiteNumber(site), roots_fingerprint }))
-        }
-        (Some(_), Some(0), _) => Err(("fleet.site", "sites are numbered from 1".to_owned())),
-        (Some(_), ..) => {
-            Err(("fleet.manifest_file", "it needs fleet.site and fleet.roots_fingerprint as well".to_owned()))
-        }
-        (None, Some(_), _) => Err(("fleet.site", "it needs fleet.manifest_file as well".to_owned())),
-        (None, None, Some(_)) => Err(("fleet.roots_fingerprint", "it needs fleet.manifest_file as well".to_owned())),
-    }
 }
 
 fn tokens(set: crate::settings::Tokens) -> Result<TokensConfig, Invalid> {

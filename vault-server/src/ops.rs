@@ -14,16 +14,18 @@ use coffer_vault_core::{Freshness, Hsm as _, Ledger as _, RecordStore as _};
 use coffer_vault_store::EmbeddedLedger;
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use crate::app::SharedApp;
 use crate::observe;
-use crate::world::{CountedRecords, SharedHsm};
+use crate::world::{Records, SharedHsm};
 
 /// Whatever takes longer does not answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the vault cannot serve without.
 pub(crate) struct Operations {
+    pub(crate) app: SharedApp,
     pub(crate) hsm: SharedHsm,
-    pub(crate) records: CountedRecords,
+    pub(crate) records: Records,
     pub(crate) ledger: EmbeddedLedger,
     pub(crate) metrics: PrometheusHandle,
     /// Set when the process is about to end.
@@ -48,6 +50,12 @@ async fn ready(State(operations): State<Arc<Operations>>) -> (StatusCode, String
 
 async fn metrics(State(operations): State<Arc<Operations>>) -> impl IntoResponse {
     observe::count_hsm(&operations.hsm.operations());
+    observe::count_dissents(&operations.app.vault.site().dissents());
+    if let Records::Etcd(records) = &operations.records
+        && let Ok(health) = tokio::time::timeout(PATIENCE, records.health()).await
+    {
+        health.iter().for_each(observe::show_cell);
+    }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], operations.metrics.render())
 }
 
@@ -60,7 +68,14 @@ impl Operations {
             answers(self.ledger.highest_number()),
         );
         let is_ending = self.is_ending.load(Ordering::Relaxed);
-        let all = [(hsm, "the HSM"), (records, "the record store"), (ledger, "the ledger"), (!is_ending, "ending")];
+        let others = self.app.vault.site().has_checked_height();
+        let all = [
+            (hsm, "the HSM"),
+            (records, "the record store"),
+            (ledger, "the ledger"),
+            (others, "enough other sites"),
+            (!is_ending, "ending"),
+        ];
         all.into_iter().filter_map(|(is_there, name)| (!is_there).then_some(name)).collect()
     }
 }

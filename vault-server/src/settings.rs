@@ -27,6 +27,8 @@ settings! {
         tls: Tls;
         hsm: Hsm;
         fleet: FleetSettings;
+        peers: PeersSettings;
+        etcd: EtcdSettings;
         tokens: Tokens;
         limits: Limits;
         policy: PolicySettings;
@@ -67,6 +69,44 @@ settings! {
         site: u8, "fleet-site", "COFFER_VAULT_FLEET_SITE";
         /// The roots' fingerprint, 64 digits, as clients are given it with the fleet's address
         roots_fingerprint: String, "fleet-roots-fingerprint", "COFFER_VAULT_FLEET_ROOTS_FINGERPRINT";
+    }
+}
+
+settings! {
+    /// `[peers]`
+    PeersSettings, "The other sites" {
+        /// Address for the other sites, mutual TLS
+        listen: SocketAddr, "peers-listen", "COFFER_VAULT_PEERS_LISTEN";
+        /// Where they are, the nearest first: `3=https://site3.example:7880,1=https://…`
+        sites: String, "peers-sites", "COFFER_VAULT_PEERS_SITES";
+        /// This site's certificate chain, PEM: for connections that it takes, and for those that it makes
+        certificate_file: PathBuf, "peers-certificate-file", "COFFER_VAULT_PEERS_CERTIFICATE_FILE";
+        /// The certificate's private key, PEM
+        key_file: PathBuf, "peers-key-file", "COFFER_VAULT_PEERS_KEY_FILE";
+        /// The authority of the sites' certificates, and of no others, PEM
+        ca_file: PathBuf, "peers-ca-file", "COFFER_VAULT_PEERS_CA_FILE";
+        /// Milliseconds after which another site is asked in the place of one that does not answer [default: 150]
+        hedge_after_ms: u16, "peers-hedge-after-ms", "COFFER_VAULT_PEERS_HEDGE_AFTER_MS";
+    }
+}
+
+settings! {
+    /// `[etcd]`
+    EtcdSettings, "The record store" {
+        /// The members of the cell, this site's own first: `https://a:2379,https://b:2379`. Several cells: `1=https://…,https://…;2=…`
+        members: String, "etcd-members", "COFFER_VAULT_ETCD_MEMBERS";
+        /// The authority of the members' certificates, PEM
+        ca_file: PathBuf, "etcd-ca-file", "COFFER_VAULT_ETCD_CA_FILE";
+        /// This site's certificate for the members, PEM
+        certificate_file: PathBuf, "etcd-certificate-file", "COFFER_VAULT_ETCD_CERTIFICATE_FILE";
+        /// The certificate's private key, PEM
+        key_file: PathBuf, "etcd-key-file", "COFFER_VAULT_ETCD_KEY_FILE";
+        /// This site's user
+        user: String, "etcd-user", "COFFER_VAULT_ETCD_USER";
+        /// File with the user's password
+        password_file: PathBuf, "etcd-password-file", "COFFER_VAULT_ETCD_PASSWORD_FILE";
+        /// Milliseconds that a member may take for a request [default: 1200]
+        timeout_ms: u16, "etcd-timeout-ms", "COFFER_VAULT_ETCD_TIMEOUT_MS";
     }
 }
 
@@ -150,7 +190,7 @@ mod tests {
         let command = Settings::augment_args(Command::new("test"));
         for argument in command.get_arguments() {
             let flag = argument.get_long().unwrap().replace('-', "_");
-            let section = ["tls", "hsm", "fleet", "tokens", "limits", "policy", "log"]
+            let section = ["tls", "hsm", "fleet", "peers", "etcd", "tokens", "limits", "policy", "log"]
                 .into_iter()
                 .find(|section| flag.starts_with(&format!("{section}_")));
             // Of the wrong type for every key: so a key that is known is told from one that is not.

@@ -1,9 +1,11 @@
 //! Everything that a site is made of, put together.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use coffer_hsm_adapter::HsmAdapter;
+use coffer_proto::SiteNumber;
 use coffer_service::{JwtTokens, Limits};
 use coffer_vault_core::{Clock as _, Fleet, Policy, Ports, Vault};
 use coffer_vault_store::EmbeddedStore;
@@ -16,9 +18,11 @@ use crate::error::Error;
 use crate::issuer::Issuer;
 use crate::manifest::Manifest;
 use crate::ops::Operations;
+use crate::peers::HttpPeers;
+use crate::records;
 use crate::token::{self, Kind};
 use crate::tokens::AccountTokens;
-use crate::world::{CountedRecords, NoPeers, SharedHsm, SystemClock};
+use crate::world::{OtherSites, Records, SharedHsm, SystemClock};
 
 /// A site that can serve.
 pub(crate) struct OpenSite {
@@ -37,20 +41,32 @@ pub(crate) async fn open(config: Config, data: &DataFolder, metrics: PrometheusH
     let hsm = SharedHsm::new(HsmAdapter::open(token::describe(&config, data, Kind::of(&config))?)?);
     let manifest = manifest(&config, data, &hsm).await?;
     let tokens = open_tokens(&config, data)?;
-    let store = EmbeddedStore::open(&data.store())?;
-    let (records, ledger) = (CountedRecords(store.records), store.ledger);
     let fleet = fleet(&config, &manifest)?;
+    let store = EmbeddedStore::open(&data.store())?;
+    let ledger = store.ledger;
+    let records = match &config.etcd {
+        Some(files) => Records::Etcd(records::open(files, &manifest.content).await?),
+        None => Records::Embedded(store.records),
+    };
+    let peers = config.peers.as_ref().map(HttpPeers::new).transpose()?;
     let ports = Ports {
         hsm: hsm.clone(),
         records: records.clone(),
         ledger: ledger.clone(),
-        peers: NoPeers,
+        peers: OtherSites(peers),
         tokens: AccountTokens(tokens.clone()),
         clock: SystemClock,
     };
     let vault = Vault::open(ports, fleet).await?;
     let app = Arc::new(App::new(vault, Limits::new(&config.limits), config.gateway, manifest));
-    let operations = Operations { hsm: hsm.clone(), records, ledger, metrics, is_ending: AtomicBool::new(false) };
+    let operations = Operations {
+        app: Arc::clone(&app),
+        hsm: hsm.clone(),
+        records,
+        ledger,
+        metrics,
+        is_ending: AtomicBool::new(false),
+    };
     Ok(OpenSite { app, operations: Arc::new(operations), hsm, tokens })
 }
 
@@ -91,14 +107,27 @@ async fn manifest(config: &Config, data: &DataFolder, hsm: &SharedHsm) -> Result
 /// What the policy needs to know of the manifest.
 fn fleet(config: &Config, manifest: &Manifest) -> Result<Fleet, Error> {
     let content = &manifest.content;
+    let own = manifest.site();
+    let peers = config.peers.as_ref();
+    let others: Vec<SiteNumber> = peers.into_iter().flat_map(|peers| &peers.sites).map(|(site, _)| *site).collect();
+    let are_named = |others: &[SiteNumber]| {
+        let all = content.sites.iter().map(|entry| entry.site).filter(|site| *site != own);
+        others.len() + 1 == content.sites.len() && all.into_iter().all(|site| others.contains(&site))
+    };
+    if !are_named(&others) || (content.sites.len() > 1) != config.etcd.is_some() {
+        let path = config.fleet.as_ref().map_or_else(PathBuf::new, |fleet| fleet.manifest_file.clone());
+        let why =
+            "the other sites that it names have to be in peers.sites, and the members of its cells in etcd.members";
+        return Err(Error::Manifest { path, why });
+    }
     Ok(Fleet {
         id: content.fleet,
         manifest_version: content.version,
         sites: u8::try_from(content.sites.len()).unwrap_or(u8::MAX),
         threshold: content.threshold,
-        site: manifest.site(),
-        order: vec![manifest.site()],
-        hedge_after: None,
+        site: own,
+        order: std::iter::once(own).chain(others).collect(),
+        hedge_after: peers.map(|peers| peers.hedge_after),
         site_identities: manifest.site_identities()?,
         policy: Policy { max_attempts: content.max_attempts, ..config.policy.clone() },
     })

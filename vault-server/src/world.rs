@@ -1,4 +1,4 @@
-//! What a vault of one site runs on.
+//! What a site runs on: the only one of its fleet, or one of several.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,18 +10,19 @@ use coffer_vault_core::{
     RecordStore, Replaced, SealedShareIn, SiteAnswer, SiteKeep, SiteProof, SiteRefusal, StoreUnavailable, Version,
     Versioned, World, WrappedShare,
 };
-use coffer_vault_store::{EmbeddedLedger, EmbeddedRecords};
+use coffer_vault_store::{EmbeddedLedger, EmbeddedRecords, EtcdRecords};
 
+use crate::peers::HttpPeers;
 use crate::tokens::AccountTokens;
 
-/// One site: SoftHSM or another token, the embedded store, no peers.
-pub(crate) struct OneSite;
+/// This process.
+pub(crate) struct Server;
 
-impl World for OneSite {
+impl World for Server {
     type Hsm = SharedHsm;
-    type Records = CountedRecords;
+    type Records = Records;
     type Ledger = EmbeddedLedger;
-    type Peers = NoPeers;
+    type Peers = OtherSites;
     type Tokens = AccountTokens;
     type Clock = SystemClock;
 }
@@ -79,25 +80,42 @@ impl Hsm for SharedHsm {
     }
 }
 
-/// The embedded records, whose unknown outcomes are counted.
+/// The records, whose unknown outcomes are counted.
 #[derive(Clone)]
-pub(crate) struct CountedRecords(pub(crate) EmbeddedRecords);
+pub(crate) enum Records {
+    /// Of the only site.
+    Embedded(EmbeddedRecords),
+    /// Of several.
+    Etcd(EtcdRecords),
+}
 
-impl RecordStore for CountedRecords {
+impl RecordStore for Records {
     async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Option<Versioned>, StoreUnavailable> {
-        self.0.get(key, freshness).await
+        match self {
+            Self::Embedded(records) => records.get(key, freshness).await,
+            Self::Etcd(records) => records.get(key, freshness).await,
+        }
     }
 
     async fn replace(&self, key: &[u8], expected: Option<Version>, value: &[u8]) -> Replaced {
-        counted(self.0.replace(key, expected, value).await)
+        counted(match self {
+            Self::Embedded(records) => records.replace(key, expected, value).await,
+            Self::Etcd(records) => records.replace(key, expected, value).await,
+        })
     }
 
     async fn delete(&self, key: &[u8], expected: Version) -> Replaced {
-        counted(self.0.delete(key, expected).await)
+        counted(match self {
+            Self::Embedded(records) => records.delete(key, expected).await,
+            Self::Etcd(records) => records.delete(key, expected).await,
+        })
     }
 
     async fn scan(&self, after: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Versioned)>, StoreUnavailable> {
-        self.0.scan(after, limit).await
+        match self {
+            Self::Embedded(records) => records.scan(after, limit).await,
+            Self::Etcd(records) => records.scan(after, limit).await,
+        }
     }
 }
 
@@ -108,33 +126,39 @@ fn counted(outcome: Replaced) -> Replaced {
     outcome
 }
 
-/// A fleet of one site has no other.
-pub(crate) struct NoPeers;
+/// The other sites, if there are any.
+pub(crate) struct OtherSites(pub(crate) Option<HttpPeers>);
 
-impl Peers for NoPeers {
-    async fn evaluate(&self, _: SiteNumber, _: &EvaluateRequest) -> Result<SiteAnswer, SiteRefusal> {
-        Err(SiteRefusal::Unreachable)
+impl OtherSites {
+    fn reached(&self) -> Result<&HttpPeers, SiteRefusal> {
+        self.0.as_ref().ok_or(SiteRefusal::Unreachable)
+    }
+}
+
+impl Peers for OtherSites {
+    async fn evaluate(&self, site: SiteNumber, request: &EvaluateRequest) -> Result<SiteAnswer, SiteRefusal> {
+        self.reached()?.evaluate(site, request).await
     }
 
     async fn newest_mark(
         &self,
-        _: SiteNumber,
-        _: &AccountId,
-        _: &RegistrationId,
+        site: SiteNumber,
+        account: &AccountId,
+        registration: &RegistrationId,
     ) -> Result<Option<Nonce>, SiteRefusal> {
-        Err(SiteRefusal::Unreachable)
+        self.reached()?.newest_mark(site, account, registration).await
     }
 
-    async fn height_of(&self, _: SiteNumber, _: SiteNumber) -> Result<Option<LedgerHeight>, SiteRefusal> {
-        Err(SiteRefusal::Unreachable)
+    async fn height_of(&self, site: SiteNumber, about: SiteNumber) -> Result<Option<LedgerHeight>, SiteRefusal> {
+        self.reached()?.height_of(site, about).await
     }
 
-    async fn apply_proof(&self, _: SiteNumber, _: &SiteProof) -> Result<(), SiteRefusal> {
-        Err(SiteRefusal::Unreachable)
+    async fn apply_proof(&self, site: SiteNumber, proof: &SiteProof) -> Result<(), SiteRefusal> {
+        self.reached()?.apply_proof(site, proof).await
     }
 
-    async fn apply_keep(&self, _: SiteNumber, _: &SiteKeep) -> Result<(), SiteRefusal> {
-        Err(SiteRefusal::Unreachable)
+    async fn apply_keep(&self, site: SiteNumber, keep: &SiteKeep) -> Result<(), SiteRefusal> {
+        self.reached()?.apply_keep(site, keep).await
     }
 }
 

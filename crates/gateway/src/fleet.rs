@@ -69,7 +69,8 @@ mod tests {
             manifest: SignedManifest {
                 manifest,
                 roots: RootSet { threshold: 1, keys: Vec::new() },
-                signatures: Vec::new(), successions: Vec::new(),
+                signatures: Vec::new(),
+                successions: Vec::new(),
             },
             certificates: certified.iter().map(certificate).collect(),
             sealed_only: false,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
+use std::sync::PoisonError;
 
 use coffer_pake::{Agreement, Ke1, Point, combine, dissenting};
 use coffer_proto::{SiteNonce, SiteNumber};
@@ -162,6 +163,8 @@ impl<'a, W: World> Quorum<'a, W> {
         let liars = dissenting(&self.answers, self.site.fleet.sites, self.site.fleet.threshold);
         for site in liars {
             tracing::error!(target: "audit", site, "a site's answer contradicts those of the others");
+            let mut dissents = self.site.dissents.lock().unwrap_or_else(PoisonError::into_inner);
+            *dissents.entry(SiteNumber(site)).or_default() += 1;
         }
         Evaluated { point, unchecked, nonces: self.marks.into_values().collect() }
     }

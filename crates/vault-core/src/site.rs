@@ -1,11 +1,15 @@
 //! One site: it takes shares in, evaluates what has been paid for, and takes proofs. It verifies for itself whatever it
 //! acts on; a coordinator, its own or another site's, can only ask.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
 use coffer_pake::{Ke1, Point, expected_share, import_point, receipt_base};
 use coffer_proto::{
     AccountId, AttemptId, Authorization, Base64, Change, Hash, KE1_LEN, LedgerHeight, Nonce, PointBytes, Receipt,
-    Registration, RegistrationId, RegistrationRequest, ShareContext, Signature, SiteNonce, Time, activation_message,
-    attempt_message, keep_message, proof_message, registration_message,
+    Registration, RegistrationId, RegistrationRequest, ShareContext, Signature, SiteNonce, SiteNumber, Time,
+    activation_message, attempt_message, keep_message, proof_message, registration_message,
 };
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +112,8 @@ pub enum SiteRefusal {
     Refused(#[from] VaultError),
 }
 
+pub(crate) type Dissents = Mutex<BTreeMap<SiteNumber, u64>>;
+
 /// One site of the fleet.
 #[expect(missing_debug_implementations, reason = "its ports need not be printed")]
 pub struct Site<W: World> {
@@ -116,6 +122,9 @@ pub struct Site<W: World> {
     pub(crate) rows: Rows,
     pub(crate) daily_keys: DailyKeys,
     pub(crate) heights: Heights,
+    /// The newest manifest that this site has.
+    manifest_version: AtomicU64,
+    pub(crate) dissents: Dissents,
 }
 
 impl<W: World> Site<W> {
@@ -125,8 +134,32 @@ impl<W: World> Site<W> {
     /// `Unavailable` when the ledger cannot be read.
     pub async fn open(ports: Ports<W>, fleet: Fleet) -> Result<Self, VaultError> {
         let rows = Rows::open(&ports).await?;
+        let manifest_version = AtomicU64::new(fleet.manifest_version);
         let heights = if fleet.sites == 1 { Heights::alone() } else { Heights::default() };
-        Ok(Self { ports, fleet, rows, daily_keys: DailyKeys::default(), heights })
+        Ok(Self {
+            ports,
+            fleet,
+            rows,
+            daily_keys: DailyKeys::default(),
+            heights,
+            manifest_version,
+            dissents: Dissents::default(),
+        })
+    }
+
+    /// There is a newer manifest, which changes nothing but its version and what only clients and stores go by.
+    pub fn learn_manifest(&self, version: u64) {
+        self.manifest_version.fetch_max(version, Ordering::Relaxed);
+    }
+
+    /// Whether enough other sites have said how far this one's ledger had got.
+    pub fn has_checked_height(&self) -> bool {
+        self.heights.is_checked()
+    }
+
+    /// How often each site's answer has contradicted what the others agree on.
+    pub fn dissents(&self) -> BTreeMap<SiteNumber, u64> {
+        self.dissents.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes a share in, and gives a receipt for it. The same again gives the same receipt.
@@ -170,7 +203,9 @@ impl<W: World> Site<W> {
     /// That a registration is what it says, and fits this fleet. Gives the share's public point and the seal's.
     fn check(&self, account: &AccountId, request: &RegistrationRequest) -> Result<(Point, Point), VaultError> {
         let registration = &request.registration;
-        if registration.manifest_version == 0 || registration.manifest_version > self.fleet.manifest_version {
+        if registration.manifest_version == 0
+            || registration.manifest_version > self.manifest_version.load(Ordering::Relaxed)
+        {
             return Err(VaultError::UnknownManifest);
         }
         if registration.commitments.len() != usize::from(self.fleet.threshold)

@@ -103,7 +103,7 @@ pub(crate) const OWNED: &[Owned] = &[
     // HTTP comes in and goes out at one place each.
     owned("axum", &["coffer-service", "coffer-vault-server", "coffer-gateway"]),
     owned("axum-server", &["coffer-service"]),
-    owned("reqwest", &["coffer-gateway", "coffer-vault-client"]),
+    owned("reqwest", &["coffer-gateway", "coffer-vault-client", "coffer-vault-server"]),
     // The HSM and the password protocol.
     owned("cryptoki", &["coffer-hsm-adapter"]),
     owned("opaque-ke", &["coffer-pake"]),

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use coffer_service::{Ends, Listener, end, load_tls, start_logs};
 use coffer_vault_core::Clock as _;
+use coffer_vault_store::EtcdRecords;
 use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::error::Error;
+use crate::peers::{self, server_config};
 use crate::site::{self, OpenSite};
-use crate::world::{SharedHsm, SystemClock};
+use crate::world::{Records, SharedHsm, SystemClock};
 use crate::{observe, ops, router, token};
 
 const SWEEP_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -22,6 +24,8 @@ const RENEW_EVERY: Duration = Duration::from_secs(3600);
 /// How soon a manifest is taken up that the roots have signed.
 const REREAD_EVERY: Duration = Duration::from_secs(5);
 const REMIND_EVERY: Duration = Duration::from_secs(3600);
+const HEIGHTS_EVERY: Duration = Duration::from_secs(1);
+const COMPACT_EVERY: Duration = Duration::from_secs(5 * 60);
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Closing the HSM's sessions takes milliseconds, unless the HSM hangs.
@@ -53,6 +57,10 @@ async fn serve(config: Config, data: &DataFolder) -> Result<(), Error> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let url = config.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", api.address));
     let metrics = observe::start().map_err(|error| Error::System("no metrics", error.to_string()))?;
+    let peers = match &config.peers {
+        Some(peers) => Some((Listener::bind(peers.listen)?, server_config(peers)?)),
+        None => None,
+    };
     let renew_every = if config.fleet.is_some() { REREAD_EVERY } else { RENEW_EVERY };
     let OpenSite { app, operations, hsm, tokens } = site::open(config, data, metrics).await?;
 
@@ -64,11 +72,22 @@ async fn serve(config: Config, data: &DataFolder) -> Result<(), Error> {
     let upkeep = operations.metrics.clone();
     tasks.spawn(keep_up(Arc::clone(&app), move || upkeep.run_upkeep()));
 
-    let handles = [api.handle.clone(), private.handle.clone()];
+    if peers.is_some() {
+        tasks.spawn(remember_heights(Arc::clone(&app)));
+    }
+    if let Records::Etcd(records) = operations.records.clone() {
+        tasks.spawn(compact(records));
+    }
+
+    let mut handles = vec![api.handle.clone(), private.handle.clone()];
     let ops_address = private.address;
     let mut servers = JoinSet::new();
     servers.spawn(api.serve(router::router(Arc::clone(&app)), tls));
     servers.spawn(private.serve(ops::router(Arc::clone(&operations)), None));
+    if let Some((listener, tls)) = peers {
+        handles.push(listener.handle.clone());
+        servers.spawn(listener.serve(peers::router(Arc::clone(&app)), Some(tls)));
+    }
     announce(&format!("{url}/#{}", app.manifest().fingerprint()));
     tracing::info!(%ops_address, "serving; the line on standard output is the address that clients are given");
 
@@ -95,6 +114,31 @@ fn announce(address: &str) {
     let _ = writeln!(output, "{address}").and_then(|()| output.flush());
 }
 
+/// Asks the other sites how far this one's ledger had got, until enough have answered; then writes down what it hears of
+/// theirs.
+async fn remember_heights(app: Arc<App>) {
+    while app.vault.site().check_height().await.is_err() {
+        tracing::info!("too few other sites answer: nothing is evaluated yet");
+        tokio::time::sleep(HEIGHTS_EVERY).await;
+    }
+    loop {
+        if let Err(error) = app.vault.site().keep_heights().await {
+            tracing::warn!(%error, "the other ledgers' heights are not written down");
+        }
+        tokio::time::sleep(HEIGHTS_EVERY).await;
+    }
+}
+
+/// Has the record store forget its history, which nobody reads.
+async fn compact(records: EtcdRecords) {
+    loop {
+        tokio::time::sleep(COMPACT_EVERY).await;
+        if let Err(error) = records.compact().await {
+            tracing::warn!(%error, "the record store was not compacted");
+        }
+    }
+}
+
 /// Erases what has come due, for ever.
 async fn sweep(app: Arc<App>) {
     loop {
@@ -112,7 +156,10 @@ async fn renew_manifest(app: Arc<App>, hsm: SharedHsm, every: Duration) {
         observe::show_end_of_manifest(app.manifest().content.not_after);
         tokio::time::sleep(every).await;
         match app.manifest().renewed(&hsm, SystemClock.now()).await {
-            Ok(Some(manifest)) => app.replace_manifest(manifest),
+            Ok(Some(manifest)) => {
+                app.vault.site().learn_manifest(manifest.content.version);
+                app.replace_manifest(manifest);
+            }
             Ok(None) => said.clear(),
             Err(error) if error.to_string() == said => {}
             Err(error) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use coffer_proto::{AccountId, Nonce, RegistrationId, SiteNumber};
+use coffer_proto::{AccountId, LedgerHeight, Nonce, RegistrationId, SiteNumber};
 use coffer_vault_core::{EvaluateRequest, Peers, SiteAnswer, SiteKeep, SiteProof, SiteRefusal};
 use reqwest::{Certificate, Client, Identity, Url, redirect};
 use serde::Serialize;
@@ -35,7 +35,6 @@ impl HttpPeers {
             .map(|path| std::fs::read(path).map_err(Error::file("read", path)));
         let identity = Identity::from_pem(&[certificate?, key?].concat()).map_err(failed)?;
         let client = Client::builder()
-            .use_rustls_tls()
             .tls_certs_only(Certificate::from_pem_bundle(&authority?).map_err(failed)?)
             .identity(identity)
             .https_only(true)
@@ -56,8 +55,7 @@ impl HttpPeers {
     ) -> Result<A, SiteRefusal> {
         let asked = self.send(site, route, encode(request)).await;
         count_peer(site, asked.is_some());
-        let answer: Result<A, WireRefusal> =
-            asked.and_then(|bytes| parse(&bytes)).ok_or(SiteRefusal::Unreachable)?;
+        let answer: Result<A, WireRefusal> = asked.and_then(|bytes| parse(&bytes)).ok_or(SiteRefusal::Unreachable)?;
         answer.map_err(SiteRefusal::from)
     }
 
@@ -87,6 +85,10 @@ impl Peers for HttpPeers {
     ) -> Result<Option<Nonce>, SiteRefusal> {
         let request = MarkRequest { account: account.clone(), registration: *registration };
         self.ask(site, "/peer/v1/mark", &request).await
+    }
+
+    async fn height_of(&self, site: SiteNumber, about: SiteNumber) -> Result<Option<LedgerHeight>, SiteRefusal> {
+        self.ask(site, "/peer/v1/height", &about).await
     }
 
     async fn apply_proof(&self, site: SiteNumber, proof: &SiteProof) -> Result<(), SiteRefusal> {

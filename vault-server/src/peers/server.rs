@@ -5,6 +5,7 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::routing::post;
+use coffer_proto::SiteNumber;
 use coffer_vault_core::{EvaluateRequest, SiteKeep, SiteProof, SiteRefusal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,6 +20,7 @@ pub(crate) fn router(app: SharedApp) -> Router {
     Router::new()
         .route("/peer/v1/evaluate", post(evaluate))
         .route("/peer/v1/mark", post(mark))
+        .route("/peer/v1/height", post(height))
         .route("/peer/v1/proof", post(proof))
         .route("/peer/v1/keep", post(keep))
         .layer(DefaultBodyLimit::max(MAX_LEN))
@@ -33,6 +35,11 @@ async fn evaluate(State(app): State<SharedApp>, body: Bytes) -> Answer {
 async fn mark(State(app): State<SharedApp>, body: Bytes) -> Answer {
     let MarkRequest { account, registration } = read(&body)?;
     Ok(answer(app.vault.site().newest_mark(&account, &registration).await))
+}
+
+async fn height(State(app): State<SharedApp>, body: Bytes) -> Answer {
+    let about: SiteNumber = read(&body)?;
+    Ok(answer(app.vault.site().height_of(about).await.map_err(SiteRefusal::from)))
 }
 
 async fn proof(State(app): State<SharedApp>, body: Bytes) -> Answer {

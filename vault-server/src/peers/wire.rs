@@ -1,6 +1,6 @@
 //! What goes over the wire between sites: postcard, behind a byte that names the format.
 
-use coffer_proto::{AccountId, Base64, Nonce, PointBytes, RegistrationId, SiteNonce, Time};
+use coffer_proto::{AccountId, Base64, LedgerHeight, Nonce, PointBytes, RegistrationId, SiteNonce, Time};
 use coffer_vault_core::{Point, Refusal, SiteAnswer, SiteRefusal, VaultError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,7 @@ pub(crate) struct MarkRequest {
 pub(crate) struct WireAnswer {
     point: PointBytes,
     nonce: SiteNonce,
+    height: LedgerHeight,
 }
 
 /// A [`SiteRefusal`]. What a coordinator does not act on is not told apart.
@@ -38,14 +39,16 @@ pub(crate) enum WireRefusal {
 
 impl From<SiteAnswer> for WireAnswer {
     fn from(answer: SiteAnswer) -> Self {
-        Self { point: Base64(answer.point.encode()), nonce: answer.nonce }
+        let SiteAnswer { point, nonce, height } = answer;
+        Self { point: Base64(point.encode()), nonce, height }
     }
 }
 
 impl WireAnswer {
     /// `None`: the point is none.
     pub(crate) fn read(self) -> Option<SiteAnswer> {
-        Some(SiteAnswer { point: Point::parse(&self.point.0).ok()?, nonce: self.nonce })
+        let Self { point, nonce, height } = self;
+        Some(SiteAnswer { point: Point::parse(&point.0).ok()?, nonce, height })
     }
 }
 
