@@ -7,7 +7,7 @@
 # and FOLDER/fingerprint. In earnest every step has a place and a person of its own: docs/operations.md.
 set -euo pipefail
 folder=$1 sites=${2:-5}
-vault=${COFFER_VAULT:-coffer-vault}
+vault=${COFFER_VAULT_PROGRAM:-coffer-vault}
 umask 077
 mkdir -p "$folder"
 

@@ -7,7 +7,7 @@
 #   fleet_token ACCOUNT DEVICE-KEY    a token of the messaging service
 #   fleet_down              ends everything
 #
-# COFFER_VAULT and COFFER_GATEWAY name the programs. Vaults and gateway speak plain HTTP on loopback, the sites TLS with one
+# COFFER_VAULT_PROGRAM and COFFER_GATEWAY_PROGRAM (exported) name the programs. Vaults and gateway speak plain HTTP on loopback, the sites TLS with one
 # another; etcd without TLS, which is for loopback alone. deploy/compose.yaml has all of it.
 
 fleet_sites=5
@@ -16,7 +16,7 @@ fleet_pids=()
 fleet_up() {
     fleet_folder=$1
     mkdir -p "$fleet_folder/logs"
-    COFFER_VAULT="$COFFER_VAULT" deploy/ceremony-demo.sh "$fleet_folder" "$fleet_sites"
+    deploy/ceremony-demo.sh "$fleet_folder" "$fleet_sites"
     fleet_id=$(sed -n 's/^fleet *//p' "$fleet_folder/verified")
     fleet_fingerprint=$(cat "$fleet_folder/fingerprint")
     mapfile -t fleet_ports < <(fleet_free_ports $((fleet_sites * 5 + 2)))
@@ -54,7 +54,7 @@ fleet_leader() {
 }
 
 fleet_token() {
-    "$COFFER_VAULT" dev-token --new-issuer --data "$fleet_folder/messenger" --account "$1" --device-key "$2"
+    "$COFFER_VAULT_PROGRAM" dev-token --new-issuer --data "$fleet_folder/messenger" --account "$1" --device-key "$2"
 }
 
 fleet_down() {
@@ -109,7 +109,7 @@ fleet_start_etcd() {
 fleet_start_vault() {
     local site=$1 other others=
     for other in $(fleet_others "$site"); do others+=,$other=https://127.0.0.1:$(fleet_port peers "$other"); done
-    "$COFFER_VAULT" serve --data "$fleet_folder/site-$site" --gateway true --log-level warn \
+    "$COFFER_VAULT_PROGRAM" serve --data "$fleet_folder/site-$site" --gateway true --log-level warn \
         --listen "127.0.0.1:$(fleet_port api "$site")" --ops-listen "127.0.0.1:$(fleet_port ops "$site")" \
         --fleet-manifest-file "$fleet_folder/fleet/manifest.json" --fleet-site "$site" \
         --fleet-roots-fingerprint "$fleet_fingerprint" \
@@ -127,7 +127,7 @@ fleet_start_vault() {
 fleet_start_gateway() {
     local site sites=
     for site in $(seq "$fleet_sites"); do sites+=,$site=http://127.0.0.1:$(fleet_port api "$site"); done
-    "$COFFER_GATEWAY" serve --listen "127.0.0.1:$(fleet_port gateway)" \
+    "$COFFER_GATEWAY_PROGRAM" serve --listen "127.0.0.1:$(fleet_port gateway)" \
         --ops-listen "127.0.0.1:$(fleet_port gateway-ops)" --sites "${sites#,}" --log-level warn \
         --tokens-jwks-file "$fleet_folder/messenger/jwks.json" --tokens-issuer coffer-vault:local \
         --tokens-audience coffer-vault >/dev/null 2>>"$fleet_folder/logs/gateway" &

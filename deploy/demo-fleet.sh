@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Five data centres in one story: a key behind a password, two sites lost with the leader among them, everything restored
+# on a new device, a third loss refused honestly, the sites back, and an account locked.
+#
+#   deploy/demo-fleet.sh local         sites as processes          (make demo-fleet-local)
+#   deploy/demo-fleet.sh containers    sites as containers         (make demo-fleet)
+#
+# COFFER, COFFER_VAULT_PROGRAM and COFFER_GATEWAY_PROGRAM name other builds of the programs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+kind=${1:?usage: deploy/demo-fleet.sh local|containers}
+built=$(realpath -m "${CARGO_TARGET_DIR:-target}/release")
+program=$(realpath -m "${COFFER:-$built/coffer}")
+export COFFER_VAULT_PROGRAM COFFER_GATEWAY_PROGRAM
+COFFER_VAULT_PROGRAM=$(realpath -m "${COFFER_VAULT_PROGRAM:-$built/coffer-vault}")
+COFFER_GATEWAY_PROGRAM=$(realpath -m "${COFFER_GATEWAY_PROGRAM:-$built/coffer-gateway}")
+for needed in "$program" "$COFFER_VAULT_PROGRAM" "$COFFER_GATEWAY_PROGRAM"; do
+    [ -x "$needed" ] || { echo "error: $needed is not there; \`make demo-fleet-local\` builds it" >&2 && exit 1; }
+done
+# shellcheck source=deploy/fleet-local.sh
+. "deploy/fleet-$kind.sh"
+
+work=$(mktemp -d)
+end() {
+    local status=$?
+    [ "$status" -eq 0 ] || tail -n 8 "$work"/fleet/logs/{vault,gateway}* 2>/dev/null || true
+    fleet_down >/dev/null 2>&1 || true
+    rm -rf "$work"
+}
+trap end EXIT
+export NO_COLOR=1
+unset COFFER_ARCHIVE COFFER_VAULT COFFER_VAULT_TOKEN_FILE
+
+step() { printf '\n\n=== %s\n' "$*"; }
+say() { printf '    %s\n' "$@" | sed 's/ *$//'; }
+# Shows a command as it would be typed, and runs it.
+run() {
+    printf '\n$ %s\n' "$*" | sed "s|$work/||g"
+    (cd "$work" && "$@") 2>&1 | sed "s|$work/||g"
+}
+coffer() { "$program" "$@"; }
+# expect CODE WHY COMMAND…: runs a command that has to end with this exit code.
+expect() {
+    local code=$1 why=$2 status=0
+    shift 2
+    run "$@" || status=$?
+    say "" "(exit code $status)"
+    [ "$status" -eq "$code" ] || fail "$why should end with exit code $code"
+}
+fail() {
+    printf '\nFAILED: %s\n' "$*" >&2
+    exit 1
+}
+token() { fleet_token "$1" "$(coffer vault device-key)" >"$work/token"; }
+# The vault's options on a device that does not know it yet.
+at_vault() {
+    local options=(--vault "$fleet_address" --token-file "$work/token")
+    [ -z "${fleet_ca_file:-}" ] || options+=(--vault-ca-file "$fleet_ca_file")
+    "$@" "${options[@]}"
+}
+restore() { at_vault coffer restore --archive "$work/provider" --password-file "$1" --to "$2"; }
+compare() {
+    local differences
+    differences=$(rsync -nacXH --delete --itemize-changes "$chats/" "$1/") && [ -z "$differences" ] ||
+        fail "what was restored differs: $differences"
+    say "$(find "$1" -type f | wc -l) files: the same as what was lost (rsync -nacXH)"
+}
+begin=$(date +%s%N)
+
+step "1. Five sites: a key ceremony, etcd, a gateway"
+say "For this demonstration the waiting times between guesses are zero, and a locked key is erased after two seconds." ""
+fleet_up "$work/fleet" >"$work/up" 2>&1 || { cat "$work/up" && fail "the fleet has not started"; }
+sed "s|$work/||g; s/^/    /" "$work/up"
+say "" "clients are given this address: $fleet_address"
+
+step "2. A phone, its chats, and a password"
+export COFFER_HOME=$work/phone
+chats=$work/chats
+cp -r tests/data/sample-chats "$chats"
+echo "correct horse battery staple" >"$work/password"
+echo "correct horse battery stable" >"$work/mistyped"
+run coffer init --key-store file "$work/provider"
+token alice
+run at_vault coffer protect password --password-file "$work/password"
+run coffer backup "$chats"
+run coffer status
+
+step "3. Two data centres are lost, etcd's leader among them; and so is the phone"
+leader=$(fleet_leader) || fail "no member leads"
+other=$((leader % 5 + 1))
+third=$((other % 5 + 1))
+fleet_stop "$leader"
+fleet_stop "$other"
+rm -rf "$work/phone"
+say "sites $leader (its etcd member was the leader) and $other: killed"
+
+step "4. A new phone: a password mistyped, and the right one"
+export COFFER_HOME=$work/new-phone
+token alice
+expect 20 "a wrong password" restore "$work/mistyped" "$work/restored"
+[ ! -e "$work/restored" ] || fail "something was restored with a wrong password"
+run restore "$work/password" "$work/restored"
+compare "$work/restored/chats"
+
+step "5. A third data centre is lost"
+fleet_stop "$third"
+say "site $third: killed. Two of five are left, and three are needed: no guess can be made, and none is spent."
+export COFFER_HOME=$work/third-phone
+token alice
+expect 24 "a vault without a majority" restore "$work/password" "$work/restored-again"
+[ ! -e "$work/restored-again" ] || fail "something was restored without a majority"
+
+step "6. They come back"
+for site in "$leader" "$other" "$third"; do fleet_start "$site"; done
+for site in "$leader" "$other" "$third"; do fleet_wait_ready "$site"; done
+run restore "$work/password" "$work/restored-again"
+compare "$work/restored-again/chats"
+
+step "7. Somebody who has only guesses: ten of them"
+export COFFER_HOME=$work/other-phone
+run coffer init --key-store file "$work/other-provider"
+token bob
+run at_vault coffer protect password --password-file "$work/password"
+for guess in 1 2 3 4 5 6 7 8 9 10; do
+    echo "letmein-$guess" >"$work/guess"
+    status=0
+    coffer key verify --yes --password-file "$work/guess" >"$work/said" 2>&1 || status=$?
+    say "guess $guess: $(head -n 1 "$work/said")"
+    [ "$status" -eq 20 ] || fail "guess $guess should end with exit code 20, not $status: $(cat "$work/said")"
+done
+sleep 3
+say "" "and now the right one:"
+expect 21 "a locked key" coffer key verify --yes --password-file "$work/password"
+
+milliseconds=$((($(date +%s%N) - begin) / 1000000))
+printf '\nOK. All of this took %d.%d seconds.\n' $((milliseconds / 1000)) $((milliseconds % 1000 / 100))
