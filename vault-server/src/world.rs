@@ -7,8 +7,8 @@ use coffer_hsm_adapter::HsmAdapter;
 use coffer_proto::{AccountId, LedgerHeight, Nonce, RegistrationId, SiteNumber, Time};
 use coffer_vault_core::{
     Clock, EvaluateRequest, Freshness, Hsm, HsmError, HsmPublicKeys, ImportedShare, LedgerSpend, Peers, Point,
-    RecordStore, Replaced, SealedShareIn, SiteAnswer, SiteKeep, SiteProof, SiteRefusal, StoreUnavailable, Version,
-    Versioned, World, WrappedShare,
+    RecordStore, Replaced, SealedShareIn, SiteAnswer, SiteCount, SiteKeep, SiteProof, SiteRefusal, StoreUnavailable,
+    Version, Versioned, World, WrappedShare,
 };
 use coffer_vault_store::{EmbeddedLedger, EmbeddedRecords, EtcdRecords};
 
@@ -90,6 +90,13 @@ pub(crate) enum Records {
 }
 
 impl RecordStore for Records {
+    fn fence(&self, key: &[u8]) -> u64 {
+        match self {
+            Self::Embedded(records) => records.fence(key),
+            Self::Etcd(records) => records.fence(key),
+        }
+    }
+
     async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Option<Versioned>, StoreUnavailable> {
         match self {
             Self::Embedded(records) => records.get(key, freshness).await,
@@ -151,6 +158,15 @@ impl Peers for OtherSites {
 
     async fn height_of(&self, site: SiteNumber, about: SiteNumber) -> Result<Option<LedgerHeight>, SiteRefusal> {
         self.reached()?.height_of(site, about).await
+    }
+
+    async fn count(
+        &self,
+        site: SiteNumber,
+        account: &AccountId,
+        registration: &RegistrationId,
+    ) -> Result<SiteCount, SiteRefusal> {
+        self.reached()?.count(site, account, registration).await
     }
 
     async fn apply_proof(&self, site: SiteNumber, proof: &SiteProof) -> Result<(), SiteRefusal> {

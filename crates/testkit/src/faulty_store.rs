@@ -112,6 +112,10 @@ impl FaultyStore {
 }
 
 impl RecordStore for FaultyStore {
+    fn fence(&self, key: &[u8]) -> u64 {
+        self.store.fence(key)
+    }
+
     async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Option<Versioned>, StoreUnavailable> {
         if !self.reads().await {
             return Err(StoreUnavailable);

@@ -22,6 +22,7 @@ struct Contents {
     history: Vec<RecordWrite>,
     rows: BTreeMap<Vec<u8>, LedgerRow>,
     highest_number: u64,
+    fence: u64,
 }
 
 /// A write that was made.
@@ -38,6 +39,15 @@ pub struct RecordWrite {
 }
 
 impl MemoryStore {
+    /// Records are as they were in another store, and its operator has set another fence.
+    pub fn restore_records(&self, snapshot: &Self, fence: u64) {
+        let old = snapshot.copy();
+        let old = std::mem::take(&mut *old.0.lock().expect("nothing panics while it holds the lock"));
+        let mut contents = self.0.lock().expect("nothing panics while it holds the lock");
+        contents.records = old.records;
+        contents.fence = fence;
+    }
+
     /// Another store with what this one holds now.
     pub fn copy(&self) -> Self {
         let contents = self.0.lock().expect("nothing panics while it holds the lock").clone();
@@ -114,6 +124,10 @@ impl Contents {
 }
 
 impl RecordStore for MemoryStore {
+    fn fence(&self, _: &[u8]) -> u64 {
+        self.0.lock().expect("nothing panics while it holds the lock").fence
+    }
+
     async fn get(&self, key: &[u8], _: Freshness) -> Result<Option<Versioned>, StoreUnavailable> {
         Ok(self.change(|contents| contents.records.get(key).cloned()))
     }

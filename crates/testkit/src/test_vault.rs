@@ -13,8 +13,8 @@ use coffer_proto::{
     SiteEntry, SiteNumber, Time, VerifyingKey, manifest_message,
 };
 use coffer_vault_core::{
-    Bearer, Clock as _, EvaluateRequest, Fleet, Hsm as _, Peers, Policy, Ports, SiteAnswer, SiteKeep, SiteProof,
-    SiteRefusal, Vault, VaultError, World,
+    Bearer, Clock as _, EvaluateRequest, Fleet, Hsm as _, Peers, Policy, Ports, SiteAnswer, SiteCount, SiteKeep,
+    SiteProof, SiteRefusal, Vault, VaultError, World,
 };
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
@@ -78,6 +78,10 @@ impl Peers for Nobody {
     }
 
     async fn height_of(&self, _: SiteNumber, _: SiteNumber) -> Result<Option<LedgerHeight>, SiteRefusal> {
+        Err(SiteRefusal::Unreachable)
+    }
+
+    async fn count(&self, _: SiteNumber, _: &AccountId, _: &RegistrationId) -> Result<SiteCount, SiteRefusal> {
         Err(SiteRefusal::Unreachable)
     }
 

@@ -181,7 +181,7 @@ pub(crate) fn follows(number: u64, before: u64) -> bool {
 
 impl Attempt {
     pub(crate) fn is_unproved(&self) -> bool {
-        matches!(self.state, AttemptState::Unproved { .. })
+        matches!(self.state, AttemptState::Unproved { .. } | AttemptState::Reported)
     }
 }
 

@@ -41,8 +41,13 @@ pub(crate) async fn commit<W: World, T>(
     let until = ports.now() + WITHIN;
     loop {
         let before: VaultRecord = current.as_ref().map(|there| parse(&there.value)).transpose()?.unwrap_or_default();
+        let fence = ports.records.fence(&key);
+        if current.is_some() && before.fence != fence {
+            return Err(VaultError::Unreconciled);
+        }
         let mut after = before.clone();
         let outcome = transition(&mut after, ports.now());
+        after.fence = if after == before { before.fence } else { fence };
         if outcome.is_err() && !is_newest {
             current = ports.records.get(&key, Freshness::Newest).await?;
             is_newest = true;

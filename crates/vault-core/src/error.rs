@@ -40,6 +40,9 @@ pub enum VaultError {
     /// The record does not take it.
     #[error("{0}")]
     Refused(#[from] Refusal),
+    /// The record is older than it was: what the sites have counted has to be added first.
+    #[error("the record has to be reconciled with the sites' ledgers")]
+    Unreconciled,
     /// HSM, ledger, record store or too many sites cannot be reached. Nothing was given away.
     #[error("the vault cannot do it just now")]
     Unavailable,
@@ -104,7 +107,7 @@ impl VaultError {
             Self::NotDelivered => ProblemType::NotDelivered,
             Self::UnknownManifest => ProblemType::UnknownManifest,
             Self::Refused(refusal) => refusal.problem_type(),
-            Self::Unavailable => ProblemType::Unavailable,
+            Self::Unavailable | Self::Unreconciled => ProblemType::Unavailable,
         }
     }
 

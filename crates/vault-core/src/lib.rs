@@ -25,6 +25,7 @@ mod policy;
 mod ports;
 mod quorum;
 mod receipts;
+mod reconcile;
 mod record;
 mod replicas;
 mod rows;
@@ -45,6 +46,7 @@ pub use outside::{
 };
 pub use policy::Policy;
 pub use ports::{Clock, Hsm, Ledger, Peers, Point, RecordStore, Tokens};
+pub use reconcile::{SiteCount, Spent};
 pub use record::{
     Activation, Attempt, AttemptState, Carried, Cause, DamagedRecord, Deletion, End, KeptHead, KeptKeep, KeptProof,
     KeptShare, Live, VaultRecord, Waiting,

@@ -15,6 +15,7 @@ use crate::outside::{
     Bearer, Freshness, HsmError, HsmPublicKeys, ImportedShare, LedgerError, LedgerRow, Replaced, SealedShareIn,
     StoreUnavailable, Version, Versioned, WrappedShare,
 };
+use crate::reconcile::SiteCount;
 use crate::site::{EvaluateRequest, SiteAnswer, SiteKeep, SiteProof, SiteRefusal};
 
 /// One site's hardware security module. Each call costs its CPU time (SoftHSM: 20 to 1000 µs) and no disk.
@@ -46,6 +47,10 @@ pub trait Hsm: Send + Sync {
 
 /// The vault's records: for each key one value and a version. Replicated over the sites of a fleet.
 pub trait RecordStore: Send + Sync {
+    /// What changes when the store that has this key is put back from a snapshot, or gives the key away. Who reads a record
+    /// that was written under another fence counts its guesses anew.
+    fn fence(&self, key: &[u8]) -> u64;
+
     /// The value and its version, or nothing.
     fn get(
         &self,
@@ -116,6 +121,14 @@ pub trait Peers: Send + Sync {
         site: SiteNumber,
         about: SiteNumber,
     ) -> impl Future<Output = Result<Option<LedgerHeight>, SiteRefusal>> + Send;
+
+    /// What a site has counted of a registration.
+    fn count(
+        &self,
+        site: SiteNumber,
+        account: &AccountId,
+        registration: &RegistrationId,
+    ) -> impl Future<Output = Result<SiteCount, SiteRefusal>> + Send;
 
     /// Delivers a proof. What cannot be delivered waits in the record.
     fn apply_proof(&self, site: SiteNumber, proof: &SiteProof) -> impl Future<Output = Result<(), SiteRefusal>> + Send;

@@ -25,6 +25,8 @@ pub struct VaultRecord {
     pub ends: Vec<End>,
     /// The newest archive head, which outlives its registration.
     pub head: Option<KeptHead>,
+    /// The store's fence when it was last written.
+    pub fence: u64,
 }
 
 /// The live registration.
@@ -125,6 +127,8 @@ pub enum AttemptState {
         /// By the device that the token names.
         device_signature: Signature,
     },
+    /// Counts like an unproved one. Sites have it in their ledgers; the record had lost it, and the evidence with it.
+    Reported,
     /// The password was right.
     Proved {
         /// Names the proof, so that the same proof gets the same answer.

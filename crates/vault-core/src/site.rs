@@ -286,6 +286,9 @@ impl<W: World> Site<W> {
         loop {
             // Anew on each turn: what another task has just forgiven is closed.
             let record = self.record_at(account, Freshness::AtLeast(request.version)).await?;
+            if record.fence != self.ports.records.fence(&record_key(account)) {
+                return Err(VaultError::Unreconciled.into());
+            }
             let live = record.live_named(registration).map_err(VaultError::from)?;
             live.open_attempt(attempt, &ke1_hash, &self.fleet.policy, now).map_err(VaultError::from)?;
             let (number, mut held) = match self.rows.read(&self.ports, &key).await? {

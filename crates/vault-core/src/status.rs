@@ -3,7 +3,7 @@
 use coffer_proto::{DeletionStatus, FailedAttempt, LiveStatus, LockedStatus, RegistrationsAnswer, WaitingStatus};
 
 use crate::error::VaultError;
-use crate::record::{AttemptState, VaultRecord};
+use crate::record::VaultRecord;
 use crate::vault::Vault;
 use crate::world::World;
 
@@ -33,7 +33,7 @@ impl<W: World> Vault<W> {
         let policy = &self.site().fleet.policy;
         let now = self.site().ports.now();
         let live = record.live.as_ref()?;
-        let unproved = live.attempts.iter().filter(|attempt| matches!(attempt.state, AttemptState::Unproved { .. }));
+        let unproved = live.attempts.iter().filter(|attempt| attempt.is_unproved());
         let carried = live.carried.into_iter().map(|carried| FailedAttempt { at: carried.last });
         Some(LiveStatus {
             id: live.registration.id,

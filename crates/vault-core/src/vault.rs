@@ -118,20 +118,36 @@ impl<W: World> Vault<W> {
             authorization: request.authorization,
             receipts,
         };
-        let Committed { record, outcome: activated, .. } = commit(self.ports(), &account, |record, now| {
-            record.settle(&self.fleet().policy, now);
-            if let (Some(authorization), Some(live)) = (&activation.authorization, &record.live)
-                && live.registration.id != *id
-                && !is_authorized(&live.registration, &message, authorization)
-            {
-                return Err(Refusal::InvalidAuthorization);
-            }
-            record.activate(registration.clone(), activation.clone(), &self.fleet().policy, now)
-        })
-        .await?;
+        let Committed { record, outcome: activated, .. } = self
+            .commit(&account, |record, now| {
+                record.settle(&self.fleet().policy, now);
+                if let (Some(authorization), Some(live)) = (&activation.authorization, &record.live)
+                    && live.registration.id != *id
+                    && !is_authorized(&live.registration, &message, authorization)
+                {
+                    return Err(Refusal::InvalidAuthorization);
+                }
+                record.activate(registration.clone(), activation.clone(), &self.fleet().policy, now)
+            })
+            .await?;
         tracing::info!(target: "audit", ?account, registration = %id, ?activated, "registration activated");
         self.site.observe(&account, &record).await?;
         Ok(activated)
+    }
+
+    /// Commits a transition; a record that is older than it was is brought up to the ledgers first.
+    async fn commit<T>(
+        &self,
+        account: &AccountId,
+        mut transition: impl FnMut(&mut VaultRecord, Time) -> Result<T, Refusal>,
+    ) -> Result<Committed<T>, VaultError> {
+        match commit(self.ports(), account, &mut transition).await {
+            Err(VaultError::Unreconciled) => {
+                self.site.reconcile(account).await?;
+                commit(self.ports(), account, transition).await
+            }
+            committed => committed,
+        }
     }
 
     /// The registration that this site holds a share of.
@@ -174,15 +190,16 @@ impl<W: World> Vault<W> {
         let keep = KeptKeep { against, authorization };
         // The sites first: none erases its share for want of a record that takes the objection.
         self.hand_round(Delivery::Keep(SiteKeep { account: account.clone(), registration: *id, keep })).await;
-        let Committed { record, .. } = commit(self.ports(), &account, |record, now| {
-            record.settle(&self.fleet().policy, now);
-            let live = record.live_named(id)?;
-            if !is_authorized(&live.registration, &message, &authorization) {
-                return Err(Refusal::InvalidAuthorization);
-            }
-            record.keep(id, keep, &self.fleet().policy, now)
-        })
-        .await?;
+        let Committed { record, .. } = self
+            .commit(&account, |record, now| {
+                record.settle(&self.fleet().policy, now);
+                let live = record.live_named(id)?;
+                if !is_authorized(&live.registration, &message, &authorization) {
+                    return Err(Refusal::InvalidAuthorization);
+                }
+                record.keep(id, keep, &self.fleet().policy, now)
+            })
+            .await?;
         tracing::info!(target: "audit", ?account, registration = %id, "registration kept");
         self.site.observe(&account, &record).await
     }
@@ -207,17 +224,18 @@ impl<W: World> Vault<W> {
             device_signature: request.device_signature,
             authorization: request.authorization,
         };
-        let Committed { record, outcome: due, .. } = commit(self.ports(), &account, |record, now| {
-            record.settle(&self.fleet().policy, now);
-            let live = record.live.as_ref().filter(|live| live.registration.id == *id);
-            if let (Some(live), Some(authorization)) = (live, &asked.authorization)
-                && !is_authorized(&live.registration, &message, authorization)
-            {
-                return Err(Refusal::InvalidAuthorization);
-            }
-            record.delete(id, asked.clone(), &self.fleet().policy, now)
-        })
-        .await?;
+        let Committed { record, outcome: due, .. } = self
+            .commit(&account, |record, now| {
+                record.settle(&self.fleet().policy, now);
+                let live = record.live.as_ref().filter(|live| live.registration.id == *id);
+                if let (Some(live), Some(authorization)) = (live, &asked.authorization)
+                    && !is_authorized(&live.registration, &message, authorization)
+                {
+                    return Err(Refusal::InvalidAuthorization);
+                }
+                record.delete(id, asked.clone(), &self.fleet().policy, now)
+            })
+            .await?;
         tracing::info!(target: "audit", ?account, registration = %id, %due, "deletion asked for");
         self.site.observe(&account, &record).await?;
         Ok(due)
@@ -279,7 +297,7 @@ impl<W: World> Vault<W> {
             let spent = Attempt { id: *attempt, number: request.number, ke1_hash, at: now, state };
             record.spend(&request.registration, spent, policy, now)
         };
-        match commit(self.ports(), account, spend).await {
+        match self.commit(account, spend).await {
             Ok(Committed { record, version, outcome }) => {
                 if outcome == Spend::Added {
                     let left = record.live.as_ref().map(|live| live.attempts_remaining(policy));
@@ -354,11 +372,12 @@ impl<W: World> Vault<W> {
             Ok(()) | Err(SiteRefusal::NotHeld) => {}
             Err(error) => return Err(error.into()),
         }
-        let Committed { record, outcome: refill, .. } = commit(self.ports(), &account, |record, now| {
-            record.live_named(&registration.id)?;
-            record.refill(proof.clone(), &ke1_hash, proof_hash, &self.fleet().policy, now)
-        })
-        .await?;
+        let Committed { record, outcome: refill, .. } = self
+            .commit(&account, |record, now| {
+                record.live_named(&registration.id)?;
+                record.refill(proof.clone(), &ke1_hash, proof_hash, &self.fleet().policy, now)
+            })
+            .await?;
         let live = record.live.as_ref().ok_or(VaultError::InvalidProof)?;
         if refill == Refill::Done {
             tracing::info!(target: "audit", ?account, %attempt, "attempt proved");
@@ -391,7 +410,7 @@ impl<W: World> Vault<W> {
     pub async fn keep_head(&self, token: &str, head: &ArchiveHead) -> Result<(), VaultError> {
         let account = self.authenticate(token)?.account;
         let message = head_message(&self.fleet().id, &account, head.number, head.sealed.as_bytes());
-        commit(self.ports(), &account, |record, now| {
+        self.commit(&account, |record, now| {
             record.settle(&self.fleet().policy, now);
             let owner = record.head_owner().ok_or(Refusal::NotRegistered)?;
             if verify(&owner, &message, &head.signature).is_err() {

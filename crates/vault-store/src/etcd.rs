@@ -107,6 +107,11 @@ impl EtcdRecords {
 }
 
 impl RecordStore for EtcdRecords {
+    /// The cell's number and its fence.
+    fn fence(&self, key: &[u8]) -> u64 {
+        self.cell(key).map_or(0, |cell| (u64::from(cell.number) << 48) | (cell.fence & ((1 << 48) - 1)))
+    }
+
     async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Option<Versioned>, StoreUnavailable> {
         let cell = self.cell(key).ok_or(StoreUnavailable)?;
         match freshness {

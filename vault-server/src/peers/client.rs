@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use coffer_proto::{AccountId, LedgerHeight, Nonce, RegistrationId, SiteNumber};
-use coffer_vault_core::{EvaluateRequest, Peers, SiteAnswer, SiteKeep, SiteProof, SiteRefusal};
+use coffer_vault_core::{EvaluateRequest, Peers, SiteAnswer, SiteCount, SiteKeep, SiteProof, SiteRefusal};
 use reqwest::{Certificate, Client, Identity, Url, redirect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::wire::{MarkRequest, WireAnswer, WireRefusal, encode, parse};
+use super::wire::{Of, WireAnswer, WireRefusal, encode, parse};
 use crate::config::PeersConfig;
 use crate::error::Error;
 use crate::observe::count_peer;
@@ -83,12 +83,22 @@ impl Peers for HttpPeers {
         account: &AccountId,
         registration: &RegistrationId,
     ) -> Result<Option<Nonce>, SiteRefusal> {
-        let request = MarkRequest { account: account.clone(), registration: *registration };
+        let request = Of { account: account.clone(), registration: *registration };
         self.ask(site, "/peer/v1/mark", &request).await
     }
 
     async fn height_of(&self, site: SiteNumber, about: SiteNumber) -> Result<Option<LedgerHeight>, SiteRefusal> {
         self.ask(site, "/peer/v1/height", &about).await
+    }
+
+    async fn count(
+        &self,
+        site: SiteNumber,
+        account: &AccountId,
+        registration: &RegistrationId,
+    ) -> Result<SiteCount, SiteRefusal> {
+        let request = Of { account: account.clone(), registration: *registration };
+        self.ask(site, "/peer/v1/count", &request).await
     }
 
     async fn apply_proof(&self, site: SiteNumber, proof: &SiteProof) -> Result<(), SiteRefusal> {

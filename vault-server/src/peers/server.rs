@@ -10,7 +10,7 @@ use coffer_vault_core::{EvaluateRequest, SiteKeep, SiteProof, SiteRefusal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::wire::{MAX_LEN, MarkRequest, WireAnswer, WireRefusal, encode, parse};
+use super::wire::{MAX_LEN, Of, WireAnswer, WireRefusal, encode, parse};
 use crate::app::SharedApp;
 
 type Answer = Result<Vec<u8>, StatusCode>;
@@ -20,6 +20,7 @@ pub(crate) fn router(app: SharedApp) -> Router {
     Router::new()
         .route("/peer/v1/evaluate", post(evaluate))
         .route("/peer/v1/mark", post(mark))
+        .route("/peer/v1/count", post(count))
         .route("/peer/v1/height", post(height))
         .route("/peer/v1/proof", post(proof))
         .route("/peer/v1/keep", post(keep))
@@ -33,8 +34,13 @@ async fn evaluate(State(app): State<SharedApp>, body: Bytes) -> Answer {
 }
 
 async fn mark(State(app): State<SharedApp>, body: Bytes) -> Answer {
-    let MarkRequest { account, registration } = read(&body)?;
+    let Of { account, registration } = read(&body)?;
     Ok(answer(app.vault.site().newest_mark(&account, &registration).await))
+}
+
+async fn count(State(app): State<SharedApp>, body: Bytes) -> Answer {
+    let Of { account, registration } = read(&body)?;
+    Ok(answer(app.vault.site().count(&account, &registration).await))
 }
 
 async fn height(State(app): State<SharedApp>, body: Bytes) -> Answer {

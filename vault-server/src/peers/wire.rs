@@ -11,9 +11,9 @@ const FORMAT: u8 = 1;
 /// Bytes. The longest request is an attempt with its token.
 pub(crate) const MAX_LEN: usize = 8 << 10;
 
-/// Asks for a mark.
+/// Asks what there is of a registration.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct MarkRequest {
+pub(crate) struct Of {
     pub(crate) account: AccountId,
     pub(crate) registration: RegistrationId,
 }

@@ -16,7 +16,8 @@ fn site(number: u8, version: u64) -> Site {
         "not_before": "2026-11-22T00:00:00Z", "not_after": "2026-11-24T00:00:00Z",
     });
     let manifest = URL_SAFE_NO_PAD.encode(json!({ "version": version }).to_string());
-    let manifest = json!({"manifest": manifest, "roots": {"threshold": 1, "keys": []}, "signatures": [], "successions": []});
+    let manifest =
+        json!({"manifest": manifest, "roots": {"threshold": 1, "keys": []}, "signatures": [], "successions": []});
     let answer = json!({"manifest": manifest, "certificates": [certificate], "sealed_only": true});
     Site::answering_json(&answer.to_string())
 }

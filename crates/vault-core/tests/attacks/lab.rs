@@ -5,12 +5,14 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use coffer_pake::Point;
-use coffer_proto::{AccountId, FleetId, LedgerHeight, Nonce, RegistrationId, SiteNumber, Time, frame};
+use coffer_proto::{
+    AccountId, AttemptId, Base64, FleetId, LedgerHeight, Nonce, RegistrationId, SiteNumber, Time, frame,
+};
 use coffer_testkit::{Faults, FaultyStore, MemoryStore, SoftwareHsm, TestClock, TestTokens};
 use coffer_vault_core::{
     Clock as _, EvaluateRequest, Fleet, Freshness, Held, Hsm, HsmError, HsmPublicKeys, ImportedShare, Ledger as _,
-    LedgerSpend, Peers, Policy, Ports, RecordStore as _, SealedShareIn, SiteAnswer, SiteKeep, SiteProof, SiteRefusal,
-    SiteRow, Vault, VaultError, VaultRecord, World, WrappedShare,
+    LedgerSpend, Peers, Policy, Ports, RecordStore as _, SealedShareIn, SiteAnswer, SiteCount, SiteKeep, SiteProof,
+    SiteRefusal, SiteRow, Spent, Vault, VaultError, VaultRecord, World, WrappedShare,
 };
 
 pub(crate) const BEGIN: Time = Time::from_unix_seconds(1_795_000_000);
@@ -143,6 +145,23 @@ impl Peers for Links {
 
     async fn height_of(&self, site: SiteNumber, about: SiteNumber) -> Result<Option<LedgerHeight>, SiteRefusal> {
         Ok(self.to(site)?.site().height_of(about).await?)
+    }
+
+    async fn count(
+        &self,
+        site: SiteNumber,
+        account: &AccountId,
+        registration: &RegistrationId,
+    ) -> Result<SiteCount, SiteRefusal> {
+        let mut count = self.to(site)?.site().count(account, registration).await?;
+        if self.link(site, |link| link.exaggerates) {
+            count.closed_to = u64::MAX;
+            let (ke1_hash, at) = (Base64([0; 32]), BEGIN);
+            let invented =
+                (0..10).map(|number| Spent { attempt: AttemptId([number; 16]), number: 1 << 20, ke1_hash, at });
+            count.spent.extend(invented);
+        }
+        Ok(count)
     }
 
     async fn apply_proof(&self, site: SiteNumber, proof: &SiteProof) -> Result<(), SiteRefusal> {

@@ -15,6 +15,7 @@ mod proofs;
 mod protected;
 mod quorum;
 mod registering;
+mod restored;
 mod rollback;
 mod strangers;
 mod takeovers;
