@@ -2,6 +2,7 @@
 //! real one; its stores, HSMs, clock and sites are in this process, and do what a test says.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod collusion;
 mod crashes;
 mod device;
 mod erasing;
