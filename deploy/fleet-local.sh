@@ -7,11 +7,17 @@
 #   fleet_token ACCOUNT DEVICE-KEY    a token of the messaging service
 #   fleet_down              ends everything
 #
-# COFFER_VAULT_PROGRAM and COFFER_GATEWAY_PROGRAM (exported) name the programs. Vaults and gateway speak plain HTTP on loopback, the sites TLS with one
-# another; etcd without TLS, which is for loopback alone. deploy/compose.yaml has all of it.
+# COFFER_VAULT_PROGRAM and COFFER_GATEWAY_PROGRAM (exported) name the programs. All of it speaks TLS but clients to the
+# gateway, on loopback. With fleet_network=wan every site has a network namespace of its own (benches/wan.py).
 
 fleet_sites=5
 fleet_pids=()
+
+# Where a site is, and a command there.
+fleet_host() { [ -n "${fleet_network:-}" ] && echo "10.77.0.$1" || echo 127.0.0.1; }
+fleet_at() {
+    if [ -n "${fleet_network:-}" ]; then exec ip netns exec "$fleet_network$1" "${@:2}"; else exec "${@:2}"; fi
+}
 
 fleet_up() {
     fleet_folder=$1
@@ -46,7 +52,7 @@ fleet_start() {
 fleet_leader() {
     local site leader status
     for site in $(seq "$fleet_sites"); do
-        status=$(fleet_endpoints=http://127.0.0.1:$(fleet_port etcd "$site") fleet_etcdctl endpoint status -w fields) || continue
+        status=$(fleet_endpoints=https://$(fleet_host "$site"):$(fleet_port etcd "$site") fleet_etcdctl endpoint status -w fields) || continue
         leader=$(sed -n 's/^"Leader" : //p' <<<"$status")
         [ "$leader" = "$(sed -n 's/^"MemberID" : //p' <<<"$status")" ] && echo "$site" && return
     done
@@ -84,38 +90,52 @@ fleet_others() {
 # The members' addresses, that of SITE first.
 fleet_members() {
     local site members=
-    for site in "$1" $(fleet_others "$1"); do members+=,http://127.0.0.1:$(fleet_port etcd "$site"); done
+    for site in "$1" $(fleet_others "$1"); do members+=,https://$(fleet_host "$site"):$(fleet_port etcd "$site"); done
     echo "${members#,}"
 }
 
 fleet_etcdctl() {
-    ETCDCTL_API=3 ETCDCTL_ENDPOINTS=${fleet_endpoints:-$(fleet_members 1)} etcdctl "$@" 2>>"$fleet_folder/logs/etcdctl"
+    (
+        export ETCDCTL_API=3 ETCDCTL_ENDPOINTS=${fleet_endpoints:-$(fleet_members 1)} ETCDCTL_CACERT=$fleet_folder/tls/ca.pem
+        export ETCDCTL_CERT=$fleet_folder/tls/site-1.pem ETCDCTL_KEY=$fleet_folder/tls/site-1.key
+        fleet_at 1 etcdctl "$@" 2>>"$fleet_folder/logs/etcdctl"
+    )
 }
 
 fleet_start_etcd() {
-    local site=$1 other cluster=
-    for other in $(seq "$fleet_sites"); do cluster+=,site$other=http://127.0.0.1:$(fleet_port etcd-peer "$other"); done
-    etcd --name "site$site" --data-dir "$fleet_folder/etcd-$site" --logger zap --log-level warn \
-        --listen-client-urls "http://127.0.0.1:$(fleet_port etcd "$site")" \
-        --advertise-client-urls "http://127.0.0.1:$(fleet_port etcd "$site")" \
-        --listen-peer-urls "http://127.0.0.1:$(fleet_port etcd-peer "$site")" \
-        --initial-advertise-peer-urls "http://127.0.0.1:$(fleet_port etcd-peer "$site")" \
+    local site=$1 other cluster= tls=$fleet_folder/tls host
+    host=https://$(fleet_host "$site")
+    for other in $(seq "$fleet_sites"); do
+        cluster+=,site$other=https://$(fleet_host "$other"):$(fleet_port etcd-peer "$other")
+    done
+    fleet_at "$site" etcd --name "site$site" --data-dir "$fleet_folder/etcd-$site" --logger zap --log-level warn \
+        --listen-client-urls "$host:$(fleet_port etcd "$site")" \
+        --advertise-client-urls "$host:$(fleet_port etcd "$site")" \
+        --listen-peer-urls "$host:$(fleet_port etcd-peer "$site")" \
+        --initial-advertise-peer-urls "$host:$(fleet_port etcd-peer "$site")" \
+        --client-cert-auth --trusted-ca-file "$tls/ca.pem" --cert-file "$tls/site-$site.pem" --key-file "$tls/site-$site.key" \
+        --peer-client-cert-auth --peer-trusted-ca-file "$tls/ca.pem" \
+        --peer-cert-file "$tls/site-$site.pem" --peer-key-file "$tls/site-$site.key" \
         --initial-cluster "${cluster#,}" --initial-cluster-state "$2" --initial-cluster-token coffer-cell-1 \
-        --heartbeat-interval 50 --election-timeout 500 >>"$fleet_folder/logs/etcd-$site" 2>&1 &
+        --heartbeat-interval "${fleet_heartbeat:-50}" --election-timeout "$((${fleet_heartbeat:-50} * 10))" >>"$fleet_folder/logs/etcd-$site" 2>&1 &
     fleet_etcd_pids[$site]=$!
     fleet_pids+=($!)
 }
 
 fleet_start_vault() {
     local site=$1 other others=
-    for other in $(fleet_others "$site"); do others+=,$other=https://127.0.0.1:$(fleet_port peers "$other"); done
-    "$COFFER_VAULT_PROGRAM" serve --data "$fleet_folder/site-$site" --gateway true --log-level warn \
-        --listen "127.0.0.1:$(fleet_port api "$site")" --ops-listen "127.0.0.1:$(fleet_port ops "$site")" \
+    local host tls=$fleet_folder/tls
+    host=$(fleet_host "$site")
+    for other in $(fleet_others "$site"); do others+=,$other=https://$(fleet_host "$other"):$(fleet_port peers "$other"); done
+    fleet_at "$site" "$COFFER_VAULT_PROGRAM" serve --data "$fleet_folder/site-$site" --gateway true --log-level warn \
+        --listen "$host:$(fleet_port api "$site")" --ops-listen "$host:$(fleet_port ops "$site")" \
+        --tls-certificate-file "$tls/site-$site.pem" --tls-key-file "$tls/site-$site.key" \
         --fleet-manifest-file "$fleet_folder/fleet/manifest.json" --fleet-site "$site" \
         --fleet-roots-fingerprint "$fleet_fingerprint" \
-        --peers-listen "127.0.0.1:$(fleet_port peers "$site")" --peers-sites "${others#,}" \
-        --peers-certificate-file "$fleet_folder/tls/site-$site.pem" --peers-key-file "$fleet_folder/tls/site-$site.key" \
-        --peers-ca-file "$fleet_folder/tls/ca.pem" --etcd-members "$(fleet_members "$site")" \
+        --peers-listen "$host:$(fleet_port peers "$site")" --peers-sites "${others#,}" \
+        --peers-certificate-file "$tls/site-$site.pem" --peers-key-file "$tls/site-$site.key" \
+        --peers-ca-file "$tls/ca.pem" --etcd-members "$(fleet_members "$site")" --etcd-ca-file "$tls/ca.pem" \
+        --etcd-certificate-file "$tls/site-$site.pem" --etcd-key-file "$tls/site-$site.key" \
         --tokens-jwks-file "$fleet_folder/messenger/jwks.json" --tokens-issuer coffer-vault:local \
         --tokens-audience coffer-vault --limits-address-per-minute 0 \
         --policy-waits 0s --policy-open-at-zero 2s ${fleet_vault_flags:-} \
@@ -125,19 +145,24 @@ fleet_start_vault() {
 }
 
 fleet_start_gateway() {
-    local site sites=
-    for site in $(seq "$fleet_sites"); do sites+=,$site=http://127.0.0.1:$(fleet_port api "$site"); done
-    "$COFFER_GATEWAY_PROGRAM" serve --listen "127.0.0.1:$(fleet_port gateway)" \
-        --ops-listen "127.0.0.1:$(fleet_port gateway-ops)" --sites "${sites#,}" --log-level warn \
+    local site file=$fleet_folder/gateway.toml
+    for site in $(seq "$fleet_sites"); do
+        printf '[[sites]]\nnumber = %s\nurl = "https://%s:%s"\nca_file = "%s"\n' "$site" "$(fleet_host "$site")" \
+            "$(fleet_port api "$site")" "$fleet_folder/tls/ca.pem"
+    done >"$file"
+    fleet_at 1 "$COFFER_GATEWAY_PROGRAM" serve --config "$file" --listen "127.0.0.1:$(fleet_port gateway)" \
+        --ops-listen "127.0.0.1:$(fleet_port gateway-ops)" --log-level warn \
         --tokens-jwks-file "$fleet_folder/messenger/jwks.json" --tokens-issuer coffer-vault:local \
         --tokens-audience coffer-vault >/dev/null 2>>"$fleet_folder/logs/gateway" &
     fleet_pids+=($!)
-    fleet_wait_for "the gateway" curl -sf "http://127.0.0.1:$(fleet_port gateway-ops)/readyz"
+    fleet_wait_for "the gateway" fleet_ask 1 "http://127.0.0.1:$(fleet_port gateway-ops)/readyz"
 }
 
 fleet_wait_ready() {
-    fleet_wait_for "site $1" curl -sf "http://127.0.0.1:$(fleet_port ops "$1")/readyz"
+    fleet_wait_for "site $1" fleet_ask "$1" "http://$(fleet_host "$1"):$(fleet_port ops "$1")/readyz"
 }
+
+fleet_ask() { (fleet_at "$1" curl -sf "$2"); }
 
 # fleet_wait_for WHAT COMMAND…
 fleet_wait_for() {
@@ -159,7 +184,8 @@ print(*[one.getsockname()[1] for one in held], sep="\n")
 PYTHON
 }
 
-# An authority for the sites' connections to one another, and a certificate for each.
+# An authority for the sites, and a certificate for each: for its connections to clients, other sites and etcd alike. In
+# earnest each purpose has an authority of its own.
 fleet_certificates() {
     local tls=$fleet_folder/tls site
     mkdir -p "$tls"
@@ -169,7 +195,7 @@ fleet_certificates() {
         openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=site$site" \
             -keyout "$tls/site-$site.key" -out "$tls/site-$site.csr" 2>/dev/null
         openssl x509 -req -in "$tls/site-$site.csr" -CA "$tls/ca.pem" -CAkey "$tls/ca.key" -CAcreateserial -days 30 \
-            -extfile <(printf 'subjectAltName=IP:127.0.0.1,DNS:site%s\nextendedKeyUsage=serverAuth,clientAuth' "$site") \
+            -extfile <(printf 'subjectAltName=IP:127.0.0.1,IP:10.77.0.%s\nextendedKeyUsage=serverAuth,clientAuth' "$site") \
             -out "$tls/site-$site.pem" 2>/dev/null
     done
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use coffer_proto::{FleetManifest, SignedManifest, SignedSiteKeys};
 use coffer_testkit::Roots;
+use rcgen::generate_simple_self_signed;
 use tempfile::TempDir;
 
 use crate::binary;
@@ -102,11 +103,21 @@ impl Ceremony {
         let folder = self.scratch.path().join(format!("{machine}.serving"));
         fs::create_dir(&folder).unwrap();
         std::os::unix::fs::symlink(self.scratch.path().join(machine), folder.join("data")).unwrap();
+        let others = (1..=5).filter(|other| *other != site).map(|other| format!("{other}=https://127.0.0.1:1"));
+        let others = others.collect::<Vec<_>>().join(",");
         let (manifest, site) = (self.path(manifest), site.to_string());
-        Server::start_in(
-            &folder,
-            &["--fleet-manifest-file", &manifest, "--fleet-site", &site, "--fleet-roots-fingerprint", fingerprint],
-        )
+        let certified = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (certificate, key) = (folder.join("peers.pem"), folder.join("peers.key"));
+        fs::write(&certificate, certified.cert.pem()).unwrap();
+        fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
+        let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
+        // Nobody else is there, and nothing is asked for that would need them.
+        let neighbours =
+            ["--peers-listen", "127.0.0.1:0", "--peers-sites", &others, "--etcd-members", "http://127.0.0.1:1"];
+        let tls = ["--peers-certificate-file", certificate, "--peers-key-file", key, "--peers-ca-file", certificate];
+        let fleet =
+            ["--fleet-manifest-file", &manifest, "--fleet-site", &site, "--fleet-roots-fingerprint", fingerprint];
+        Server::start_in(&folder, &[&fleet[..], &neighbours[..], &tls[..]].concat())
     }
 
     fn path(&self, name: &str) -> String {

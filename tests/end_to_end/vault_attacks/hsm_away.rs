@@ -1,7 +1,6 @@
 //! SoftHSM's tokens are gone under a running vault, and come back.
 
 use std::fs;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,10 +22,9 @@ struct Seen {
     refused: AtomicUsize,
 }
 
-/// Sends each guess until it is answered.
-fn ask(guesses: &Mutex<Vec<Guess>>, seen: &Seen) {
-    let next = || guesses.lock().unwrap().pop();
-    while let Some(guess) = next() {
+/// Sends each guess until it is answered, those of an account one after the other.
+fn ask(guesses: &[Guess], seen: &Seen) {
+    for guess in guesses {
         let begin = Instant::now();
         loop {
             let answer = guess.send();
@@ -61,14 +59,15 @@ fn wait_until(is_so: impl Fn() -> bool) {
 #[test]
 fn without_its_tokens_the_vault_answers_503_and_makes_no_guess_of_its_own() {
     let server = Server::start();
-    let accounts: Vec<_> = (0..4).map(|number| Account::registered(&server, &format!("{number}"), RIGHT)).collect();
-    let guesses: Vec<_> = accounts.iter().flat_map(|account| (0..9).map(|_| Guess::new(account, WRONG))).collect();
-    let (count, before) = (guesses.len(), evaluations(&server));
-    let (guesses, seen) = (Mutex::new(guesses), Seen::default());
+    let accounts: Vec<_> =
+        (0..CALLERS).map(|number| Account::registered(&server, &format!("{number}"), RIGHT)).collect();
+    let guesses = |account| (0..9).map(|_| Guess::new(account, WRONG)).collect::<Vec<_>>();
+    let guesses: Vec<_> = accounts.iter().map(guesses).collect();
+    let (count, before, seen) = (9 * CALLERS, evaluations(&server), Seen::default());
     let (tokens, away) = (server.data().join("token/tokens"), server.data().join("token/away"));
     thread::scope(|scope| {
-        for _ in 0..CALLERS {
-            scope.spawn(|| ask(&guesses, &seen));
+        for guesses in &guesses {
+            scope.spawn(|| ask(guesses, &seen));
         }
         for answered in OUTAGES {
             wait_until(|| seen.answered.load(Ordering::Relaxed) >= answered);
