@@ -103,20 +103,25 @@ impl Ceremony {
         let folder = self.scratch.path().join(format!("{machine}.serving"));
         fs::create_dir(&folder).unwrap();
         std::os::unix::fs::symlink(self.scratch.path().join(machine), folder.join("data")).unwrap();
-        let others = (1..=5).filter(|other| *other != site).map(|other| format!("{other}=https://127.0.0.1:1"));
-        let others = others.collect::<Vec<_>>().join(",");
-        let (manifest, site) = (self.path(manifest), site.to_string());
+        let signed: SignedManifest = serde_json::from_slice(&fs::read(self.path(manifest)).unwrap()).unwrap();
+        let content: FleetManifest = serde_json::from_slice(signed.manifest.as_bytes()).unwrap();
+        let (manifest, own) = (self.path(manifest), site.to_string());
+        let fleet =
+            ["--fleet-manifest-file", &manifest, "--fleet-site", &own, "--fleet-roots-fingerprint", fingerprint];
+        let others = content.sites.iter().filter(|other| other.site.0 != site);
+        let others = others.map(|other| format!("{}=https://127.0.0.1:1", other.site)).collect::<Vec<_>>().join(",");
+        if others.is_empty() {
+            return Server::start_in(&folder, &fleet);
+        }
+        // Nobody else is there, and nothing is asked for that would need them.
         let certified = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let (certificate, key) = (folder.join("peers.pem"), folder.join("peers.key"));
         fs::write(&certificate, certified.cert.pem()).unwrap();
         fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
         let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
-        // Nobody else is there, and nothing is asked for that would need them.
         let neighbours =
             ["--peers-listen", "127.0.0.1:0", "--peers-sites", &others, "--etcd-members", "http://127.0.0.1:1"];
         let tls = ["--peers-certificate-file", certificate, "--peers-key-file", key, "--peers-ca-file", certificate];
-        let fleet =
-            ["--fleet-manifest-file", &manifest, "--fleet-site", &site, "--fleet-roots-fingerprint", fingerprint];
         Server::start_in(&folder, &[&fleet[..], &neighbours[..], &tls[..]].concat())
     }
 

@@ -114,7 +114,7 @@ fn fleet(config: &Config, manifest: &Manifest) -> Result<Fleet, Error> {
         let all = content.sites.iter().map(|entry| entry.site).filter(|site| *site != own);
         others.len() + 1 == content.sites.len() && all.into_iter().all(|site| others.contains(&site))
     };
-    if !are_named(&others) || (content.sites.len() > 1) != config.etcd.is_some() {
+    if !are_named(&others) || (content.sites.len() > 1 && config.etcd.is_none()) {
         let path = config.fleet.as_ref().map_or_else(PathBuf::new, |fleet| fleet.manifest_file.clone());
         let why =
             "the other sites that it names have to be in peers.sites, and the members of its cells in etcd.members";

@@ -63,7 +63,8 @@ impl HttpPeers {
     async fn send(&self, site: SiteNumber, route: &str, body: Vec<u8>) -> Option<Vec<u8>> {
         let url = self.sites.get(&site)?.join(route).ok()?;
         let sent = self.client.post(url).body(body).send().await.and_then(reqwest::Response::error_for_status);
-        let answer = sent.inspect_err(|error| tracing::warn!(%site, %error, "a site does not answer")).ok()?;
+        let answer =
+            sent.inspect_err(|error| tracing::warn!(%site, why = cause(error), "a site does not answer")).ok()?;
         if answer.content_length().is_none_or(|length| length > MAX_ANSWER) {
             return None;
         }
@@ -108,4 +109,13 @@ impl Peers for HttpPeers {
     async fn apply_keep(&self, site: SiteNumber, keep: &SiteKeep) -> Result<(), SiteRefusal> {
         self.ask(site, "/peer/v1/keep", keep).await
     }
+}
+
+/// What lies under an error of the HTTP library, without the URL.
+fn cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() }
 }
