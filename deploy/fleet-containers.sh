@@ -1,0 +1,108 @@
+# Five sites as containers (deploy/compose.yaml), for the demo and for whoever wants to look at a fleet. To be sourced from the
+# repository's root; the functions are those of deploy/fleet-local.sh.
+#
+# FOLDER of fleet_up gets logs and what is public. Keys, records and ledgers lie in volumes, which fleet_down removes; the
+# images stay. COFFER_VAULT and COFFER_GATEWAY name the programs, which go into the images.
+
+fleet_sites=5
+
+fleet_up() {
+    fleet_folder=$1 fleet_project=coffer-fleet-$$
+    mkdir -p "$fleet_folder/logs"
+    install -D -t target/image "$COFFER_VAULT" "$COFFER_GATEWAY"
+    fleet_compose build vault-1 gateway etcd-1 prometheus ceremony >"$fleet_folder/logs/build" ||
+        fleet_say "the images are not built" || return
+    fleet_by_hand ceremony || return
+    fleet_start_all etcd 2381/health || return
+    fleet_by_hand operator || return
+    fleet_start_all vault 7879/readyz || return
+    fleet_compose up -d gateway prometheus || return
+    fleet_follow gateway
+    fleet_follow prometheus
+    fleet_wait_for gateway 7881/readyz || return
+    # The client finds its authority here: COFFER_VAULT_CA_FILE.
+    docker cp "$(fleet_id gateway):/fleet/public/gateway-ca.pem" "$fleet_folder/" >/dev/null
+    docker cp "$(fleet_id gateway):/fleet/public/fingerprint" "$fleet_folder/" >/dev/null
+    export COFFER_VAULT_CA_FILE=$fleet_folder/gateway-ca.pem
+    fleet_address="https://$(docker port "$(fleet_id gateway)" 7880)/#$(cat "$fleet_folder/fingerprint")"
+}
+
+fleet_stop() {
+    docker kill "$(fleet_id "vault-$1")" "$(fleet_id "etcd-$1")" >/dev/null
+}
+
+fleet_start() {
+    docker start "$(fleet_id "etcd-$1")" "$(fleet_id "vault-$1")" >/dev/null
+    fleet_follow "etcd-$1"
+    fleet_follow "vault-$1"
+}
+
+fleet_leader() {
+    local site
+    for site in $(seq "$fleet_sites"); do
+        fleet_ask "etcd-$site" 2381/metrics 2>/dev/null | grep -q '^etcd_server_is_leader 1$' && echo "$site" && return
+    done
+    return 1
+}
+
+fleet_token() {
+    fleet_compose run --rm -T messenger dev-token --account "$1" --device-key "$2"
+}
+
+fleet_down() {
+    fleet_compose --profile by-hand down --volumes --remove-orphans --timeout 0
+}
+
+fleet_wait_ready() {
+    fleet_wait_for "vault-$1" 7879/readyz
+}
+
+fleet_compose() {
+    local program=(docker-compose)
+    docker compose version >/dev/null 2>&1 && program=(docker compose)
+    # Ports that are free. For the demonstration: no waiting between guesses, and a locked key is soon erased.
+    COFFER_GATEWAY_PORT=0 COFFER_PROMETHEUS_PORT=0 \
+        COFFER_VAULT_LOG_LEVEL=warn COFFER_GATEWAY_LOG_LEVEL=warn \
+        COFFER_VAULT_POLICY_WAITS=0s COFFER_VAULT_POLICY_OPEN_AT_ZERO=2s \
+        "${program[@]}" -f deploy/compose.yaml -p "$fleet_project" "$@" 2>>"$fleet_folder/logs/compose"
+}
+
+fleet_by_hand() {
+    fleet_compose run --rm -T "$1" >"$fleet_folder/logs/$1" 2>&1 || fleet_say "$1 has failed"
+}
+
+# fleet_start_all KIND PORT/PATH: of every site, until all are ready.
+fleet_start_all() {
+    local site
+    fleet_compose up -d "$1"-{1..5} || return
+    for site in $(seq "$fleet_sites"); do fleet_follow "$1-$site"; done
+    for site in $(seq "$fleet_sites"); do fleet_wait_for "$1-$site" "$2" || return; done
+}
+
+fleet_id() {
+    docker ps -aq --filter "label=com.docker.compose.project=$fleet_project" \
+        --filter "label=com.docker.compose.service=$1" --filter "label=com.docker.compose.oneoff=False"
+}
+
+# fleet_ask SERVICE PORT/PATH
+fleet_ask() {
+    docker exec "$(fleet_id "$1")" curl -sf "http://127.0.0.1:$2"
+}
+
+fleet_follow() {
+    docker logs -f --since 0s "$(fleet_id "$1")" >>"$fleet_folder/logs/$1" 2>&1 &
+}
+
+# fleet_wait_for SERVICE PORT/PATH
+fleet_wait_for() {
+    for _ in $(seq 300); do
+        fleet_ask "$1" "$2" >/dev/null 2>&1 && return
+        sleep 0.1
+    done
+    fleet_say "$1 is not ready"
+}
+
+fleet_say() {
+    echo "$1: see $fleet_folder/logs" >&2
+    return 1
+}
