@@ -2,17 +2,20 @@
 # repository's root; the functions are those of deploy/fleet-local.sh.
 #
 # FOLDER of fleet_up gets logs and what is public. Keys, records and ledgers lie in volumes, which fleet_down removes; the
-# images stay. COFFER_VAULT and COFFER_GATEWAY name the programs, which go into the images.
+# images stay. fleet_ca_file is the authority that clients are given. COFFER_VAULT_PROGRAM and COFFER_GATEWAY_PROGRAM name the
+# programs, which go into the images.
 
 fleet_sites=5
 
 fleet_up() {
     fleet_folder=$1 fleet_project=coffer-fleet-$$
     mkdir -p "$fleet_folder/logs"
-    install -D -t target/image "$COFFER_VAULT" "$COFFER_GATEWAY"
+    install -D "$COFFER_VAULT_PROGRAM" target/image/coffer-vault
+    install -D "$COFFER_GATEWAY_PROGRAM" target/image/coffer-gateway
     fleet_compose build vault-1 gateway etcd-1 prometheus ceremony >"$fleet_folder/logs/build" ||
         fleet_say "the images are not built" || return
     fleet_by_hand ceremony || return
+    cat "$fleet_folder/logs/ceremony"
     fleet_start_all etcd 2381/health || return
     fleet_by_hand operator || return
     fleet_start_all vault 7879/readyz || return
@@ -20,11 +23,9 @@ fleet_up() {
     fleet_follow gateway
     fleet_follow prometheus
     fleet_wait_for gateway 7881/readyz || return
-    # The client finds its authority here: COFFER_VAULT_CA_FILE.
-    docker cp "$(fleet_id gateway):/fleet/public/gateway-ca.pem" "$fleet_folder/" >/dev/null
-    docker cp "$(fleet_id gateway):/fleet/public/fingerprint" "$fleet_folder/" >/dev/null
-    export COFFER_VAULT_CA_FILE=$fleet_folder/gateway-ca.pem
-    fleet_address="https://$(docker port "$(fleet_id gateway)" 7880)/#$(cat "$fleet_folder/fingerprint")"
+    docker cp "$(fleet_id gateway):/fleet/public/." "$fleet_folder/public" >/dev/null || return
+    fleet_ca_file=$fleet_folder/public/gateway-ca.pem
+    fleet_address="https://$(docker port "$(fleet_id gateway)" 7880)/#$(cat "$fleet_folder/public/fingerprint")"
 }
 
 fleet_stop() {
@@ -50,6 +51,7 @@ fleet_token() {
 }
 
 fleet_down() {
+    [ -n "${fleet_project:-}" ] || return 0
     fleet_compose --profile by-hand down --volumes --remove-orphans --timeout 0
 }
 
