@@ -18,6 +18,7 @@ const UNKNOWN_WRITES: &str = "coffer_vault_store_unknown_writes_total";
 const HSM_OPERATIONS: &str = "coffer_vault_hsm_operations_total";
 const PEER_REQUESTS: &str = "coffer_vault_peer_requests_total";
 const DISSENTS: &str = "coffer_vault_dissenting_answers_total";
+const READY: &str = "coffer_vault_ready";
 const CELL: &str = "coffer_vault_etcd";
 const MANIFEST_END: &str = "coffer_vault_manifest_not_after_seconds";
 
@@ -31,6 +32,7 @@ pub(crate) fn start() -> Result<PrometheusHandle, BuildError> {
         DISSENTS,
         "Answers of a site that contradict what the others agree on: it is faulty, or hostile."
     );
+    describe_gauge!(READY, "What /readyz says: 1, or 0 when the vault lacks something.");
     describe_gauge!(CELL, "A cell of the record store: 1 or 0 for a state, bytes, or entries.");
     describe_gauge!(MANIFEST_END, "When the fleet manifest expires: seconds since 1970.");
     describe_counter!(HSM_OPERATIONS, "What the HSM did. Evaluations beyond the proofs are guesses that failed.");
@@ -73,6 +75,10 @@ pub(crate) fn count_dissents(dissents: &BTreeMap<SiteNumber, u64>) {
     for (site, count) in dissents {
         counter!(DISSENTS, "site" => site.to_string()).absolute(*count);
     }
+}
+
+pub(crate) fn show_ready(is_ready: bool) {
+    gauge!(READY).set(f64::from(u8::from(is_ready)));
 }
 
 pub(crate) fn show_cell(health: &CellHealth) {

@@ -49,6 +49,7 @@ async fn ready(State(operations): State<Arc<Operations>>) -> (StatusCode, String
 }
 
 async fn metrics(State(operations): State<Arc<Operations>>) -> impl IntoResponse {
+    observe::show_ready(operations.lacking().await.is_empty());
     observe::count_hsm(&operations.hsm.operations());
     observe::count_dissents(&operations.app.vault.site().dissents());
     if let Records::Etcd(records) = &operations.records

@@ -17,6 +17,8 @@ fn is_not_ready_without_its_token_and_ready_when_it_is_back() {
     let said = Request::get("/readyz").send(&vault.ops).body;
     assert_eq!(said, "not ready: the HSM\n");
     assert_eq!(Request::get("/livez").send(&vault.ops).status, 200);
+    let metrics = || Request::get("/metrics").send(&vault.ops).body;
+    assert!(metrics().contains("coffer_vault_ready 0\n"), "{}", metrics());
     // What needs the HSM is refused, with a time to come again; nothing else is.
     let token = home.issuer.token("ada");
     let fleet = vault.send(&Request::get("/v1/fleet").token(&token));
@@ -25,6 +27,7 @@ fn is_not_ready_without_its_token_and_ready_when_it_is_back() {
     assert_eq!(vault.send(&Request::get("/v1/registrations").token(&token)).status, 200);
     fs::rename(&away, &tokens).unwrap();
     wait_for(|| (vault.readiness() == 200).then_some(()));
+    assert!(metrics().contains("coffer_vault_ready 1\n"), "{}", metrics());
     assert_eq!(vault.send(&Request::get("/v1/fleet").token(&token)).status, 200);
 }
 
