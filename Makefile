@@ -1,13 +1,13 @@
 # The commands of a working day. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kryoptic bench fuzz check
+.PHONY: help setup demo demo-fleet demo-fleet-local test test-kryoptic bench fuzz check
 
 VENV := $(CURDIR)/target/interop-venv
 FUZZ_SECONDS ?= 60
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: ## install what is missing (apt-get; asks sudo where not root)
 	@.ci/install packages
@@ -15,6 +15,17 @@ setup: ## install what is missing (apt-get; asks sudo where not root)
 demo: setup ## back up a real chat archive, lose the device, restore from the 64 digits and from a password
 	cargo build --release --locked -p coffer-client-cli -p coffer-vault-server
 	deploy/demo.sh
+
+FLEET := -p coffer-client-cli -p coffer-vault-server -p coffer-gateway
+
+demo-fleet: setup ## five data centres as containers (needs Docker): two are lost, then a third, and all come back
+	@.ci/install containers
+	cargo build --release --locked $(FLEET)
+	deploy/demo-fleet.sh containers
+
+demo-fleet-local: setup ## the same as processes
+	cargo build --release --locked $(FLEET)
+	deploy/demo-fleet.sh local
 
 # COFFER_TEST_PYTHON is the Python that has what tests/interop and tests/api import; without it tests use python3.
 test: export COFFER_TEST_PYTHON := $(VENV)/bin/python
