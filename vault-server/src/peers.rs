@@ -7,6 +7,7 @@
 //! | `POST /peer/v1/mark` | for the newest mark on a registration's evaluations |
 //! | `POST /peer/v1/count` | what the site has counted of a registration |
 //! | `POST /peer/v1/height` | what the site knows of the height of another one's ledger |
+//! | `POST /peer/v1/heard` | to remember how far another one's ledger has got |
 //! | `POST /peer/v1/proof` | to take a proof |
 //! | `POST /peer/v1/keep` | to take an objection |
 //!

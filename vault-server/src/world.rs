@@ -160,6 +160,10 @@ impl Peers for OtherSites {
         self.reached()?.height_of(site, about).await
     }
 
+    async fn tell_height(&self, site: SiteNumber, height: &LedgerHeight) -> Result<(), SiteRefusal> {
+        self.reached()?.tell_height(site, height).await
+    }
+
     async fn count(
         &self,
         site: SiteNumber,

@@ -81,6 +81,10 @@ impl Peers for Nobody {
         Err(SiteRefusal::Unreachable)
     }
 
+    async fn tell_height(&self, _: SiteNumber, _: &LedgerHeight) -> Result<(), SiteRefusal> {
+        Err(SiteRefusal::Unreachable)
+    }
+
     async fn count(&self, _: SiteNumber, _: &AccountId, _: &RegistrationId) -> Result<SiteCount, SiteRefusal> {
         Err(SiteRefusal::Unreachable)
     }

@@ -77,12 +77,26 @@ impl<W: World> Site<W> {
             let is_news = known.is_none_or(|known| known.number < height.number);
             if is_news && height_holds(&self.fleet.site_identities, &self.fleet.id, &height) {
                 self.write_own(&key, there.map(|row| row.number), encode(&height)).await?;
+                self.pass_on(&height).await;
             } else if is_news {
                 tracing::error!(target: "audit", site = %height.site, "a ledger's height that its site has not signed");
             }
         }
         self.heights.heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(())
+    }
+
+    /// Another site has heard of a height.
+    pub fn hear_height(&self, height: LedgerHeight) {
+        if height.site != self.fleet.site {
+            self.heights.hear(height);
+        }
+    }
+
+    /// Whichever sites are there when the one that it is of starts again, they know.
+    async fn pass_on(&self, height: &LedgerHeight) {
+        let others = self.fleet.order.iter().filter(|site| ![self.fleet.site, height.site].contains(site));
+        join_all(others.map(|site| self.ports.peers.tell_height(*site, height))).await;
     }
 
     /// Asks the other sites how far this one's ledger had got; until enough of them have answered, it evaluates nothing.

@@ -122,6 +122,13 @@ pub trait Peers: Send + Sync {
         about: SiteNumber,
     ) -> impl Future<Output = Result<Option<LedgerHeight>, SiteRefusal>> + Send;
 
+    /// Tells a site what was heard of the height of another one's ledger.
+    fn tell_height(
+        &self,
+        site: SiteNumber,
+        height: &LedgerHeight,
+    ) -> impl Future<Output = Result<(), SiteRefusal>> + Send;
+
     /// What a site has counted of a registration.
     fn count(
         &self,

@@ -92,6 +92,10 @@ impl Peers for HttpPeers {
         self.ask(site, "/peer/v1/height", &about).await
     }
 
+    async fn tell_height(&self, site: SiteNumber, height: &LedgerHeight) -> Result<(), SiteRefusal> {
+        self.ask(site, "/peer/v1/heard", height).await
+    }
+
     async fn count(
         &self,
         site: SiteNumber,

@@ -22,6 +22,7 @@ pub(crate) fn router(app: SharedApp) -> Router {
         .route("/peer/v1/mark", post(mark))
         .route("/peer/v1/count", post(count))
         .route("/peer/v1/height", post(height))
+        .route("/peer/v1/heard", post(heard))
         .route("/peer/v1/proof", post(proof))
         .route("/peer/v1/keep", post(keep))
         .layer(DefaultBodyLimit::max(MAX_LEN))
@@ -46,6 +47,11 @@ async fn count(State(app): State<SharedApp>, body: Bytes) -> Answer {
 async fn height(State(app): State<SharedApp>, body: Bytes) -> Answer {
     let about: SiteNumber = read(&body)?;
     Ok(answer(app.vault.site().height_of(about).await.map_err(SiteRefusal::from)))
+}
+
+async fn heard(State(app): State<SharedApp>, body: Bytes) -> Answer {
+    app.vault.site().hear_height(read(&body)?);
+    Ok(answer(Ok(())))
 }
 
 async fn proof(State(app): State<SharedApp>, body: Bytes) -> Answer {

@@ -147,6 +147,11 @@ impl Peers for Links {
         Ok(self.to(site)?.site().height_of(about).await?)
     }
 
+    async fn tell_height(&self, site: SiteNumber, height: &LedgerHeight) -> Result<(), SiteRefusal> {
+        self.to(site)?.site().hear_height(*height);
+        Ok(())
+    }
+
     async fn count(
         &self,
         site: SiteNumber,

@@ -65,6 +65,20 @@ async fn the_marks_of_before_a_rollback_forgive_nothing_after_it() {
 }
 
 #[tokio::test]
+async fn a_rollback_is_noticed_though_the_site_that_coordinated_is_lost() {
+    let (mut lab, ada, dealt) = protected::by_five_sites().await;
+    let old = lab.sites[1].ledger.copy();
+    ada.guess_wrong(&lab, &dealt, 4).await;
+    keep_heights(&lab).await;
+    keep_heights(&lab).await;
+    lab.set_up(1, false);
+    lab.set_up(3, false);
+    lab.put_back(2, old).await;
+    ada.ask_at(&lab, 2, &dealt.registration.id, &Guess::new(WRONG)).await.unwrap();
+    assert_eq!(failures(&lab, 2, &dealt).await, 5);
+}
+
+#[tokio::test]
 async fn a_second_start_from_the_same_old_disk_is_noticed_again() {
     let (mut lab, ada, dealt) = protected::by_five_sites().await;
     let old = lab.sites[1].ledger.copy();
