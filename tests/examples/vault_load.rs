@@ -168,10 +168,13 @@ async fn main() {
 
     let cheap = Argon2Parameters { memory_kib: 8 * 1024, passes: 1, lanes: 1 };
     let run = std::process::id();
-    let mut prepared = Vec::new();
+    let mut of_accounts = Vec::new();
     for number in 0..accounts {
-        prepared.extend(vault.prepare(&format!("load-{run}-{number}"), &cheap).await);
+        of_accounts.push(vault.prepare(&format!("load-{run}-{number}"), &cheap).await.into_iter());
     }
+    // The next attempt of an account is sent after one of each other account: attempts are taken in their order only.
+    let round = |_: usize| of_accounts.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>();
+    let prepared: Vec<_> = (0..ATTEMPTS).flat_map(round).collect();
     let count = prepared.len();
     eprintln!("{accounts} accounts are registered");
     let (vault_before, own_before) = (processor_time(&pid), processor_time("self"));
