@@ -494,7 +494,7 @@ impl<W: World> Site<W> {
         self.record_at(account, Freshness::Newest).await
     }
 
-    async fn record_at(&self, account: &AccountId, freshness: Freshness) -> Result<VaultRecord, VaultError> {
+    pub(crate) async fn record_at(&self, account: &AccountId, freshness: Freshness) -> Result<VaultRecord, VaultError> {
         let there = self.ports.records.get(&record_key(account), freshness).await?;
         Ok(there.map(|there| parse(&there.value)).transpose()?.unwrap_or_default())
     }

@@ -1,5 +1,8 @@
 //! The vault as a client sees it: one method for each route. A coordinator of sites, its own among them.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use coffer_pake::{Identities, Ke1, Point, ServerLogin, answer_login};
 use coffer_proto::{
     AccountId, Activated, ActivationRequest, ArchiveHead, AttemptId, Base64, DeletionRequest, Hash, KeepRequest,
@@ -8,7 +11,8 @@ use coffer_proto::{
     attempt_message, client_identity, deletion_message, head_message, keep_message, oprf_context, proof_message,
     registration_message,
 };
-use futures_util::future::join_all;
+use futures_util::future::{Either, select};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -18,8 +22,8 @@ use crate::error::VaultError;
 use crate::evidence::{is_authorized, receipt_holds, verify};
 use crate::ledger::{Held, SiteRow, row_key};
 use crate::logins::Logins;
-use crate::outside::{Bearer, Version};
-use crate::ports::{Hsm as _, Peers as _, Tokens as _};
+use crate::outside::{Bearer, Freshness, Version};
+use crate::ports::{Clock as _, Hsm as _, Peers as _, Tokens as _};
 use crate::quorum::{Evaluated, evaluate};
 use crate::record::{Activation, Attempt, AttemptState, Deletion, KeptKeep, KeptProof, Live, VaultRecord};
 use crate::site::{EvaluateRequest, Site, SiteKeep, SiteProof, SiteRefusal, parse_ke1};
@@ -348,7 +352,7 @@ impl<W: World> Vault<W> {
         if !request.nonces.iter().all(is_site) || !request.nonces.is_sorted_by(|one, next| one.site < next.site) {
             return Err(VaultError::Malformed("the nonces are one for each site, in the order of their numbers"));
         }
-        let record = self.site.record(&account).await?;
+        let record = self.record_with(&account, attempt).await?;
         let live = record.live.as_ref().ok_or_else(|| record.not_live())?;
         let spent = live.attempt(attempt).ok_or(VaultError::InvalidProof)?;
         let registration = live.registration.clone();
@@ -387,6 +391,15 @@ impl<W: World> Vault<W> {
         Ok(ProofAnswer { wrapped_backup_key: registration.wrapped_backup_key, attempts_remaining })
     }
 
+    /// A record that has the attempt, as a rule this site's own replica; otherwise the newest one.
+    async fn record_with(&self, account: &AccountId, attempt: &AttemptId) -> Result<VaultRecord, VaultError> {
+        let record = self.site.record_at(account, Freshness::MayBeStale).await?;
+        if record.live.as_ref().is_some_and(|live| live.attempt(attempt).is_some()) {
+            return Ok(record);
+        }
+        self.site.record(account).await
+    }
+
     /// Hands what an owner has signed to every site: a proof also to those that it does not name, which learn that its
     /// attempt does not count towards erasing. Where it does not arrive, the site finds it in the record.
     async fn hand_round(&self, delivery: Delivery) {
@@ -396,10 +409,35 @@ impl<W: World> Vault<W> {
             Delivery::Keep(keep) if site == self.fleet().site => self.site.apply_keep(keep).await,
             Delivery::Keep(keep) => self.ports().peers.apply_keep(site, keep).await,
         };
-        for outcome in join_all((1..=self.fleet().sites).map(SiteNumber).map(hand)).await {
-            if let Err(error) = outcome {
-                tracing::warn!(%error, "a site has not taken what its owner signed; it waits in the record");
+        let Fleet { order, hedge_after, .. } = self.fleet();
+        let mut handed: FuturesUnordered<_> = order.iter().map(|site| hand(*site)).collect();
+        let mut taken = 0;
+        while let Some(outcome) = self.next_unless_late(&mut handed, *hedge_after, taken).await {
+            match outcome {
+                Ok(()) => taken += 1,
+                Err(error) => {
+                    tracing::warn!(%error, "a site has not taken what its owner signed; it waits in the record");
+                }
             }
+        }
+    }
+
+    /// The next outcome. Nobody waits long for the last sites once as many have taken it as a retrieval needs.
+    async fn next_unless_late<T>(
+        &self,
+        handed: &mut FuturesUnordered<impl Future<Output = T>>,
+        hedge_after: Option<Duration>,
+        taken: u8,
+    ) -> Option<T> {
+        match hedge_after {
+            Some(duration) if taken >= self.fleet().threshold => {
+                let late = pin!(self.ports().clock.sleep(duration));
+                match select(handed.next(), late).await {
+                    Either::Left((outcome, _)) => outcome,
+                    Either::Right(_) => None,
+                }
+            }
+            _ => handed.next().await,
         }
     }
 

@@ -115,6 +115,12 @@ impl Links {
         look(&self.0.read().expect("no panic under the lock")[usize::from(site.0) - 1])
     }
 
+    async fn get_stuck(&self, site: SiteNumber) {
+        if self.link(site, |link| link.is_stuck) {
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn to(&self, site: SiteNumber) -> Result<TestVault, SiteRefusal> {
         let links = self.0.read().expect("no panic under the lock");
         let link = usize::from(site.0).checked_sub(1).and_then(|position| links.get(position));
@@ -124,9 +130,7 @@ impl Links {
 
 impl Peers for Links {
     async fn evaluate(&self, site: SiteNumber, request: &EvaluateRequest) -> Result<SiteAnswer, SiteRefusal> {
-        if self.link(site, |link| link.is_stuck) {
-            std::future::pending::<()>().await;
-        }
+        self.get_stuck(site).await;
         let mut answer = self.to(site)?.site().evaluate(request).await?;
         if self.link(site, |link| link.exaggerates) {
             answer.height.number += 1000;
@@ -170,6 +174,7 @@ impl Peers for Links {
     }
 
     async fn apply_proof(&self, site: SiteNumber, proof: &SiteProof) -> Result<(), SiteRefusal> {
+        self.get_stuck(site).await;
         self.to(site)?.site().apply_proof(proof).await
     }
 
@@ -299,7 +304,7 @@ impl Lab {
         self.links.0.write().expect("no panic under the lock")[usize::from(site) - 1].is_up = is_up;
     }
 
-    /// Whether a site that is asked to evaluate answers at all.
+    /// Whether a site that is asked to evaluate, or handed a proof, answers at all.
     pub(crate) fn set_stuck(&self, site: u8, is_stuck: bool) {
         self.links.0.write().expect("no panic under the lock")[usize::from(site) - 1].is_stuck = is_stuck;
     }

@@ -15,6 +15,8 @@ async fn a_site_that_does_not_answer_has_another_one_asked() {
     assert!(!answer.unchecked);
     let sites: Vec<u8> = answer.nonces.iter().map(|named| named.site.0).collect();
     assert_eq!(sites, [1, 2, 4, 5]);
+    // Nor does a proof wait for it.
+    assert_eq!(ada.restore(&lab, &dealt).await.unwrap().attempts_remaining, 10);
 }
 
 #[tokio::test]
