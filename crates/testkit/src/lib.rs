@@ -15,18 +15,18 @@ mod faulty_store;
 mod memory_store;
 mod roots;
 mod software_hsm;
-mod test_vault;
+mod test_fleet;
 mod tokens;
 mod turns;
 
 pub use clock::TestClock;
-/// What a [`TestVault`] is made with.
+/// What a [`TestFleet`] is made with.
 pub use coffer_vault_core::Policy;
 pub use faults::Faults;
 pub use faulty_store::FaultyStore;
 pub use memory_store::{MemoryStore, RecordWrite};
 pub use roots::Roots;
 pub use software_hsm::SoftwareHsm;
-pub use test_vault::TestVault;
+pub use test_fleet::{Lie, TestFleet};
 pub use tokens::TestTokens;
 pub use turns::{abandon, take_turns};

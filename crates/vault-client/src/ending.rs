@@ -6,7 +6,7 @@ use coffer_proto::{
     deletion_message, keep_message,
 };
 
-use crate::exchange::{self, RequestError, parse};
+use crate::exchange::{RequestError, parse};
 use crate::session::{Session, authorized_by, generate_id};
 use crate::transport::{Method, Transport};
 
@@ -15,7 +15,7 @@ pub fn owns(backup_key: &BackupKey, live: &LiveStatus) -> bool {
     live.owner_key == Base64(backup_key.derive_owner_key().public())
 }
 
-impl<T: Transport> Session<T> {
+impl<T: Transport + Clone> Session<T> {
     /// Objects, as the owner of the live registration, to the one that waits to take its place, or to a deletion that was
     /// asked for with a token alone.
     ///
@@ -27,7 +27,7 @@ impl<T: Transport> Session<T> {
         against: Change,
         backup_key: &BackupKey,
     ) -> Result<(), RequestError> {
-        let message = keep_message(&self.fleet.id, self.account(), live, &against);
+        let message = keep_message(&self.fleet().id, self.account(), live, &against);
         let request = KeepRequest { against, authorization: authorized_by(backup_key, &message) };
         self.put(&format!("/v1/registrations/{live}/keep"), &request).await?;
         Ok(())
@@ -44,16 +44,15 @@ impl<T: Transport> Session<T> {
         backup_key: Option<&BackupKey>,
     ) -> Result<Time, RequestError> {
         let deletion = DeletionId(generate_id());
-        let message = deletion_message(&self.fleet.id, self.account(), registration, &deletion);
+        let message = deletion_message(&self.fleet().id, self.account(), registration, &deletion);
         let request = DeletionRequest {
             deletion,
             device_signature: self.device_signature(&message),
             authorization: backup_key.map(|key| authorized_by(key, &message)),
         };
         let path = format!("/v1/registrations/{registration}");
-        let token = self.token.expose();
-        let answer = exchange::write(&self.transport, Method::Delete, &path, token, &request).await?;
-        let answer: DeletionAnswer = parse(&answer)?;
+        let (_, answer) = self.write(Method::Delete, &self.order(), &path, &request).await;
+        let answer: DeletionAnswer = parse(&answer?)?;
         Ok(answer.due_at)
     }
 }

@@ -33,7 +33,7 @@ pub enum RequestError {
     /// What answers does not speak this API: another server, or a much later version. Check the address.
     #[error("what answers is not a vault that this version knows: {0}")]
     NotAVault(&'static str),
-    /// The vault's keys have changed since its fleet was fetched: fetch it again.
+    /// The vault's keys have changed, and the fleet that it shows does not name those of now.
     #[error("the vault's keys have just changed: try again")]
     StaleKeys,
     /// The vault refuses for a reason that no retry mends.
@@ -62,7 +62,53 @@ impl From<Failure> for RequestError {
     }
 }
 
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        Self::Request(error)
+    }
+}
+
 impl Failure {
+    /// Whether it says nothing of what was asked: another site may do it.
+    pub(crate) const fn is_of_the_way(&self) -> bool {
+        match self {
+            Self::Problem(problem) => {
+                matches!(
+                    problem.problem_type,
+                    ProblemType::Unavailable | ProblemType::SiteUnreachable | ProblemType::NotDelivered
+                )
+            }
+            Self::Request(error) => matches!(
+                error,
+                RequestError::Unreachable(_)
+                    | RequestError::Unavailable
+                    | RequestError::StaleKeys
+                    | RequestError::NotAVault(_)
+            ),
+        }
+    }
+
+    /// Whether the identical request is worth sending again a moment later.
+    pub(crate) const fn is_brief(&self) -> bool {
+        match self {
+            Self::Problem(problem) => {
+                matches!(problem.problem_type, ProblemType::Unavailable | ProblemType::SiteUnreachable)
+            }
+            Self::Request(error) => matches!(error, RequestError::Unreachable(_) | RequestError::Unavailable),
+        }
+    }
+
+    /// This one, or the other if that says more.
+    pub(crate) fn or_worse(self, other: Self) -> Self {
+        let weight = |failure: &Self| match failure {
+            Self::Request(RequestError::NotAVault(_)) => 3,
+            Self::Request(RequestError::StaleKeys) => 2,
+            Self::Request(RequestError::Unavailable) => 0,
+            _ => 1,
+        };
+        if weight(&other) > weight(&self) { other } else { self }
+    }
+
     /// The problem, if it is one.
     pub(crate) const fn problem_type(&self) -> Option<ProblemType> {
         match self {
@@ -73,28 +119,27 @@ impl Failure {
 }
 
 /// How long to wait before the same request is sent again, for as long as its outcome is unknown.
-const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(1000)];
+pub(crate) const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(1000)];
 
-/// Sends a request without a body and reads the answer.
+/// Asks for what needs no way to a site, until the outcome is known or a few times.
 pub(crate) async fn get<T: Transport, A: DeserializeOwned>(
     transport: &T,
     path: &str,
     token: &str,
 ) -> Result<A, Failure> {
-    parse(&send(transport, &Request { method: Method::Get, path, token: Some(token), body: None }).await?)
+    let request = Request { method: Method::Get, path, token: Some(token), body: None };
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        match (pauses.next(), send_once(transport, &request).await) {
+            (Some(pause), Err(failure)) if failure.is_brief() => tokio::time::sleep(pause).await,
+            (_, said) => return parse(&said?),
+        }
+    }
 }
 
-/// Sends a request with a body and gives the answer's.
-pub(crate) async fn write<T: Transport, B: Serialize>(
-    transport: &T,
-    method: Method,
-    path: &str,
-    token: &str,
-    body: &B,
-) -> Result<Vec<u8>, Failure> {
-    let not_written = |_| Failure::Request(RequestError::Refused(ProblemType::Malformed));
-    let body = serde_json::to_vec(body).map_err(not_written)?;
-    send(transport, &Request { method, path, token: Some(token), body: Some(&body) }).await
+/// The bytes of a request.
+pub(crate) fn body<B: Serialize>(body: &B) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(body).map_err(|_| RequestError::Refused(ProblemType::Malformed).into())
 }
 
 /// Reads an answer.
@@ -106,18 +151,9 @@ const fn not_a_vault(why: &'static str) -> Failure {
     Failure::Request(RequestError::NotAVault(why))
 }
 
-/// Sends the identical request until its outcome is known, or a few times.
-async fn send<T: Transport>(transport: &T, request: &Request<'_>) -> Result<Vec<u8>, Failure> {
-    let mut pauses = PAUSES.into_iter();
-    loop {
-        let outcome = transport.send(request).await;
-        match (pauses.next(), &outcome) {
-            (Some(pause), Err(TransportError::Unreachable(_)) | Ok(Response { status: 502..=504, .. })) => {
-                tokio::time::sleep(pause).await;
-            }
-            _ => return judge(outcome),
-        }
-    }
+/// Sends a request once, and reads what came of it.
+pub(crate) async fn send_once<T: Transport>(transport: &T, request: &Request<'_>) -> Result<Vec<u8>, Failure> {
+    judge(transport.send(request).await)
 }
 
 fn judge(outcome: Result<Response, TransportError>) -> Result<Vec<u8>, Failure> {

@@ -22,6 +22,8 @@ pub struct Fleet {
     pub(crate) threshold: u8,
     pub(crate) ake: Point,
     pub(crate) sites: Vec<Site>,
+    /// Of the roots that were believed.
+    pub(crate) fingerprint: Fingerprint,
     /// SHA-256 of the manifest as it was signed.
     pub(crate) manifest_hash: Hash,
     /// Of the sites' daily keys: those that held when they came.
@@ -116,7 +118,7 @@ impl Fleet {
         if now >= manifest.not_after {
             return Err(FleetError::Expired { not_after: manifest.not_after });
         }
-        let mut fleet = Self::parse(&manifest)?;
+        let mut fleet = Self::parse(&manifest, *fingerprint)?;
         fleet.manifest_hash = Base64(Sha256::digest(answer.manifest.manifest.as_bytes()).into());
         fleet.sealed_only = answer.sealed_only;
         fleet.certificates = answer.certificates;
@@ -145,6 +147,12 @@ impl Fleet {
     /// How many of them a retrieval needs.
     pub const fn threshold(&self) -> u8 {
         self.threshold
+    }
+
+    /// How many sites have to show that they hold their shares before a registration is activated: one more than are
+    /// needed, if there is one more.
+    pub(crate) fn quorum(&self) -> u8 {
+        self.sites().min(self.threshold.saturating_add(1))
     }
 
     /// Whether requests have to be sealed to its sites.
@@ -176,7 +184,7 @@ impl Fleet {
     }
 
     /// A manifest that keeps the rules.
-    fn parse(manifest: &FleetManifest) -> Result<Self, FleetError> {
+    fn parse(manifest: &FleetManifest, fingerprint: Fingerprint) -> Result<Self, FleetError> {
         let point = |bytes: &[u8; 33]| Point::parse(bytes).map_err(|_| FleetError::Nonsense(ManifestFault::NoPoint));
         let parse_site = |entry: &SiteEntry| {
             let (share_import, identity) = (point(&entry.share_import.0)?, point(&entry.site_identity.0)?);
@@ -186,7 +194,7 @@ impl Fleet {
         let (id, version, threshold) = (manifest.fleet, manifest.version, manifest.threshold);
         let ake = point(&manifest.ake.0)?;
         let (manifest_hash, certificates, sealed_only) = (Base64([0; 32]), Vec::new(), false);
-        Ok(Self { id, version, threshold, ake, sites, manifest_hash, certificates, sealed_only })
+        Ok(Self { id, version, threshold, ake, sites, fingerprint, manifest_hash, certificates, sealed_only })
     }
 }
 

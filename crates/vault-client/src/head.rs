@@ -1,12 +1,14 @@
 //! The archive head that the vault keeps for the owner's next device.
 
+use std::ops::ControlFlow;
+
 use coffer_keys::BackupKey;
 use coffer_proto::{ArchiveHead, Base64, Base64Vec, ProblemType, head_message};
 use thiserror::Error;
 
-use crate::exchange::{self, Failure, RequestError};
+use crate::exchange::{Failure, RequestError, parse};
 use crate::receipts::verify;
-use crate::session::Session;
+use crate::session::{Session, refusal_of};
 use crate::transport::Transport;
 
 const PATH: &str = "/v1/archive-head";
@@ -45,6 +47,22 @@ pub enum HeadError {
     Request(#[from] RequestError),
 }
 
+/// The newest that is the owner's. Where none is, the middle one of the others: one site that makes a head up changes
+/// nothing.
+fn newest(named: Vec<(Option<ArchiveHead>, bool)>) -> KeptHead {
+    let number = |head: &Option<ArchiveHead>| head.as_ref().map_or(0, |head| head.number);
+    let own = named.iter().filter(|(_, is_own)| *is_own).filter_map(|(head, _)| head.as_ref());
+    if let Some(head) = own.max_by_key(|head| head.number) {
+        return KeptHead::Own { number: head.number, sealed: head.sealed.as_bytes().to_vec() };
+    }
+    let mut numbers: Vec<u64> = named.iter().map(|(head, _)| number(head)).collect();
+    numbers.sort_unstable();
+    match numbers.get(numbers.len() / 2) {
+        None | Some(0) => KeptHead::None,
+        Some(number) => KeptHead::Foreign { number: *number },
+    }
+}
+
 impl KeptHead {
     /// The number that the next head has to have.
     pub const fn next_number(&self) -> u64 {
@@ -55,24 +73,31 @@ impl KeptHead {
     }
 }
 
-impl<T: Transport> Session<T> {
-    /// The head that the vault keeps, if `backup_key`'s owner signed it.
+impl<T: Transport + Clone> Session<T> {
+    /// The newest of the heads that so many sites name as are needed, if `backup_key`'s owner signed it: who hides the
+    /// newest snapshots has to be that many.
     ///
     /// # Errors
     /// [`RequestError`].
     pub async fn head(&self, backup_key: &BackupKey) -> Result<KeptHead, RequestError> {
-        let head: ArchiveHead = match exchange::get(&self.transport, PATH, self.token.expose()).await {
-            Err(failure) if failure.problem_type() == Some(ProblemType::NotRegistered) => return Ok(KeptHead::None),
-            other => other?,
-        };
-        let ArchiveHead { number, sealed, signature } = head;
-        let message = head_message(&self.fleet.id, self.account(), number, sealed.as_bytes());
+        let fleet = self.fleet();
         let owner_key = Base64(backup_key.derive_owner_key().public());
-        Ok(if verify(&owner_key, &message, &signature) {
-            KeptHead::Own { number, sealed: sealed.as_bytes().to_vec() }
-        } else {
-            KeptHead::Foreign { number }
-        })
+        let mut named: Vec<(Option<ArchiveHead>, bool)> = Vec::new();
+        let heard = self.hear(PATH, |_, answer| {
+            let head: Option<ArchiveHead> = match answer.and_then(|answer| parse(&answer)) {
+                Err(failure) if failure.problem_type() == Some(ProblemType::NotRegistered) => None,
+                Err(failure) => return refusal_of(failure),
+                Ok(head) => Some(head),
+            };
+            let is_own = head.as_ref().is_some_and(|head| {
+                let message = head_message(&fleet.id, self.account(), head.number, head.sealed.as_bytes());
+                verify(&owner_key, &message, &head.signature)
+            });
+            named.push((head, is_own));
+            if named.len() < fleet.threshold.into() { ControlFlow::Continue(None) } else { ControlFlow::Break(Ok(())) }
+        });
+        heard.await?;
+        Ok(newest(named))
     }
 
     /// Has the vault keep a head, 1 to 1024 bytes, as the `number`th of the account.
@@ -80,7 +105,7 @@ impl<T: Transport> Session<T> {
     /// # Errors
     /// [`HeadError`].
     pub async fn put_head(&self, number: u64, sealed: Vec<u8>, backup_key: &BackupKey) -> Result<(), HeadError> {
-        let message = head_message(&self.fleet.id, self.account(), number, &sealed);
+        let message = head_message(&self.fleet().id, self.account(), number, &sealed);
         let signature = Base64(backup_key.derive_owner_key().sign(&message));
         let malformed = |_| RequestError::Refused(ProblemType::TooLarge);
         let head = ArchiveHead { number, sealed: Base64Vec::new(sealed).map_err(malformed)?, signature };

@@ -30,11 +30,13 @@
 
 mod address;
 mod attempt;
+mod delivering;
 mod ending;
 mod exchange;
 mod fleet;
 mod head;
 mod http;
+mod outbox;
 mod password;
 mod receipts;
 mod register;
@@ -43,14 +45,17 @@ mod sealed;
 mod session;
 mod token;
 mod transport;
+mod ways;
 
 pub use address::{AddressError, VaultAddress};
 pub use attempt::{AttemptStore, NothingKept};
+pub use delivering::Delivery;
 pub use ending::owns;
 pub use exchange::RequestError;
 pub use fleet::{Fleet, FleetError, FleetMemory};
 pub use head::{HeadError, KeptHead};
 pub use http::{HttpError, HttpTransport};
+pub use outbox::Outbox;
 pub use password::{Password, PasswordError};
 pub use register::{RegisterError, Registered};
 pub use retrieve::{RetrieveError, Retrieved};

@@ -1,9 +1,9 @@
 //! What a site's receipt proves, checked by the one who knows the share.
 
-use coffer_pake::{Point, verify_es256};
+use coffer_pake::verify_es256;
 use coffer_proto::{
-    AccountId, FleetId, Receipt, Registration, ShareContext, Signature, SiteCertificate, Time, VerifyingKey,
-    certificate_message, receipt_message,
+    AccountId, FleetId, PointBytes, Receipt, Registration, ShareContext, Signature, SiteCertificate, Time,
+    VerifyingKey, certificate_message, receipt_message,
 };
 
 use crate::fleet::{Fleet, Site};
@@ -15,14 +15,14 @@ pub(crate) fn holds(
     account: &AccountId,
     registration: &Registration,
     site: &Site,
-    expected: &Point,
+    expected: &PointBytes,
     receipt: &Receipt,
 ) -> bool {
     let context = ShareContext { fleet: &fleet.id, site: site.number, account, registration, sites: fleet.sites() };
     let message = receipt_message(&context, registration, &receipt.point, receipt.ledger_number, receipt.at);
     let certificate = &receipt.certificate;
     receipt.site == site.number
-        && receipt.point.0 == expected.encode()
+        && receipt.point == *expected
         && certifies(&fleet.id, std::slice::from_ref(site), certificate, receipt.at)
         && verify(&certificate.receipt_key, &message, &receipt.signature)
 }

@@ -4,20 +4,21 @@ use coffer_keys::{BackupKey, ExportKey, SigningKey, WrappedBackupKey};
 use coffer_pake::{Argon2Error, Identities, LoginError, PakeError};
 use coffer_proto::{
     Base64, Hash, LiveStatus, ProblemType, ProofAnswer, ProofRequest, RegistrationId, RetrievalAnswer,
-    RetrievalRequest, Time, attempt_message, escrow_context, proof_message,
+    RetrievalRequest, SiteNumber, Time, attempt_message, escrow_context, proof_message,
 };
 use thiserror::Error;
 
 use crate::attempt::{AttemptStore, PendingAttempt};
 use crate::exchange::{Failure, RequestError, parse};
+use crate::fleet::Fleet;
 use crate::password::Password;
-use crate::session::{Session, parameters};
-use crate::transport::Transport;
+use crate::session::{Session, opaque_names, parameters};
+use crate::transport::{Method, Transport};
 
 /// How often a new attempt is begun in the place of one that the vault no longer takes.
 const FRESH_STARTS: usize = 2;
 
-/// How often a retrieval is repeated, for free, because the site has forgotten the exchange.
+/// How often a retrieval is made, for free, because the site has forgotten the exchange; or as often as there are sites.
 const REPEATS: usize = 3;
 
 /// The password was right.
@@ -90,7 +91,7 @@ struct Opened {
     unlock_key: SigningKey,
 }
 
-impl<T: Transport> Session<T> {
+impl<T: Transport + Clone> Session<T> {
     /// Retrieves the backup key. Spends an attempt, once for each password that is tried: `store` keeps it before it is
     /// sent. A right password gives it back. Takes the time and memory of Argon2.
     ///
@@ -136,44 +137,90 @@ impl<T: Transport> Session<T> {
         let status = self.status().await?;
         let none = if status.locked.is_some() { RetrieveError::Locked } else { RetrieveError::NotRegistered };
         let live = status.live.ok_or(none)?;
-        if live.manifest_version > self.fleet.version {
+        if live.manifest_version > self.fleet().version {
             return Err(RetrieveError::Untrusted("the registration is newer than the vault's manifest"));
         }
         parameters(&live.argon2).check()?;
         Ok(live)
     }
 
+    /// The same attempt, at one site after another where it has to be: all that is free.
     async fn attempt(
         &self,
         live: &LiveStatus,
         attempt: &PendingAttempt,
         password: &Password,
     ) -> Result<Retrieved, Ended> {
-        for _ in 0..REPEATS {
-            let answer = self.send_ke1(attempt).await?;
-            let opened = self.open(live, attempt, password, &answer)?;
-            if let Some(proved) = self.prove(attempt, &opened, &answer).await? {
-                return Ok(self.unwrap(attempt, &opened, &proved)?);
+        let mut sites = self.order();
+        let mut repeats = REPEATS.max(sites.len());
+        let (mut ended, mut refusals) = (None, 0);
+        while let Some(first) = sites.first().copied().filter(|_| repeats > 0) {
+            repeats -= 1;
+            let (site, outcome) = self.exchange(live, attempt, password, &sites).await;
+            let is_of_none = site.is_none();
+            let site = site.unwrap_or(first);
+            match outcome {
+                Ok(Some(retrieved)) => return Ok(retrieved),
+                // KE3 goes to the site that answers the retrieval the next time.
+                Ok(None) => {
+                    let at = sites.iter().position(|next| *next == site).unwrap_or(0);
+                    sites.rotate_left(at);
+                    continue;
+                }
+                Err(error) if is_of_none || !(error.is_refusal() || error.is_no_site_s()) => return Err(error),
+                Err(error) => {
+                    refusals += usize::from(error.is_refusal());
+                    ended = Some(error);
+                }
             }
+            if refusals >= usize::from(self.fleet().threshold) {
+                break;
+            }
+            // Others may see it in another way.
+            self.avoid(site);
+            sites.retain(|other| *other != site);
         }
-        Err(Ended::Failed(RequestError::Unavailable.into()))
+        Err(ended.unwrap_or_else(|| RetrieveError::from(RequestError::Unavailable).into()))
     }
 
-    async fn send_ke1(&self, attempt: &PendingAttempt) -> Result<RetrievalAnswer, Ended> {
+    /// One exchange with the first of these sites that can be reached: KE1, KE2, KE3. Nothing when the site that KE3 came to
+    /// has forgotten it, or was another one; that site is given too.
+    async fn exchange(
+        &self,
+        live: &LiveStatus,
+        attempt: &PendingAttempt,
+        password: &Password,
+        sites: &[SiteNumber],
+    ) -> (Option<SiteNumber>, Result<Option<Retrieved>, Ended>) {
+        let (site, answer) = self.send_ke1(attempt, sites).await;
+        let opened = answer.and_then(|answer| Ok((self.open(live, attempt, password, &answer)?, answer)));
+        let (opened, answer) = match opened {
+            Ok(opened) => opened,
+            Err(ended) => return (site, Err(ended)),
+        };
+        // To the site whose KE2 it answers; if that fails, the others say whether the proof was heard.
+        let mut sites = sites.to_vec();
+        sites.sort_by_key(|other| Some(*other) != site);
+        match self.prove(attempt, &opened, &answer, &sites).await {
+            (site, Ok(Some(proved))) => (site, self.unwrap(attempt, &opened, &proved).map(Some).map_err(Ended::Failed)),
+            (site, other) => (site, other.map(|_| None)),
+        }
+    }
+
+    async fn send_ke1(
+        &self,
+        attempt: &PendingAttempt,
+        sites: &[SiteNumber],
+    ) -> (Option<SiteNumber>, Result<RetrievalAnswer, Ended>) {
         let ke1 = Base64(attempt.login.ke1());
-        let (fleet, registration) = (&self.fleet.id, &attempt.registration);
+        let (fleet, registration) = (self.fleet(), &attempt.registration);
         let message =
-            attempt_message(fleet, self.account(), registration, &attempt.id, attempt.number, &Hash::from(&ke1));
+            attempt_message(&fleet.id, self.account(), registration, &attempt.id, attempt.number, &Hash::from(&ke1));
         let device_signature = self.device_signature(&message);
         let request = RetrievalRequest { registration: *registration, number: attempt.number, ke1, device_signature };
-        let answer = self.put(&format!("/v1/retrievals/{}", attempt.id), &request).await.map_err(refused)?;
-        let answer: RetrievalAnswer = parse(&answer).map_err(refused)?;
-        let sites: Vec<u8> = answer.nonces.iter().map(|named| named.site.0).collect();
-        let is_known = |site: &u8| self.fleet.site(coffer_proto::SiteNumber(*site)).is_some();
-        if sites.is_empty() || !sites.is_sorted_by(|one, next| one < next) || !sites.iter().all(is_known) {
-            return Err(RetrieveError::Untrusted("it names other sites than there are").into());
-        }
-        Ok(answer)
+        let path = format!("/v1/retrievals/{}", attempt.id);
+        let (site, answer) = self.write(Method::Put, sites, &path, &request).await;
+        (site, answer.and_then(|answer| parse(&answer)).map_err(refused).and_then(|answer| known_sites(&fleet, answer)))
     }
 
     /// OPAQUE's last step here: it shows whether the password is right.
@@ -184,9 +231,10 @@ impl<T: Transport> Session<T> {
         password: &Password,
         answer: &RetrievalAnswer,
     ) -> Result<Opened, RetrieveError> {
-        let (client, context) = self.opaque_names(&attempt.registration, &live.argon2);
-        let identities = Identities { client: &client, server: self.fleet.id.as_bytes(), context: &context };
-        let (ake, argon2) = (&self.fleet.ake, parameters(&live.argon2));
+        let fleet = self.fleet();
+        let (client, context) = opaque_names(&fleet, self.account(), &attempt.registration, &live.argon2);
+        let identities = Identities { client: &client, server: fleet.id.as_bytes(), context: &context };
+        let (ake, argon2) = (&fleet.ake, parameters(&live.argon2));
         let finished = attempt
             .login
             .finish(password.expose_bytes(), &answer.ke2.0, &identities, &argon2, ake)
@@ -211,19 +259,23 @@ impl<T: Transport> Session<T> {
         attempt: &PendingAttempt,
         opened: &Opened,
         answer: &RetrievalAnswer,
-    ) -> Result<Option<ProofAnswer>, Ended> {
-        let (fleet, registration) = (&self.fleet.id, &attempt.registration);
-        let message = proof_message(fleet, self.account(), registration, &attempt.id, attempt.number, &answer.nonces);
+        sites: &[SiteNumber],
+    ) -> (Option<SiteNumber>, Result<Option<ProofAnswer>, Ended>) {
+        let (fleet, registration) = (self.fleet(), &attempt.registration);
+        let message =
+            proof_message(&fleet.id, self.account(), registration, &attempt.id, attempt.number, &answer.nonces);
         let request = ProofRequest {
             ke3: Base64(opened.ke3),
             nonces: answer.nonces.clone(),
             unlock_signature: Base64(opened.unlock_key.sign(&message)),
         };
-        match self.put(&format!("/v1/retrievals/{}/proof", attempt.id), &request).await {
-            Ok(answer) => Ok(Some(parse(&answer).map_err(refused)?)),
+        let path = format!("/v1/retrievals/{}/proof", attempt.id);
+        let (site, proved) = self.write(Method::Put, sites, &path, &request).await;
+        let proved = match proved {
             Err(failure) if failure.problem_type() == Some(ProblemType::RetrieveAgain) => Ok(None),
-            Err(failure) => Err(refused(failure)),
-        }
+            other => other.and_then(|answer| parse(&answer)).map(Some).map_err(refused),
+        };
+        (site, proved)
     }
 
     fn unwrap(
@@ -234,7 +286,7 @@ impl<T: Transport> Session<T> {
     ) -> Result<Retrieved, RetrieveError> {
         let refused = |_| RetrieveError::Untrusted("its wrapped key is another one than was registered");
         let wrapped = WrappedBackupKey::parse(proved.wrapped_backup_key.as_bytes()).map_err(refused)?;
-        let context = escrow_context(&self.fleet.id, self.account(), &attempt.registration);
+        let context = escrow_context(&self.fleet().id, self.account(), &attempt.registration);
         let backup_key = opened.export_key.unwrap_backup_key(&wrapped, &context).map_err(refused)?;
         let (registration, attempts_remaining) = (attempt.registration, proved.attempts_remaining);
         Ok(Retrieved { registration, backup_key, attempts_remaining })
@@ -262,6 +314,28 @@ fn kept_or_new(
     let attempt = PendingAttempt::start(live.id, live.next_attempt, password).map_err(too_long)?;
     store.keep(&attempt.encode()).map_err(RetrieveError::NotKept)?;
     Ok(attempt)
+}
+
+impl Ended {
+    /// Whether it takes more than one site to have it believed.
+    const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Stale(_) | Self::Failed(RetrieveError::Locked | RetrieveError::NotRegistered))
+    }
+
+    /// Whether it comes of an answer that no honest site gives: another one will do better.
+    const fn is_no_site_s(&self) -> bool {
+        matches!(self, Self::Failed(RetrieveError::Untrusted(_) | RetrieveError::Request(RequestError::NotAVault(_))))
+    }
+}
+
+/// The marks are of sites that there are, each once and in order.
+fn known_sites(fleet: &Fleet, answer: RetrievalAnswer) -> Result<RetrievalAnswer, Ended> {
+    let sites: Vec<SiteNumber> = answer.nonces.iter().map(|named| named.site).collect();
+    let is_known = |site: &SiteNumber| fleet.site(*site).is_some();
+    if sites.is_empty() || !sites.is_sorted_by(|one, next| one < next) || !sites.iter().all(is_known) {
+        return Err(RetrieveError::Untrusted("it names other sites than there are").into());
+    }
+    Ok(answer)
 }
 
 fn refused(failure: Failure) -> Ended {

@@ -68,12 +68,12 @@ async fn after_three_failures_it_says_until_when_to_wait_and_spends_nothing() {
     let Err(RetrieveError::WrongPassword { retry_at: Some(until), .. }) = device.retrieve("wrong").await else {
         panic!("there is a wait after the third failure");
     };
-    let evaluations = device.wire.vault.hsm().evaluations();
+    let evaluations = device.wire.vault.hsm(1).evaluations();
     let mut kept = Kept::default();
     let waiting = device.session.retrieve(&password("right"), &mut kept).await;
     assert!(matches!(waiting, Err(RetrieveError::Wait { retry_at }) if retry_at == until));
     assert!(kept.0.is_none(), "nothing was begun");
-    assert_eq!((device.wire.vault.hsm().evaluations(), device.live().await.attempts_remaining), (evaluations, 7));
+    assert_eq!((device.wire.vault.hsm(1).evaluations(), device.live().await.attempts_remaining), (evaluations, 7));
     device.wire.vault.clock().set(until);
     assert_eq!(device.retrieve("right").await.unwrap().backup_key, device.backup_key);
 }

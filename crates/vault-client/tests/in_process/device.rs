@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use coffer_keys::{BackupKey, SigningKey};
 use coffer_proto::Base64;
-use coffer_testkit::{Policy, TestVault};
+use coffer_testkit::{Policy, TestFleet};
 use coffer_vault_client::{
-    AccountId, Argon2Parameters, AttemptStore, Fleet, LiveStatus, Password, Registered, RetrieveError, Retrieved,
-    Session, Token,
+    AccountId, Argon2Parameters, AttemptStore, Fleet, LiveStatus, NothingKept, Password, Registered, RetrieveError,
+    Retrieved, Session, Token,
 };
 use zeroize::Zeroizing;
 
@@ -54,7 +54,7 @@ pub(crate) fn patient() -> Policy {
 impl Device {
     /// Ada's device at a vault of its own.
     pub(crate) async fn new(policy: Policy) -> Self {
-        Self::at(Wire::to(TestVault::new(policy).await)).await
+        Self::at(Wire::to(TestFleet::single(policy).await)).await
     }
 
     /// A device of Ada's, with a new device key and a new backup key.
@@ -63,7 +63,7 @@ impl Device {
         let token = wire.vault.token(&account, Base64(device_key.public()));
         let (token, now) = (Token::parse(&token).unwrap(), wire.vault.now());
         let fleet = Fleet::fetch(&wire, &wire.vault.fingerprint(), &token, None, now).await.unwrap();
-        let session = Session::new(wire.clone(), fleet, token, device_key);
+        let session = Session::new(wire.clone(), fleet, token, device_key, wire.clock());
         wire.take_sent();
         Self { wire, session, backup_key: BackupKey::generate().unwrap() }
     }
@@ -77,7 +77,7 @@ impl Device {
     }
 
     pub(crate) async fn register(&self, text: &str) -> Registered {
-        self.session.register(&password(text), &self.backup_key, &CHEAP).await.unwrap()
+        self.session.register(&password(text), &self.backup_key, &CHEAP, &mut NothingKept).await.unwrap()
     }
 
     pub(crate) async fn retrieve(&self, text: &str) -> Result<Retrieved, RetrieveError> {

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use coffer_pake::Point;
 use coffer_proto::{Base64, FleetId, FleetManifest, SignedManifest, SiteEntry, SiteNumber};
-use coffer_testkit::{Policy, Roots, TestVault};
+use coffer_testkit::{Policy, Roots, TestFleet};
 use coffer_vault_client::{AccountId, Fingerprint, Fleet, FleetError, FleetMemory, RequestError, Token};
 
 use crate::wire::Wire;
 
 async fn wire() -> Wire {
-    Wire::to(TestVault::new(Policy::default()).await)
+    Wire::to(TestFleet::single(Policy::default()).await)
 }
 
 async fn fetch(wire: &Wire, remembered: Option<FleetMemory>) -> Result<Fleet, FleetError> {

@@ -1,14 +1,14 @@
 //! A hostile gateway between a device and its vault, and all that it may try.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use coffer_keys::{BackupKey, SigningKey};
 use coffer_proto::{Base64, Problem, ProblemType};
-use coffer_testkit::TestVault;
+use coffer_testkit::TestFleet;
 use coffer_vault_client::{
-    AccountId, Fleet, Method, NoCertificate, Registered, Request, RequestError, RetrieveError, Session, SiteNumber,
-    SiteTransport, Token, Transport as _, TransportError,
+    AccountId, Fleet, Method, NoCertificate, NothingKept, Registered, Request, RequestError, RetrieveError, Session,
+    SiteNumber, SiteTransport, Token, Transport as _, TransportError,
 };
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ struct Behind {
 
 impl Behind {
     async fn new() -> Self {
-        let vault = TestVault::new(patient()).await;
+        let vault = TestFleet::single(patient()).await;
         vault.seal_only();
         let seed = *SigningKey::generate().unwrap().expose_seed();
         let token = vault.token(&account(), Base64(SigningKey::from_seed(seed).public()));
@@ -42,21 +42,21 @@ impl Behind {
     }
 
     fn way(&self, fleet: &Fleet) -> Result<SiteTransport<Wire>, NoCertificate> {
-        let vault = Arc::clone(&self.wire.vault);
-        SiteTransport::new(self.wire.clone(), fleet, SiteNumber(1), &account(), Arc::new(move || vault.now()))
+        SiteTransport::new(self.wire.clone(), fleet, SiteNumber(1), &account(), self.wire.clock())
     }
 
-    async fn session(&self) -> Session<SiteTransport<Wire>> {
+    async fn session(&self) -> Session<Wire> {
         let fleet = self.fleet().await;
-        let (way, token) = (self.way(&fleet).unwrap(), Token::parse(&self.token).unwrap());
+        let token = Token::parse(&self.token).unwrap();
         self.wire.take_sent();
-        Session::new(way, fleet, token, SigningKey::from_seed(self.seed))
+        Session::new(self.wire.clone(), fleet, token, SigningKey::from_seed(self.seed), self.wire.clock())
     }
 
-    async fn protected() -> (Self, Session<SiteTransport<Wire>>) {
+    async fn protected() -> (Self, Session<Wire>) {
         let behind = Self::new().await;
         let session = behind.session().await;
-        let registered = session.register(&password("right"), &behind.backup_key, &CHEAP).await.unwrap();
+        let registered =
+            session.register(&password("right"), &behind.backup_key, &CHEAP, &mut NothingKept).await.unwrap();
         assert!(matches!(registered, Registered::Protected { .. }));
         behind.wire.take_sent();
         (behind, session)
@@ -108,7 +108,7 @@ async fn everything_goes_sealed_and_the_gateway_sees_routes_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_gateway_one_site_is_asked_as_it_is() {
-    let vault = TestVault::new(patient()).await;
+    let vault = TestFleet::single(patient()).await;
     let seed = *SigningKey::generate().unwrap().expose_seed();
     let token = vault.token(&account(), Base64(SigningKey::from_seed(seed).public()));
     let behind = Behind { wire: Wire::to(vault), token, seed, backup_key: BackupKey::generate().unwrap() };
@@ -245,11 +245,31 @@ async fn refuses_a_certificate_that_has_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_site_with_new_keys_says_so_and_the_fleet_fetched_again_mends_it() {
+async fn a_site_with_new_keys_says_so_and_the_fleet_is_fetched_again_once() {
     let (behind, session) = Behind::protected().await;
-    behind.wire.vault.restart().await;
+    behind.wire.vault.restart(1).await;
+    assert!(session.status().await.unwrap().live.is_some());
+    let routes: Vec<String> = behind.wire.take_sent().iter().map(|sent| sent.route()).collect();
+    assert_eq!(routes, [SEALED, FLEET, SEALED]);
+    behind.wire.tamper(|sent, status, body| match sent.route().as_str() {
+        SEALED => problem(ProblemType::UnknownTransportKey),
+        _ => (status, body),
+    });
     assert_eq!(session.status().await.unwrap_err(), RequestError::StaleKeys);
-    assert!(behind.session().await.status().await.unwrap().live.is_some());
+    assert_eq!(behind.wire.take_sent().iter().filter(|sent| sent.route() == FLEET).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_an_older_manifest_when_the_fleet_is_fetched_again() {
+    let (behind, session) = Behind::protected().await;
+    behind.wire.vault.restart(1).await;
+    let mut older = behind.wire.vault.manifest();
+    older.version -= 1;
+    let older = serde_json::to_value(behind.wire.vault.sign(&older)).unwrap();
+    behind.wire.tamper_json(FLEET, move |answer| answer["manifest"] = older.clone());
+    assert!(matches!(session.status().await, Err(RequestError::NotAVault(_))));
+    behind.wire.mend();
+    assert!(session.status().await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

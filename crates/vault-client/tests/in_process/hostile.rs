@@ -3,7 +3,7 @@
 use coffer_pake::Point;
 use coffer_proto::{Base64, FleetManifest, Receipt};
 use coffer_testkit::Policy;
-use coffer_vault_client::{RegisterError, Registered, RequestError, RetrieveError};
+use coffer_vault_client::{NothingKept, RegisterError, Registered, RequestError, RetrieveError};
 use serde_json::{Value, json};
 
 use crate::device::{CHEAP, Device, Kept, password};
@@ -17,7 +17,7 @@ const PROVE: &str = "Put /v1/retrievals/{id}/proof";
 async fn registered_with(change: impl FnMut(&mut Value) + Send + 'static) -> Result<Registered, RegisterError> {
     let device = Device::new(Policy::default()).await;
     device.wire.tamper_json(REGISTER, change);
-    let outcome = device.session.register(&password("right"), &device.backup_key, &CHEAP).await;
+    let outcome = device.session.register(&password("right"), &device.backup_key, &CHEAP, &mut NothingKept).await;
     let activations = device.wire.take_sent().iter().filter(|sent| sent.path.ends_with("activation")).count();
     assert_eq!(activations, usize::from(outcome.is_ok()), "nothing is activated without a receipt");
     outcome
@@ -73,7 +73,7 @@ async fn refuses_the_receipt_of_another_registration() {
         (status, serde_json::to_vec(receipt).unwrap())
     });
     device.register("right").await;
-    let again = device.session.register(&password("right"), &device.backup_key, &CHEAP).await;
+    let again = device.session.register(&password("right"), &device.backup_key, &CHEAP, &mut NothingKept).await;
     is_refused(&again);
 }
 
@@ -126,7 +126,7 @@ async fn refuses_the_ke2_of_another_registration() {
     });
     device.retrieve("right").await.unwrap();
     device.wire.take_sent();
-    let outcome = device.session.register(&password("right"), &device.backup_key, &CHEAP).await;
+    let outcome = device.session.register(&password("right"), &device.backup_key, &CHEAP, &mut NothingKept).await;
     assert!(matches!(outcome, Err(RegisterError::Unproved(_))), "{outcome:?}");
     proves_nothing(&device);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use coffer_keys::BackupKey;
 use coffer_proto::{Change, DeletionId};
 use coffer_testkit::Policy;
-use coffer_vault_client::{Method, RegisterError, Registered, RequestError, RetrieveError, owns};
+use coffer_vault_client::{Method, NothingKept, RegisterError, Registered, RequestError, RetrieveError, owns};
 
 use crate::device::{CHEAP, Device, left, password, patient};
 
@@ -29,14 +29,14 @@ async fn asks_the_vault_for_nothing_that_depends_on_the_password() {
     // Whatever was sent before the first answer of an HSM is complete: there is nothing to be blinded and evaluated.
     let fields: Vec<&String> = sent[1].body.as_object().unwrap().keys().collect();
     assert_eq!(fields, ["device_signature", "registration", "sealed_share", "unlock_signature"]);
-    assert_eq!(device.wire.vault.hsm().evaluations(), 1, "the retrieval that proves it");
+    assert_eq!(device.wire.vault.hsm(1).evaluations(), 1, "the retrieval that proves it");
 }
 
 #[tokio::test(start_paused = true)]
 async fn is_protected_only_after_a_real_retrieval() {
     let device = Device::new(Policy::default()).await;
     device.wire.cut_after("Put /v1/retrievals/{id}");
-    let outcome = device.session.register(&password("right"), &device.backup_key, &CHEAP).await;
+    let outcome = device.session.register(&password("right"), &device.backup_key, &CHEAP, &mut NothingKept).await;
     assert!(matches!(outcome, Err(RegisterError::Unproved(_))), "{outcome:?}");
     device.wire.mend();
     assert!(matches!(device.register("right").await, Registered::Protected { .. }));
@@ -48,7 +48,7 @@ async fn a_new_password_takes_the_place_of_the_old_one_at_once() {
     let device = Device::protected().await;
     let before = device.live().await.id;
     assert_eq!(left(device.retrieve("wrong").await), 9);
-    let Registered::Protected { registration } = device.register("new").await else { panic!("it is the owner's") };
+    let Registered::Protected { registration, .. } = device.register("new").await else { panic!("it is the owner's") };
     assert_ne!(registration, before);
     assert_eq!(device.live().await.attempts_remaining, 10);
     assert_eq!(left(device.retrieve("right").await), 9);
@@ -118,7 +118,7 @@ async fn after_a_lock_it_says_when_to_register_again() {
     device.wire.vault.clock().advance(Duration::from_secs(73 * 3600));
     // The lock is recorded by whoever writes next.
     assert!(device.session.keep(&live, Change::Deletion(DeletionId([7; 16])), &device.backup_key).await.is_err());
-    let outcome = device.session.register(&password("new"), &device.backup_key, &CHEAP).await;
+    let outcome = device.session.register(&password("new"), &device.backup_key, &CHEAP, &mut NothingKept).await;
     let Err(RegisterError::CoolDown { retry_at }) = outcome else { panic!("{outcome:?}") };
     device.wire.vault.clock().set(retry_at);
     assert!(matches!(device.register("new").await, Registered::Protected { .. }));
@@ -129,7 +129,7 @@ async fn a_registration_that_was_cut_short_anywhere_is_begun_again() {
     for route in ["Put /v1/registrations/{id}", ACTIVATE] {
         let device = Device::new(patient()).await;
         device.wire.cut_after(route);
-        let outcome = device.session.register(&password("right"), &device.backup_key, &CHEAP).await;
+        let outcome = device.session.register(&password("right"), &device.backup_key, &CHEAP, &mut NothingKept).await;
         // Once the activation was sent, nobody here knows which password counts.
         let is_said = match &outcome {
             Err(RegisterError::Unproved(_)) => route.ends_with("activation"),
@@ -148,7 +148,7 @@ async fn a_registration_that_was_cut_short_anywhere_is_begun_again() {
 async fn an_activation_without_an_answer_is_taken_as_made_where_the_status_says_that_it_is_live() {
     let device = Device::new(patient()).await;
     device.wire.mute(ACTIVATE);
-    let Registered::Protected { registration } = device.register("right").await else { panic!("it is the first") };
+    let Registered::Protected { registration, .. } = device.register("right").await else { panic!("it is the first") };
     assert_eq!(device.live().await.id, registration);
     assert_eq!(device.retrieve("right").await.unwrap().backup_key, device.backup_key);
     let sent = device.wire.take_sent();
@@ -174,7 +174,7 @@ async fn an_activation_without_an_answer_is_not_taken_as_made_where_the_status_d
     let before = serde_json::to_value(device.session.status().await.unwrap()).unwrap();
     device.wire.mute(ACTIVATE);
     device.wire.tamper_json("Get /v1/registrations", move |status| status.clone_from(&before));
-    let outcome = device.session.register(&password("new"), &device.backup_key, &CHEAP).await;
+    let outcome = device.session.register(&password("new"), &device.backup_key, &CHEAP, &mut NothingKept).await;
     assert!(matches!(outcome, Err(RegisterError::Request(RequestError::Unreachable(_)))), "{outcome:?}");
     assert!(device.wire.take_sent().iter().all(|sent| !sent.path.starts_with("/v1/retrievals")), "nothing is shown");
 }
@@ -183,7 +183,7 @@ async fn an_activation_without_an_answer_is_not_taken_as_made_where_the_status_d
 async fn refuses_argon2_parameters_that_would_not_protect_before_it_sends_anything() {
     let device = Device::new(Policy::default()).await;
     let weak = coffer_vault_client::Argon2Parameters { memory_kib: 1024, ..CHEAP };
-    let outcome = device.session.register(&password("right"), &device.backup_key, &weak).await;
+    let outcome = device.session.register(&password("right"), &device.backup_key, &weak, &mut NothingKept).await;
     assert!(matches!(outcome, Err(RegisterError::Argon2(_))), "{outcome:?}");
     assert!(device.wire.take_sent().iter().all(|sent| sent.method == Method::Get));
 }

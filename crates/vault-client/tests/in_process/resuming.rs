@@ -11,7 +11,7 @@ use crate::device::{Device, Kept, left, password};
 async fn a_retrieval_that_was_cut_off_anywhere_goes_on_without_another_attempt() {
     for route in ["Put /v1/retrievals/{id}", "Put /v1/retrievals/{id}/proof"] {
         let device = Device::protected().await;
-        let evaluations = device.wire.vault.hsm().evaluations();
+        let evaluations = device.wire.vault.hsm(1).evaluations();
         let mut kept = Kept::default();
         device.wire.cut_after(route);
         let outcome = device.session.retrieve(&password("right"), &mut kept).await;
@@ -23,7 +23,7 @@ async fn a_retrieval_that_was_cut_off_anywhere_goes_on_without_another_attempt()
         assert!(kept.0.is_none(), "it is proved");
         // Where only the answer to the proof was lost, the attempt is closed, and a new one costs nothing either.
         let more = usize::from(route.ends_with("proof"));
-        assert_eq!(device.wire.vault.hsm().evaluations(), evaluations + 1 + more, "{route}");
+        assert_eq!(device.wire.vault.hsm(1).evaluations(), evaluations + 1 + more, "{route}");
     }
 }
 
@@ -134,10 +134,10 @@ async fn a_registration_that_is_replaced_meanwhile_is_found_again() {
 #[tokio::test(start_paused = true)]
 async fn a_site_that_has_forgotten_the_exchange_is_asked_again_for_free() {
     let device = Device::protected().await;
-    let evaluations = device.wire.vault.hsm().evaluations();
+    let evaluations = device.wire.vault.hsm(1).evaluations();
     device.wire.restart_before("Put /v1/retrievals/{id}/proof");
     assert_eq!(device.retrieve("right").await.unwrap().attempts_remaining, 10);
-    assert_eq!(device.wire.vault.hsm().evaluations(), evaluations + 1);
+    assert_eq!(device.wire.vault.hsm(1).evaluations(), evaluations + 1);
     let routes: Vec<String> = device.wire.take_sent().iter().map(|sent| sent.route()).collect();
     assert_eq!(
         routes[1..],

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use coffer_testkit::TestVault;
-use coffer_vault_client::{Method, Request, Response, Transport, TransportError};
+use coffer_testkit::TestFleet;
+use coffer_vault_client::{ClockFn, Method, Request, Response, Transport, TransportError};
 
 /// A request that was sent.
 #[derive(Debug, Clone)]
@@ -42,13 +42,19 @@ struct State {
 /// Clones are the same wire.
 #[derive(Clone)]
 pub(crate) struct Wire {
-    pub(crate) vault: Arc<TestVault>,
+    pub(crate) vault: Arc<TestFleet>,
     state: Arc<Mutex<State>>,
 }
 
 impl Wire {
-    pub(crate) fn to(vault: TestVault) -> Self {
+    pub(crate) fn to(vault: TestFleet) -> Self {
         Self { vault: Arc::new(vault), state: Arc::default() }
+    }
+
+    /// The vault's clock.
+    pub(crate) fn clock(&self) -> ClockFn {
+        let vault = Arc::clone(&self.vault);
+        Arc::new(move || vault.now())
     }
 
     /// What was sent since this was last asked.
@@ -120,7 +126,7 @@ impl Transport for Wire {
         }
         let is_restarted = self.state.lock().unwrap().restart.take_if(|at| *at == route).is_some();
         if is_restarted {
-            self.vault.restart().await;
+            self.vault.restart(1).await;
         }
         let method = format!("{:?}", request.method).to_uppercase();
         let body = request.body.unwrap_or_default();
