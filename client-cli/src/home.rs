@@ -1,4 +1,4 @@
-//! The folder in which this device keeps what it needs: `config.json`, perhaps `key`, `device-key` and `attempt`, and
+//! The folder in which this device keeps what it needs: `config.json`, perhaps `key`, `device-key`, `attempt` and `outbox`, and
 //! `archives/<id>/`.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -39,6 +39,11 @@ impl Home {
     /// The attempt at a password that is under way.
     pub(crate) fn attempt_file(&self) -> PathBuf {
         self.0.join("attempt")
+    }
+
+    /// What sites of the vault have still to be sent.
+    pub(crate) fn outbox_file(&self) -> PathBuf {
+        self.0.join("outbox")
     }
 
     /// The folder for what the device remembers of one archive.

@@ -17,7 +17,7 @@ pub(crate) use listing::Listing;
 pub(crate) use secret::ShownKey;
 pub(crate) use status::{ArchiveStatus, DeviceStatus, Status};
 pub(crate) use time::local_time;
-pub(crate) use vault::{Deleted, DeviceKey, Kept, Protected, Relation, VaultRecord, VerifiedKey};
+pub(crate) use vault::{Deleted, DeviceKey, Kept, Protected, Relation, VaultRecord, VerifiedKey, named_sites};
 
 use std::fmt::{self, Display};
 use std::io::{self, Write as _};

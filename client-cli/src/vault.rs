@@ -3,11 +3,13 @@
 mod attempt;
 mod head;
 mod options;
+mod outbox;
 mod record;
 mod retrieving;
 
 pub(crate) use head::send_head;
 pub(crate) use options::VaultOptions;
+pub(crate) use outbox::{OutboxFile, warn_of_forgers};
 pub(crate) use record::{delete, record};
 pub(crate) use retrieving::{PasswordWay, Regained, by_password, retrieve};
 
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use coffer_vault_client::{
-    Fleet, HttpTransport, RegistrationsAnswer, RequestError, Session, SiteNumber, SiteTransport, Time, Token,
+    Delivery, Fleet, HttpTransport, RegistrationId, RegistrationsAnswer, RequestError, Session, Time, Token,
 };
 
 use crate::config::{Config, KnownVault};
@@ -29,12 +31,15 @@ use options::Named;
 /// A connection to a vault, for one command.
 pub(crate) struct Vault {
     runtime: tokio::runtime::Runtime,
-    pub(crate) session: Session<SiteTransport<HttpTransport>>,
+    pub(crate) session: Session<HttpTransport>,
     named: Named,
+    /// What was left to be delivered when the connection was made.
+    deliveries: Vec<Delivery>,
 }
 
 impl Vault {
-    /// Connects to the vault that the options name, or else the configuration.
+    /// Connects to the vault that the options name, or else the configuration. Sites of it that were away when the key was
+    /// registered are sent their shares first.
     pub(crate) fn open(context: &Context, options: &VaultOptions, config: Option<&Config>) -> Result<Self, Error> {
         let known = config.and_then(|config| config.vault.as_ref());
         let named = options.named(known)?;
@@ -49,10 +54,10 @@ impl Vault {
         let fingerprint = named.address.fingerprint();
         let fetch = Fleet::fetch(&transport, &fingerprint, &token, remembered, now());
         let fleet = runtime.block_on(fetch).map_err(VaultError::from)?;
-        // What has no key to seal to does not work just now.
-        let way = SiteTransport::new(transport, &fleet, SiteNumber(1), token.account(), Arc::new(now))
-            .map_err(|_| VaultError::Request(RequestError::Unavailable))?;
-        Ok(Self { runtime, session: Session::new(way, fleet, token, device_key), named })
+        let session = Session::new(transport, fleet, token, device_key, Arc::new(now));
+        let mut vault = Self { runtime, session, named, deliveries: Vec::new() };
+        vault.deliveries = outbox::deliver(context, &vault);
+        Ok(vault)
     }
 
     /// Waits for one of the session's verbs.
@@ -67,6 +72,12 @@ impl Vault {
     /// How many sites there are, and how many of them a retrieval needs.
     pub(crate) fn sites(&self) -> (u8, u8) {
         (self.session.fleet().sites(), self.session.fleet().threshold())
+    }
+
+    /// Sites that have still to be sent their parts of this registration.
+    pub(crate) fn undelivered(&self, registration: &RegistrationId) -> Vec<u8> {
+        let of = self.deliveries.iter().filter(|delivery| delivery.registration == *registration);
+        of.flat_map(|delivery| delivery.undelivered.iter().map(|site| site.0)).collect()
     }
 
     pub(crate) fn address(&self) -> String {

@@ -60,7 +60,8 @@ impl Vault {
         let transport = HttpTransport::new(&self.address, None).unwrap();
         let token = Token::parse(token).unwrap();
         let fleet = Fleet::fetch(&transport, &self.address.fingerprint(), &token, None, Self::now()).await.unwrap();
-        Session::new(transport, fleet, token, SigningKey::from_seed(*device.expose_seed()))
+        let device = SigningKey::from_seed(*device.expose_seed());
+        Session::new(transport, fleet, token, device, Arc::new(Self::now))
     }
 
     /// Registers an account and prepares its attempts.
@@ -86,8 +87,8 @@ impl Vault {
 
 async fn register(session: &Session<HttpTransport>, argon2: &Argon2Parameters) -> RegistrationId {
     let key = BackupKey::generate().unwrap();
-    match session.register(&Password::new(PASSWORD).unwrap(), &key, argon2).await.unwrap() {
-        Registered::Protected { registration } => registration,
+    match session.register(&Password::new(PASSWORD).unwrap(), &key, argon2, &mut NothingKept).await.unwrap() {
+        Registered::Protected { registration, .. } => registration,
         Registered::Waiting { .. } => unreachable!("the account is new"),
     }
 }

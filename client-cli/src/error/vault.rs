@@ -60,9 +60,13 @@ pub(crate) enum VaultError {
     #[error("the attempt cannot be kept on this device, and was not made: {0}")]
     NotKept(String),
     #[error("{0}")]
+    OutboxNotKept(String),
+    #[error("{0}")]
     Untrusted(String),
     #[error("{0}; so it is not called protected yet")]
     Unproved(String),
+    #[error("{0}: the password does not protect the key")]
+    SitesAway(String),
     #[error(transparent)]
     Request(#[from] RequestError),
     #[error(transparent)]
@@ -143,8 +147,10 @@ impl VaultError {
             Self::Changed => "changed",
             Self::ForeignHead => "foreign-head",
             Self::NotKept(_) => "attempt-not-kept",
+            Self::OutboxNotKept(_) => "outbox-not-kept",
             Self::Untrusted(_) => "vault-untrusted",
             Self::Unproved(_) => "unproved",
+            Self::SitesAway(_) => "vault-sites-away",
             Self::Request(error) => match error {
                 RequestError::Unreachable(_) => "vault-unreachable",
                 RequestError::Certificate(_) => "vault-certificate",
@@ -177,7 +183,7 @@ impl VaultError {
             Self::NotAToken { .. } | Self::OtherDevice | Self::Request(RequestError::Unauthorized) => {
                 Exit::Unauthorized
             }
-            Self::Unproved(_) | Self::Changed => Exit::VaultUnavailable,
+            Self::Unproved(_) | Self::Changed | Self::SitesAway(_) => Exit::VaultUnavailable,
             Self::Request(
                 RequestError::Unreachable(_)
                 | RequestError::Unavailable
@@ -187,7 +193,9 @@ impl VaultError {
             Self::Request(RequestError::Certificate(_) | RequestError::NotAVault(_) | RequestError::Refused(_))
             | Self::Untrusted(_)
             | Self::ForeignHead => Exit::VaultRefused,
-            Self::Hopeless { .. } | Self::NotKept(_) | Self::Http(_) | Self::Other(_) => Exit::Failed,
+            Self::Hopeless { .. } | Self::NotKept(_) | Self::OutboxNotKept(_) | Self::Http(_) | Self::Other(_) => {
+                Exit::Failed
+            }
         }
     }
 
@@ -221,7 +229,7 @@ impl VaultError {
             Self::ForeignHead => {
                 "the account's last backup went to another archive, or somebody tampers; --allow-rollback opens this one"
             }
-            Self::NotKept(_) => "make room, or check the permissions of the home",
+            Self::NotKept(_) | Self::OutboxNotKept(_) => "make room, or check the permissions of the home",
             Self::Untrusted(_) => "check the address, and this device's clock; do not go on if both are right",
             Self::Request(
                 RequestError::Unreachable(_)
@@ -238,7 +246,7 @@ impl VaultError {
                 "run the command again; if that does not help, tell the vault's operator"
             }
             Self::Http(_) => "name a file with certificates in PEM form",
-            Self::Unproved(_) => "run the same command again: it begins anew",
+            Self::Unproved(_) | Self::SitesAway(_) => "run the same command again: it begins anew",
             Self::Other(_) => return None,
         })
     }
@@ -269,7 +277,9 @@ impl From<RegisterError> for VaultError {
             RegisterError::CoolDown { retry_at } => Self::CoolDown { until: retry_at },
             RegisterError::Request(error) => Self::of_device_signed(error),
             RegisterError::Receipt(_) => Self::Untrusted(error.to_string()),
-            RegisterError::Unproved(_) => Self::Unproved(error.to_string()),
+            RegisterError::Unproved(_) | RegisterError::Denied(_) => Self::Unproved(error.to_string()),
+            RegisterError::SitesAway { .. } => Self::SitesAway(error.to_string()),
+            RegisterError::NotKept(_) => Self::OutboxNotKept(error.to_string()),
             other => Self::Other(other.to_string()),
         }
     }
@@ -298,6 +308,8 @@ mod tests {
             (VaultError::Request(RequestError::Unreachable(String::new())), "vault-unreachable", 24),
             (VaultError::Request(RequestError::Unavailable), "vault-unavailable", 24),
             (VaultError::Request(RequestError::StaleKeys), "vault-keys-changed", 24),
+            (VaultError::OutboxNotKept(String::new()), "outbox-not-kept", 1),
+            (VaultError::SitesAway(String::new()), "vault-sites-away", 24),
             (VaultError::Request(RequestError::Certificate(String::new())), "vault-certificate", 26),
             (VaultError::Request(RequestError::Unauthorized), "unauthorized", 25),
             (VaultError::OtherDevice, "other-device", 25),

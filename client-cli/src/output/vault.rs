@@ -42,6 +42,8 @@ struct Live {
     sites: u8,
     /// How many of the holders may be lost.
     spare: u8,
+    /// Sites to which this device has still to send their parts.
+    undelivered: Vec<u8>,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,6 +61,8 @@ pub(crate) struct Relation<'a> {
     pub(crate) own: Option<&'a str>,
     /// Whether its key is protected by a password with this vault.
     pub(crate) is_relied_on: bool,
+    /// Sites that have still to be sent their parts, if it is what is live.
+    pub(crate) undelivered: &'a [u8],
 }
 
 impl VaultRecord {
@@ -67,13 +71,13 @@ impl VaultRecord {
         answer: &RegistrationsAnswer,
         address: String,
         account: String,
-        Relation { own, is_relied_on }: Relation<'_>,
+        Relation { own, is_relied_on, undelivered }: Relation<'_>,
         (sites, threshold): (u8, u8),
     ) -> Self {
         let is_own = |id: &str| own == Some(id);
         let live = answer.live.as_ref().map(|live| {
             let id = live.id.to_string();
-            Live::of(live, is_own(&id), id, sites, threshold)
+            Live::of(live, is_own(&id), id, (sites, threshold), undelivered)
         });
         let waiting = answer.waiting.map(|waiting| {
             let id = waiting.id.to_string();
@@ -137,7 +141,7 @@ impl VaultRecord {
 }
 
 impl Live {
-    fn of(live: &LiveStatus, own: bool, id: String, sites: u8, threshold: u8) -> Self {
+    fn of(live: &LiveStatus, own: bool, id: String, (sites, threshold): (u8, u8), undelivered: &[u8]) -> Self {
         Self {
             id,
             since: live.since,
@@ -151,6 +155,7 @@ impl Live {
             holders: live.holders,
             sites,
             spare: live.holders.saturating_sub(threshold),
+            undelivered: undelivered.to_vec(),
         }
     }
 }
@@ -190,7 +195,15 @@ impl fmt::Display for Live {
             line(f, "at an end", &format!("the key will be erased on {}", local_time(at)))?;
         }
         let (holders, sites, spare) = (self.holders, self.sites, self.spare);
-        line(f, "held by", &format!("{holders} of {}; {spare} may be lost", Counted(sites.into(), "site")))
+        line(f, "held by", &format!("{holders} of {}; {spare} may be lost", Counted(sites.into(), "site")))?;
+        match self.undelivered.as_slice() {
+            [] => Ok(()),
+            undelivered => line(
+                f,
+                "to be sent",
+                &format!("its part to {}, by the next command that reaches it", named_sites(undelivered)),
+            ),
+        }
     }
 }
 
@@ -200,12 +213,34 @@ pub(crate) struct Protected {
     pub(crate) protected_by: &'static str,
     pub(crate) registration: String,
     pub(crate) attempts: u8,
+    /// Sites of the vault.
+    pub(crate) sites: u8,
+    /// How many of them hold a part of the key.
+    pub(crate) holders: u8,
+    /// Those that have still to be sent theirs.
+    pub(crate) undelivered: Vec<u8>,
+}
+
+/// Sites by their numbers.
+pub(crate) fn named_sites(sites: &[u8]) -> String {
+    let numbers: Vec<String> = sites.iter().map(u8::to_string).collect();
+    format!("{} {}", if sites.len() == 1 { "site" } else { "sites" }, numbers.join(", "))
 }
 
 impl fmt::Display for Protected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "protected: the vault has just given the key back for this password")?;
-        writeln!(f, "after {} wrong passwords in a row it erases the key", self.attempts)
+        writeln!(f, "after {} wrong passwords in a row it erases the key", self.attempts)?;
+        if self.undelivered.is_empty() {
+            return Ok(());
+        }
+        let (holders, sites) = (self.holders, Counted(self.sites.into(), "site"));
+        writeln!(
+            f,
+            "{holders} of {sites} hold it so far; {} is sent its part by the next `coffer backup` or `coffer status` that \
+             reaches it",
+            named_sites(&self.undelivered)
+        )
     }
 }
 

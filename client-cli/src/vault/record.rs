@@ -15,7 +15,9 @@ pub(crate) fn record(vault: &Vault, config: Option<&Config>) -> Result<VaultReco
     let own = known.and_then(|known| known.registration.as_deref());
     let is_relied_on = known.is_some() && config.is_some_and(|config| config.is_protected_by(Protection::Password));
     let account = vault.session.account().as_str().to_owned();
-    Ok(VaultRecord::of(&answer, vault.address(), account, Relation { own, is_relied_on }, vault.sites()))
+    let undelivered = answer.live.as_ref().map(|live| vault.undelivered(&live.id)).unwrap_or_default();
+    let relation = Relation { own, is_relied_on, undelivered: &undelivered };
+    Ok(VaultRecord::of(&answer, vault.address(), account, relation, vault.sites()))
 }
 
 /// Deletes what is live: at once with its own key, otherwise after the waiting time. None when there is nothing.

@@ -167,7 +167,13 @@ impl<T: Transport + Clone> Session<T> {
                     sites.rotate_left(at);
                     continue;
                 }
-                Err(error) if is_of_none || !(error.is_refusal() || error.is_no_site_s()) => return Err(error),
+                Err(error) if is_of_none || !(error.is_refusal() || error.is_no_site_s()) => {
+                    // Who has lied about the password is not asked the next time.
+                    if matches!(error, Ended::Failed(RetrieveError::WrongPassword { .. })) {
+                        self.avoid(site);
+                    }
+                    return Err(error);
+                }
                 Err(error) => {
                     refusals += usize::from(error.is_refusal());
                     ended = Some(error);

@@ -35,6 +35,7 @@ pub(crate) struct Account {
 /// Path, body and answer of every request.
 type Seen = Arc<Mutex<Vec<(String, Vec<u8>, Vec<u8>)>>>;
 
+#[derive(Clone)]
 struct Recorded {
     transport: HttpTransport,
     seen: Seen,
@@ -73,7 +74,13 @@ impl Account {
         let answer: FleetAnswer = Request::new("GET", "/v1/fleet", &token).send(server.host()).read();
         Self {
             name: AccountId::new(name).unwrap(),
-            session: Session::new(transport, fleet, parsed, SigningKey::from_seed(*device.expose_seed())),
+            session: Session::new(
+                transport,
+                fleet,
+                parsed,
+                SigningKey::from_seed(*device.expose_seed()),
+                Arc::new(now),
+            ),
             device,
             token,
             backup_key: BackupKey::generate().unwrap(),
@@ -88,8 +95,9 @@ impl Account {
     /// Protects the backup key by a password, in the place of the one before.
     pub(crate) fn register(&mut self, password: &str) {
         let password = Password::new(password).unwrap();
-        let registered = self.runtime.block_on(self.session.register(&password, &self.backup_key, &ARGON2));
-        let Registered::Protected { registration } = registered.unwrap() else { panic!("it waits") };
+        let register = self.session.register(&password, &self.backup_key, &ARGON2, &mut NothingKept);
+        let registered = self.runtime.block_on(register);
+        let Registered::Protected { registration, .. } = registered.unwrap() else { panic!("it waits") };
         self.registration = registration;
     }
 

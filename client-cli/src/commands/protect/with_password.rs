@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::opening;
 use crate::output::Protected;
 use crate::password::PasswordOptions;
-use crate::vault::{Vault, VaultOptions, send_head};
+use crate::vault::{OutboxFile, Vault, VaultOptions, send_head, warn_of_forgers};
 
 /// Registers the device's key under a new password. What this key's owner had registered before is replaced at once.
 pub(crate) fn protect_with_password(
@@ -23,27 +23,34 @@ pub(crate) fn protect_with_password(
     let vault = Vault::open(context, options, Some(&config))?;
     let password = password.ask_for_new(context)?;
     context.output.note("registering the key with the vault, and retrieving it once to be sure …");
-    let register = vault.session.register(&password, &key, &Argon2Parameters::DEFAULT);
+    let mut outbox = OutboxFile(&context.home);
+    let register = vault.session.register(&password, &key, &Argon2Parameters::DEFAULT, &mut outbox);
     let registered = vault.wait(register).map_err(VaultError::from)?;
-    let (Registered::Protected { registration } | Registered::Waiting { registration, .. }) = registered;
+    let (Registered::Protected { registration, .. } | Registered::Waiting { registration, .. }) = registered;
     config.vault = Some(vault.known(Some(registration.to_string())));
     match registered {
         Registered::Protected { .. } => config.protect(Protection::Password),
         Registered::Waiting { .. } => config.unprotect(Protection::Password),
     }
     config.write(&context.home)?;
-    if let Registered::Waiting { live_at, .. } = registered {
-        return Err(VaultError::Waiting { live_at }.into());
-    }
+    let (undelivered, forged) = match registered {
+        Registered::Protected { undelivered, forged, .. } => (undelivered, forged),
+        Registered::Waiting { live_at, .. } => return Err(VaultError::Waiting { live_at }.into()),
+    };
+    warn_of_forgers(context, &forged);
     if let Err(error) = send_head(context, &vault, &config.archive_url, &key) {
         context.output.warning(&format!("the vault was not told of the newest snapshot: {error}"));
         context.output.hint("the next backup tells it");
     }
     let attempts = vault.status().ok().and_then(|status| Some(status.live?.max_attempts)).unwrap_or_default();
+    let (sites, _) = vault.sites();
     context.output.summary(&Protected {
         protected_by: "password",
         registration: registration.to_string(),
         attempts,
+        sites,
+        holders: sites.saturating_sub(u8::try_from(undelivered.len()).unwrap_or(u8::MAX)),
+        undelivered: undelivered.iter().map(|site| site.0).collect(),
     })?;
     Ok(Exit::Done)
 }

@@ -7,8 +7,8 @@ use coffer_keys::{BackupKey, SigningKey};
 use coffer_proto::Base64;
 use coffer_testkit::{Policy, TestFleet};
 use coffer_vault_client::{
-    AccountId, Argon2Parameters, AttemptStore, Fleet, LiveStatus, NothingKept, Password, Registered, RetrieveError,
-    Retrieved, Session, Token,
+    AccountId, Argon2Parameters, AttemptStore, Fleet, LiveStatus, NothingKept, Outbox, Password, RegisterError,
+    Registered, RetrieveError, Retrieved, Session, SiteNumber, Token,
 };
 use zeroize::Zeroizing;
 
@@ -34,6 +34,38 @@ impl AttemptStore for Kept {
     fn forget(&mut self) {
         self.0 = None;
     }
+}
+
+/// Keeps in memory what is undelivered; or, if it is full, nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Posted(pub(crate) Option<Vec<u8>>, pub(crate) bool);
+
+impl Posted {
+    pub(crate) fn full() -> Self {
+        Self(None, true)
+    }
+}
+
+impl Outbox for Posted {
+    fn load(&mut self) -> Option<Vec<u8>> {
+        self.0.clone()
+    }
+
+    fn keep(&mut self, undelivered: &[u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
+        if self.1 {
+            return Err("the disk is full".into());
+        }
+        self.0 = Some(undelivered.to_vec());
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.0 = None;
+    }
+}
+
+pub(crate) fn numbers(sites: &[SiteNumber]) -> Vec<u8> {
+    sites.iter().map(|site| site.0).collect()
 }
 
 pub(crate) struct Device {
@@ -77,7 +109,20 @@ impl Device {
     }
 
     pub(crate) async fn register(&self, text: &str) -> Registered {
-        self.session.register(&password(text), &self.backup_key, &CHEAP, &mut NothingKept).await.unwrap()
+        self.register_with(text, &mut NothingKept).await
+    }
+
+    pub(crate) async fn register_with(&self, text: &str, outbox: &mut impl Outbox) -> Registered {
+        self.try_register(text, outbox).await.unwrap()
+    }
+
+    pub(crate) async fn try_register(&self, text: &str, outbox: &mut impl Outbox) -> Result<Registered, RegisterError> {
+        self.session.register(&password(text), &self.backup_key, &CHEAP, outbox).await
+    }
+
+    /// The same device after a restart, with what it keeps of its backup key.
+    pub(crate) async fn again(self) -> Self {
+        Self { backup_key: self.backup_key, ..Self::at(self.wire).await }
     }
 
     pub(crate) async fn retrieve(&self, text: &str) -> Result<Retrieved, RetrieveError> {

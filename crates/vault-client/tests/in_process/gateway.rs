@@ -13,7 +13,7 @@ use coffer_vault_client::{
 use serde_json::{Value, json};
 
 use crate::device::{CHEAP, Kept, password, patient};
-use crate::wire::Wire;
+use crate::wire::{Wire, problem};
 
 const FLEET: &str = "Get /v1/fleet";
 const SEALED: &str = "Post /v1/sites/1/sealed";
@@ -77,19 +77,6 @@ impl Behind {
 
 fn account() -> AccountId {
     AccountId::new("ada").unwrap()
-}
-
-fn problem(problem_type: ProblemType) -> (u16, Vec<u8>) {
-    let problem = Problem {
-        problem_type,
-        title: "a lie".to_owned(),
-        status: problem_type.status(),
-        detail: None,
-        attempts_remaining: Some(0),
-        retry_at: None,
-        next_number: None,
-    };
-    (problem.status, serde_json::to_vec(&problem).unwrap())
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 
 mod attempts;
 mod device;
+mod five_sites;
 mod fleet;
 mod gateway;
 mod heads;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use coffer_proto::{Problem, ProblemType};
 use coffer_testkit::TestFleet;
 use coffer_vault_client::{ClockFn, Method, Request, Response, Transport, TransportError};
 
@@ -14,6 +15,11 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
+    /// Which site it was sealed to.
+    pub(crate) fn site(&self) -> u8 {
+        self.path.split('/').nth(3).unwrap().parse().unwrap()
+    }
+
     /// The route, with the ids left out.
     pub(crate) fn route(&self) -> String {
         let parts = self.path.split('/').map(|part| if part.len() == 32 { "{id}" } else { part });
@@ -37,6 +43,8 @@ struct State {
     token: Option<String>,
     /// The vault is restarted before the next request to this route.
     restart: Option<String>,
+    /// These sites go away before the next sealed request to this route.
+    gone: Option<(String, Vec<u8>)>,
 }
 
 /// Clones are the same wire.
@@ -105,6 +113,11 @@ impl Wire {
         self.state.lock().unwrap().restart = Some(route.to_owned());
     }
 
+    /// Before the next sealed request to `route` arrives, these sites go away.
+    pub(crate) fn vault_goes_before(&self, route: &str, sites: &[u8]) {
+        self.state.lock().unwrap().gone = Some((route.to_owned(), sites.to_vec()));
+    }
+
     pub(crate) fn mend(&self) {
         let mut state = self.state.lock().unwrap();
         (state.cut, state.tamper, state.hiccups, state.muted) = (None, None, 0, None);
@@ -127,6 +140,10 @@ impl Transport for Wire {
         let is_restarted = self.state.lock().unwrap().restart.take_if(|at| *at == route).is_some();
         if is_restarted {
             self.vault.restart(1).await;
+        }
+        let gone = self.state.lock().unwrap().gone.take_if(|(at, _)| sent.body["route"] == **at);
+        for site in gone.into_iter().flat_map(|(_, sites)| sites) {
+            self.vault.set_up(site, false);
         }
         let method = format!("{:?}", request.method).to_uppercase();
         let body = request.body.unwrap_or_default();
@@ -153,4 +170,18 @@ impl Transport for Wire {
         };
         Ok(Response { status, body })
     }
+}
+
+/// What a gateway or a site may refuse with.
+pub(crate) fn problem(problem_type: ProblemType) -> (u16, Vec<u8>) {
+    let problem = Problem {
+        problem_type,
+        title: "a problem".to_owned(),
+        status: problem_type.status(),
+        detail: None,
+        attempts_remaining: Some(0),
+        retry_at: None,
+        next_number: None,
+    };
+    (problem.status, serde_json::to_vec(&problem).unwrap())
 }
