@@ -52,14 +52,12 @@ fail() {
     printf '\nFAILED: %s\n' "$*" >&2
     exit 1
 }
-token() { fleet_token "$1" "$(coffer vault device-key)" >"$work/token"; }
-# The vault's options on a device that does not know it yet.
-at_vault() {
-    local options=(--vault "$fleet_address" --token-file "$work/token")
-    [ -z "${fleet_ca_file:-}" ] || options+=(--vault-ca-file "$fleet_ca_file")
-    "$@" "${options[@]}"
+# token ACCOUNT: for this device; and what a device that does not know the vault yet has to be told.
+token() {
+    fleet_token "$1" "$(coffer vault device-key)" >"$work/token"
+    vault=(--vault "$fleet_address" --token-file "$work/token")
+    [ -z "${fleet_ca_file:-}" ] || vault+=(--vault-ca-file "$fleet_ca_file")
 }
-restore() { at_vault coffer restore --archive "$work/provider" --password-file "$1" --to "$2"; }
 compare() {
     local differences
     differences=$(rsync -nacXH --delete --itemize-changes "$chats/" "$1/") && [ -z "$differences" ] ||
@@ -82,7 +80,7 @@ echo "correct horse battery staple" >"$work/password"
 echo "correct horse battery stable" >"$work/mistyped"
 run coffer init --key-store file "$work/provider"
 token alice
-run at_vault coffer protect password --password-file "$work/password"
+run coffer protect password "${vault[@]}" --password-file "$work/password"
 run coffer backup "$chats"
 run coffer status
 
@@ -98,9 +96,9 @@ say "sites $leader (its etcd member was the leader) and $other: killed"
 step "4. A new phone: a password mistyped, and the right one"
 export COFFER_HOME=$work/new-phone
 token alice
-expect 20 "a wrong password" restore "$work/mistyped" "$work/restored"
+expect 20 "a wrong password" coffer restore --archive "$work/provider" "${vault[@]}" --password-file "$work/mistyped" --to "$work/restored"
 [ ! -e "$work/restored" ] || fail "something was restored with a wrong password"
-run restore "$work/password" "$work/restored"
+run coffer restore --archive "$work/provider" "${vault[@]}" --password-file "$work/password" --to "$work/restored"
 compare "$work/restored/chats"
 
 step "5. A third data centre is lost"
@@ -108,20 +106,21 @@ fleet_stop "$third"
 say "site $third: killed. Two of five are left, and three are needed: no guess can be made, and none is spent."
 export COFFER_HOME=$work/third-phone
 token alice
-expect 24 "a vault without a majority" restore "$work/password" "$work/restored-again"
+expect 24 "a vault without a majority" \
+    coffer restore --archive "$work/provider" "${vault[@]}" --password-file "$work/password" --to "$work/restored-again"
 [ ! -e "$work/restored-again" ] || fail "something was restored without a majority"
 
 step "6. They come back"
 for site in "$leader" "$other" "$third"; do fleet_start "$site"; done
 for site in "$leader" "$other" "$third"; do fleet_wait_ready "$site"; done
-run restore "$work/password" "$work/restored-again"
+run coffer restore --archive "$work/provider" "${vault[@]}" --password-file "$work/password" --to "$work/restored-again"
 compare "$work/restored-again/chats"
 
 step "7. Somebody who has only guesses: ten of them"
 export COFFER_HOME=$work/other-phone
 run coffer init --key-store file "$work/other-provider"
 token bob
-run at_vault coffer protect password --password-file "$work/password"
+run coffer protect password "${vault[@]}" --password-file "$work/password"
 for guess in 1 2 3 4 5 6 7 8 9 10; do
     echo "letmein-$guess" >"$work/guess"
     status=0

@@ -95,7 +95,8 @@ impl Account {
     /// Protects the backup key by a password, in the place of the one before.
     pub(crate) fn register(&mut self, password: &str) {
         let password = Password::new(password).unwrap();
-        let register = self.session.register(&password, &self.backup_key, &ARGON2, &mut NothingKept);
+        let mut outbox = NothingKept;
+        let register = self.session.register(&password, &self.backup_key, &ARGON2, &mut outbox);
         let registered = self.runtime.block_on(register);
         let Registered::Protected { registration, .. } = registered.unwrap() else { panic!("it waits") };
         self.registration = registration;
