@@ -17,10 +17,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use coffer_keys::{BackupKey, SigningKey};
 use coffer_pake::{Argon2Parameters, ClientLogin};
-use coffer_proto::{AccountId, AttemptId, Base64, Hash, RegistrationId, RetrievalRequest, Time, attempt_message};
+use coffer_proto::{
+    AccountId, AttemptId, Base64, Hash, RegistrationId, RetrievalRequest, SiteNumber, Time, attempt_message,
+};
 use coffer_vault_client::{
-    Fleet, HttpTransport, Method, NothingKept, Password, Registered, Request, Session, Token, Transport as _,
-    VaultAddress, shown_public_key,
+    Fleet, HttpTransport, Method, NothingKept, Password, Registered, Request, Session, SiteTransport, Token,
+    Transport as _, VaultAddress, shown_public_key,
 };
 
 /// Attempts of each account that are sent: fewer than its budget.
@@ -29,6 +31,8 @@ const ATTEMPTS: usize = 8;
 const PASSWORD: &str = "correct horse battery staple";
 
 struct Prepared {
+    /// To site 1: as it is, or sealed past a gateway.
+    way: Arc<SiteTransport<HttpTransport>>,
     path: String,
     token: String,
     body: Vec<u8>,
@@ -70,8 +74,11 @@ impl Vault {
         let token = self.token(account, &device);
         let session = self.session(&token, &device).await;
         let registration = register(&session, argon2).await;
-        let id = session.fleet().id();
+        let (fleet, id) = (session.fleet(), session.fleet().id());
         let account = AccountId::new(account).unwrap();
+        let transport = HttpTransport::new(&self.address, None).unwrap();
+        let way = SiteTransport::new(transport, &fleet, SiteNumber(1), &account, Arc::new(Self::now)).unwrap();
+        let way = Arc::new(way);
         let prepare = |number| {
             let (_, ke1) = ClientLogin::start(b"a wrong password").unwrap();
             let (ke1, mut attempt) = (Base64(ke1), [0; 16]);
@@ -79,7 +86,8 @@ impl Vault {
             let message = attempt_message(&id, &account, &registration, &AttemptId(attempt), number, &Hash::from(&ke1));
             let device_signature = Base64(device.sign(&message));
             let body = serde_json::to_vec(&RetrievalRequest { registration, number, ke1, device_signature }).unwrap();
-            Prepared { path: format!("/v1/retrievals/{}", AttemptId(attempt)), token: token.clone(), body }
+            let path = format!("/v1/retrievals/{}", AttemptId(attempt));
+            Prepared { way: Arc::clone(&way), path, token: token.clone(), body }
         };
         (2..).take(ATTEMPTS).map(prepare).collect()
     }
@@ -94,20 +102,20 @@ async fn register(session: &Session<HttpTransport>, argon2: &Argon2Parameters) -
 }
 
 /// Sends everything, `callers` at a time. Gives the whole time, and each request's.
-async fn send(vault: &Vault, prepared: Vec<Prepared>, callers: usize) -> (Duration, Vec<Duration>) {
+async fn send(prepared: Vec<Prepared>, callers: usize) -> (Duration, Vec<Duration>) {
     let prepared = Arc::new(prepared);
-    let transport = Arc::new(HttpTransport::new(&vault.address, None).unwrap());
     let next = Arc::new(AtomicUsize::new(0));
     let begin = Instant::now();
     let callers: Vec<_> = (0..callers)
         .map(|_| {
-            let (prepared, transport, next) = (Arc::clone(&prepared), Arc::clone(&transport), Arc::clone(&next));
+            let (prepared, next) = (Arc::clone(&prepared), Arc::clone(&next));
             tokio::spawn(async move {
                 let mut times = Vec::new();
-                while let Some(Prepared { path, token, body }) = prepared.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(Prepared { way, path, token, body }) = prepared.get(next.fetch_add(1, Ordering::Relaxed))
+                {
                     let begin = Instant::now();
                     let request = Request { method: Method::Put, path, token: Some(token), body: Some(body) };
-                    let answer = transport.send(&request).await.unwrap();
+                    let answer = way.send(&request).await.unwrap();
                     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
                     times.push(begin.elapsed());
                 }
@@ -179,7 +187,7 @@ async fn main() {
     let count = prepared.len();
     eprintln!("{accounts} accounts are registered");
     let (vault_before, own_before) = (processor_time(&pid), processor_time("self"));
-    let (time, times) = send(&vault, prepared, callers).await;
+    let (time, times) = send(prepared, callers).await;
     let (vault_time, own_time) = (processor_time(&pid) - vault_before, processor_time("self") - own_before);
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     println!("retrievals_per_second {:.0}", count as f64 / time.as_secs_f64());
