@@ -153,7 +153,7 @@ fleet_start_gateway() {
     fleet_at 1 "$COFFER_GATEWAY_PROGRAM" serve --config "$file" --listen "127.0.0.1:$(fleet_port gateway)" \
         --ops-listen "127.0.0.1:$(fleet_port gateway-ops)" --log-level warn \
         --tokens-jwks-file "$fleet_folder/messenger/jwks.json" --tokens-issuer coffer-vault:local \
-        --tokens-audience coffer-vault >/dev/null 2>>"$fleet_folder/logs/gateway" &
+        --tokens-audience coffer-vault ${fleet_gateway_flags:-} >/dev/null 2>>"$fleet_folder/logs/gateway" &
     fleet_pids+=($!)
     fleet_wait_for "the gateway" fleet_ask 1 "http://127.0.0.1:$(fleet_port gateway-ops)/readyz"
 }
