@@ -10,10 +10,9 @@ fleet_sites=5
 fleet_up() {
     fleet_folder=$1 fleet_project=coffer-fleet-$$
     mkdir -p "$fleet_folder/logs"
-    install -D "$COFFER_VAULT_PROGRAM" target/image/coffer-vault
-    install -D "$COFFER_GATEWAY_PROGRAM" target/image/coffer-gateway
-    fleet_compose build vault-1 gateway etcd-1 prometheus ceremony >"$fleet_folder/logs/build" ||
-        fleet_say "the images are not built" || return
+    install -D "$COFFER_VAULT_PROGRAM" target/image/coffer-vault || return
+    install -D "$COFFER_GATEWAY_PROGRAM" target/image/coffer-gateway || return
+    fleet_compose build vault-1 gateway etcd-1 prometheus ceremony >"$fleet_folder/logs/build" || fleet_fail build || return
     fleet_by_hand ceremony || return
     cat "$fleet_folder/logs/ceremony"
     fleet_start_all etcd 2381/health || return
@@ -23,6 +22,8 @@ fleet_up() {
     fleet_follow gateway
     fleet_follow prometheus
     fleet_wait_for gateway 7881/readyz || return
+    # It does not start with rules that make no sense.
+    fleet_wait_for prometheus 9090/-/ready || return
     docker cp "$(fleet_id gateway):/fleet/public/." "$fleet_folder/public" >/dev/null || return
     fleet_ca_file=$fleet_folder/public/gateway-ca.pem
     fleet_address="https://$(docker port "$(fleet_id gateway)" 7880)/#$(cat "$fleet_folder/public/fingerprint")"
@@ -33,15 +34,18 @@ fleet_stop() {
 }
 
 fleet_start() {
+    local now
+    now=$(date +%s)
     docker start "$(fleet_id "etcd-$1")" "$(fleet_id "vault-$1")" >/dev/null
-    fleet_follow "etcd-$1"
-    fleet_follow "vault-$1"
+    fleet_follow "etcd-$1" "$now"
+    fleet_follow "vault-$1" "$now"
 }
 
 fleet_leader() {
-    local site
+    local site metrics
     for site in $(seq "$fleet_sites"); do
-        fleet_ask "etcd-$site" 2381/metrics 2>/dev/null | grep -q '^etcd_server_is_leader 1$' && echo "$site" && return
+        metrics=$(fleet_ask "etcd-$site" 2381/metrics 2>/dev/null) || continue
+        grep -q '^etcd_server_is_leader 1$' <<<"$metrics" && echo "$site" && return
     done
     return 1
 }
@@ -70,7 +74,7 @@ fleet_compose() {
 }
 
 fleet_by_hand() {
-    fleet_compose run --rm -T "$1" >"$fleet_folder/logs/$1" 2>&1 || fleet_say "$1 has failed"
+    fleet_compose run --rm -T "$1" >"$fleet_folder/logs/$1" || fleet_fail "$1"
 }
 
 # fleet_start_all KIND PORT/PATH: of every site, until all are ready.
@@ -91,20 +95,23 @@ fleet_ask() {
     docker exec "$(fleet_id "$1")" curl -sf "http://127.0.0.1:$2"
 }
 
+# fleet_follow SERVICE [SINCE]
 fleet_follow() {
-    docker logs -f --since 0s "$(fleet_id "$1")" >>"$fleet_folder/logs/$1" 2>&1 &
+    docker logs -f ${2:+--since "$2"} "$(fleet_id "$1")" >>"$fleet_folder/logs/$1" 2>&1 &
 }
 
-# fleet_wait_for SERVICE PORT/PATH
+# fleet_wait_for SERVICE PORT/PATH: for half a minute.
 fleet_wait_for() {
     for _ in $(seq 300); do
         fleet_ask "$1" "$2" >/dev/null 2>&1 && return
         sleep 0.1
     done
-    fleet_say "$1 is not ready"
+    fleet_fail "$1"
 }
 
-fleet_say() {
-    echo "$1: see $fleet_folder/logs" >&2
+# fleet_fail WHAT: shows the end of its log.
+fleet_fail() {
+    echo "error: $1 has failed or is not ready:" >&2
+    tail -n 5 "$fleet_folder/logs/compose" "$fleet_folder/logs/$1" >&2
     return 1
 }
