@@ -29,8 +29,10 @@ fleet_up() {
     fleet_address="https://$(docker port "$(fleet_id gateway)" 7880)/#$(cat "$fleet_folder/public/fingerprint")"
 }
 
+# One after the other: Docker 20.10 hangs now and then when several containers leave a network at once (libnetwork issue 2649).
 fleet_stop() {
-    docker kill "$(fleet_id "vault-$1")" "$(fleet_id "etcd-$1")" >/dev/null
+    docker kill "$(fleet_id "vault-$1")" >/dev/null
+    docker kill "$(fleet_id "etcd-$1")" >/dev/null
 }
 
 fleet_start() {
@@ -56,7 +58,11 @@ fleet_token() {
 
 fleet_down() {
     [ -n "${fleet_project:-}" ] || return 0
-    fleet_compose --profile by-hand down --volumes --remove-orphans --timeout 0
+    local container
+    for container in $(docker ps -aq --filter "label=com.docker.compose.project=$fleet_project"); do
+        docker rm -f "$container" >/dev/null
+    done
+    fleet_compose --profile by-hand down --volumes
 }
 
 fleet_wait_ready() {
