@@ -22,7 +22,7 @@ fleet_at() {
 fleet_up() {
     fleet_folder=$1
     mkdir -p "$fleet_folder/logs"
-    deploy/ceremony-demo.sh "$fleet_folder" "$fleet_sites"
+    deploy/ceremony-demo.sh "$fleet_folder" "$fleet_sites" || return
     fleet_id=$(sed -n 's/^fleet *//p' "$fleet_folder/verified")
     fleet_fingerprint=$(cat "$fleet_folder/fingerprint")
     mapfile -t fleet_ports < <(fleet_free_ports $((fleet_sites * 5 + 2)))
@@ -31,11 +31,11 @@ fleet_up() {
     fleet_token nobody AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA >/dev/null
     local site
     for site in $(seq "$fleet_sites"); do fleet_start_etcd "$site" new; done
-    fleet_wait_for etcd fleet_etcdctl endpoint health
-    fleet_etcdctl put "coffer/$fleet_id/fence" 1:1 >/dev/null
+    fleet_wait_for etcd fleet_etcdctl endpoint health || return
+    fleet_etcdctl put "coffer/$fleet_id/fence" 1:1 >/dev/null || return
     for site in $(seq "$fleet_sites"); do fleet_start_vault "$site"; done
-    for site in $(seq "$fleet_sites"); do fleet_wait_ready "$site"; done
-    fleet_start_gateway
+    for site in $(seq "$fleet_sites"); do fleet_wait_ready "$site" || return; done
+    fleet_start_gateway || return
     fleet_address="http://127.0.0.1:$(fleet_port gateway)/#$fleet_fingerprint"
 }
 
