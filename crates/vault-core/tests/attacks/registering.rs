@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use coffer_pake::Point;
-use coffer_proto::{Activated, Base64, KeyRole, Receipt, SiteNumber, TransportKeyId, registration_message};
+use coffer_pake::{Argon2Parameters, Identities, Point, deal_registration};
+use coffer_proto::{
+    Activated, Base64, Base64Vec, KeyRole, Receipt, SealedShare, ShareContext, SiteNumber, TransportKeyId,
+    registration_message,
+};
 use coffer_testkit::SoftwareHsm;
-use coffer_vault_core::{Refusal, VaultError};
+use coffer_vault_core::{Hsm as _, Refusal, VaultError};
 use ed25519_dalek::SigningKey;
 
 use crate::device::{Dealt, Device, Guess, PASSWORD, WRONG, random, sign};
@@ -64,6 +67,30 @@ async fn refuses_a_sealed_share_of_another_site() {
     request.device_signature = sign(&ada.key, &message);
     let refused = lab.at(1).register(&ada.token, &dealt.registration.id, &request).await;
     assert_eq!(refused, Err(VaultError::InvalidShare));
+}
+
+/// A hostile client could give a site a share that fits no other: that site would then seem to lie at each retrieval.
+#[tokio::test]
+async fn refuses_the_shares_of_a_client_that_deals_inconsistent_ones() {
+    let lab = Lab::five(no_waits()).await;
+    let ada = Device::of(&lab, "ada");
+    let mut dealt = ada.deal(&lab, PASSWORD);
+    let argon2 = Argon2Parameters { memory_kib: 8192, passes: 1, lanes: 1 };
+    let identities = Identities { client: b"ada", server: b"fleet", context: b"another" };
+    let keys = lab.sites[3].hsm.public_keys();
+    // Sealed for site 4, in its right context, with its right number, but of another polynomial.
+    let other = deal_registration(PASSWORD, &identities, &argon2, &keys.ake, 5, 3).unwrap();
+    let (fleet, account, registration) = (&ada.fleet, &ada.account, &dealt.registration);
+    let context = ShareContext { fleet, site: SiteNumber(4), account, registration, sites: 5 }.encode();
+    let sealed = other.shares[3].seal(&keys.share_import, &context).unwrap();
+    let wrapped = Base64Vec::new(sealed.wrapped).unwrap();
+    dealt.sealed[3] = SealedShare { ephemeral: Base64(sealed.ephemeral.encode()), wrapped };
+    dealt.registration.sealed_share_hashes[3] = dealt.sealed[3].hash();
+    assert_eq!(send(&lab, &ada, &dealt, 4).await, Err(VaultError::InvalidShare));
+    assert!(lab.rows(4).await.is_empty());
+    for site in [1, 2, 3, 5] {
+        assert!(send(&lab, &ada, &dealt, site).await.is_ok(), "the others have what fits");
+    }
 }
 
 #[tokio::test]
