@@ -2,9 +2,11 @@
 //! be kept, the caller keeps.
 //!
 //! ```text
-//!  VaultAddress ─► HttpTransport ─► Fleet::fetch ──► Session::new(transport, fleet, token, device key)
+//!  VaultAddress ─► HttpTransport ─► Fleet::fetch ──► Session::new(transport, fleet, token, device key, clock)
 //!                                   (FleetMemory)      ├─ status      what the vault has; spends nothing
 //!                                                      ├─ register    protects a backup key, or changes its password
+//!                                                      │              (Outbox)
+//!                                                      ├─ deliver     sends sites that were away what they missed (Outbox)
 //!                                                      ├─ retrieve    password ─► backup key (AttemptStore)
 //!                                                      ├─ keep        objects to a change
 //!                                                      ├─ delete      ends it
@@ -16,12 +18,14 @@
 //! The vault only for what proves itself: a manifest signed by the roots of the address's fingerprint, and not older
 //! than one seen before; a receipt that only the HSM could compute; at a retrieval, a server key that is the manifest's.
 //! At a registration it asks the vault nothing: it deals the OPRF key itself (see `coffer_pake`). What cannot be proved
-//! (that a password is wrong, that an attempt was spent) is reported and never acted upon beyond that.
+//! (that a password is wrong, that an attempt was spent) is reported and never acted upon beyond that. Of several sites, how
+//! many have to say a thing is written at [`Session`].
 //!
 //! # When the network fails
 //!
 //! Ids are chosen here and every write may be sent twice, so an unknown outcome is met with the identical request. An
-//! attempt is kept by an [`AttemptStore`] before it is sent, and goes on under the same id.
+//! attempt is kept by an [`AttemptStore`] before it is sent, and goes on under the same id, at whichever site. What sites that
+//! are away have still to be sent is kept by an [`Outbox`] before the registration is activated.
 //!
 //! # What wiping covers
 //!

@@ -10,6 +10,8 @@ mod gateway;
 mod heads;
 mod hostile;
 mod http;
+mod liars;
 mod registering;
 mod resuming;
+mod undelivered;
 mod wire;
