@@ -198,11 +198,10 @@ impl fmt::Display for Live {
         line(f, "held by", &format!("{holders} of {}; {spare} may be lost", Counted(sites.into(), "site")))?;
         match self.undelivered.as_slice() {
             [] => Ok(()),
-            undelivered => line(
-                f,
-                "to be sent",
-                &format!("its part to {}, by the next command that reaches it", named_sites(undelivered)),
-            ),
+            undelivered => {
+                let missing = format!("at {}; the next command that gets there sends it", named_sites(undelivered));
+                line(f, "missing", &missing)
+            }
         }
     }
 }
@@ -237,8 +236,7 @@ impl fmt::Display for Protected {
         let (holders, sites) = (self.holders, Counted(self.sites.into(), "site"));
         writeln!(
             f,
-            "{holders} of {sites} hold it so far; {} is sent its part by the next `coffer backup` or `coffer status` that \
-             reaches it",
+            "{holders} of {sites} hold it so far; the next `coffer backup` or `coffer status` that reaches {} sends the rest",
             named_sites(&self.undelivered)
         )
     }
@@ -302,5 +300,47 @@ pub(crate) struct VerifiedKey {
 impl fmt::Display for VerifiedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "the {} is right: it is this device's key", self.by)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Live, Protected, Time};
+
+    fn protected(undelivered: &[u8]) -> String {
+        let holders = 7 - u8::try_from(undelivered.len()).unwrap_or_default();
+        let (protected_by, registration) = ("password", "00".repeat(16));
+        Protected { protected_by, registration, attempts: 10, sites: 7, holders, undelivered: undelivered.to_vec() }
+            .to_string()
+    }
+
+    #[test]
+    fn protected_says_which_sites_are_missing() {
+        assert!(protected(&[]).ends_with("after 10 wrong passwords in a row it erases the key\n"));
+        let said = "5 of 7 sites hold it so far; the next `coffer backup` or `coffer status` that reaches sites 2, 6 \
+                    sends the rest\n";
+        assert!(protected(&[2, 6]).ends_with(said), "{}", protected(&[2, 6]));
+    }
+
+    #[test]
+    fn the_status_says_how_many_sites_may_be_lost_and_which_are_missing() {
+        let live = Live {
+            id: "00".repeat(16),
+            since: Time::from_unix_seconds(1_795_000_000),
+            own: true,
+            attempts_remaining: 10,
+            max_attempts: 10,
+            failed_attempts: Vec::new(),
+            retry_at: None,
+            locks_at: None,
+            deletion_at: None,
+            holders: 4,
+            sites: 5,
+            spare: 1,
+            undelivered: vec![3],
+        };
+        let said = "held by:      4 of 5 sites; 1 may be lost\n\
+                    missing:      at site 3; the next command that gets there sends it\n";
+        assert!(live.to_string().ends_with(said), "{live}");
     }
 }

@@ -48,7 +48,9 @@ pub(super) fn deliver(context: &Context, vault: &Vault) -> Vec<Delivery> {
     };
     for delivery in &deliveries {
         if !delivery.delivered.is_empty() {
-            context.output.note(&format!("{} of the vault now has its part of the key", sites(&delivery.delivered)));
+            context
+                .output
+                .note(&format!("the vault now keeps a part of the key at {} too", sites(&delivery.delivered)));
         }
         warn_of_forgers(context, &delivery.forged);
     }
@@ -58,10 +60,8 @@ pub(super) fn deliver(context: &Context, vault: &Vault) -> Vec<Delivery> {
 /// Of sites whose word does not hold.
 pub(crate) fn warn_of_forgers(context: &Context, forged: &[SiteNumber]) {
     if !forged.is_empty() {
-        let text = format!(
-            "{} of the vault did not prove that it holds its part of the key: tell the vault's operator",
-            sites(forged)
-        );
+        let text =
+            format!("no proof of holding a part of the key came from {}: tell the vault's operator", sites(forged));
         context.output.warning(&text);
     }
 }
