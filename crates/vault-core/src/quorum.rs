@@ -25,6 +25,7 @@ pub(crate) struct Evaluated {
 }
 
 /// What a site has said.
+#[expect(clippy::large_enum_variant, reason = "a few for each retrieval, and each for a moment")]
 enum Said {
     Answer(SiteNumber, Result<SiteAnswer, SiteRefusal>),
     /// A site that was not asked to evaluate: what a proof should name of it.
