@@ -8,7 +8,7 @@ use coffer_testkit::TestFleet;
 use coffer_vault_client::{NothingKept, RegisterError, Registered, RequestError, RetrieveError};
 use serde_json::{Value, json};
 
-use crate::device::{Device, Kept, Posted, left, numbers, password, patient};
+use crate::device::{Device, Kept, Posted, left, password, patient};
 use crate::wire::{Wire, problem};
 
 /// Ada's device at a vault of five sites, of which three are needed.
