@@ -40,7 +40,17 @@ pub struct EtcdCluster {
     tls: Option<EtcdTlsFiles>,
 }
 
+/// A machine, or what stands for one, that a member runs on.
+#[derive(Debug, Clone)]
+pub struct EtcdHost {
+    /// Where it listens.
+    pub address: Ipv4Addr,
+    /// The command that runs another one there: `nsenter` and its arguments. Empty: here.
+    pub enter: Vec<String>,
+}
+
 struct Member {
+    host: EtcdHost,
     clients: u16,
     peers: u16,
     metrics: u16,
@@ -48,7 +58,7 @@ struct Member {
 }
 
 impl EtcdCluster {
-    /// Where all members listen, each on ports of its own.
+    /// Where all members listen, each on ports of its own, if they have no [hosts](Self::on_hosts).
     pub const ADDRESS: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
     /// A cluster that runs.
@@ -63,13 +73,24 @@ impl EtcdCluster {
         let place =
             tempfile::Builder::new().prefix("coffer-etcd").tempdir_in(fast_place()).expect("a folder can be made");
         let ports = free_ports(3 * members);
-        let member = |ports: &[u16]| Member { clients: ports[0], peers: ports[1], metrics: ports[2], process: None };
+        let here = EtcdHost { address: Self::ADDRESS, enter: Vec::new() };
+        let member = |ports: &[u16]| {
+            let &[clients, peers, metrics] = ports else { unreachable!("three each") };
+            Member { host: here.clone(), clients, peers, metrics, process: None }
+        };
         Self { place, members: ports.chunks(3).map(member).collect(), quota: None, tls: None }
     }
 
     /// With its files below a folder, rather than in memory where there is room, before it runs.
     pub fn in_folder(mut self, folder: &Path) -> Self {
         self.place = tempfile::tempdir_in(folder).expect("a folder can be made");
+        self
+    }
+
+    /// Each member on its host, before it runs.
+    pub fn on_hosts(mut self, hosts: Vec<EtcdHost>) -> Self {
+        assert_eq!(hosts.len(), self.members.len(), "a host for each");
+        self.members.iter_mut().zip(hosts).for_each(|(member, host)| member.host = host);
         self
     }
 
@@ -98,7 +119,9 @@ impl EtcdCluster {
 
     /// A member's URL.
     pub fn endpoint(&self, member: usize) -> String {
-        url(if self.tls.is_some() { "https" } else { "http" }, self.members[member].clients)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let Member { host, clients, .. } = &self.members[member];
+        format!("{scheme}://{}:{clients}", host.address)
     }
 
     /// SIGKILL.
@@ -121,6 +144,11 @@ impl EtcdCluster {
         // Threads that are running stop a little later, and have answered a request until then.
         let stopped = waitpid(Some(process), WaitOptions::UNTRACED).expect("it is a child");
         assert!(stopped.is_some_and(|(_, status)| status.stopped()), "it runs no more");
+    }
+
+    /// The process of a member that runs.
+    pub fn pid(&self, member: usize) -> u32 {
+        self.members[member].process.as_ref().expect("it runs").id()
     }
 
     /// The member goes on.
@@ -170,7 +198,7 @@ impl EtcdCluster {
             let mut restore = Command::new("etcdctl");
             restore.env("ETCDCTL_API", "3").args(["snapshot", "restore"]).arg(snapshot);
             restore.args(["--name", &name(member), "--initial-cluster", &self.initial_cluster()]);
-            restore.args(["--initial-advertise-peer-urls", &url("http", self.members[member].peers)]);
+            restore.args(["--initial-advertise-peer-urls", &self.members[member].peer_url()]);
             succeeds(restore.arg("--data-dir").arg(self.data(member)));
         }
         self.run();
@@ -187,13 +215,15 @@ impl EtcdCluster {
 
     fn spawn(&mut self, at: usize) {
         let member = &self.members[at];
-        let (peers, clients) = (url("http", member.peers), self.endpoint(at));
+        let (peers, clients) = (member.peer_url(), self.endpoint(at));
         let log = File::options().create(true).append(true).open(self.log(at)).expect("a log can be written");
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "etcd", "--name", &name(at)]).arg("--data-dir").arg(self.data(at));
+        let words = member.host.enter.iter().map(String::as_str);
+        let mut words = words.chain(["setpriv", "--pdeathsig", "KILL", "etcd", "--name"]);
+        let mut command = Command::new(words.next().expect("there are some"));
+        command.args(words).arg(name(at)).arg("--data-dir").arg(self.data(at));
         command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
         command.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
-        command.args(["--listen-metrics-urls", &url("http", member.metrics)]);
+        command.args(["--listen-metrics-urls", &format!("http://{}:{}", member.host.address, member.metrics)]);
         command.args(["--initial-cluster", &self.initial_cluster(), "--logger=zap", "--log-level=warn"]);
         command.args(["--heartbeat-interval=50", "--election-timeout=500", "--pre-vote=true"]);
         if let Some(bytes) = self.quota {
@@ -215,7 +245,7 @@ impl EtcdCluster {
 
     fn initial_cluster(&self) -> String {
         let members = self.members.iter().enumerate();
-        let parts: Vec<_> = members.map(|(at, member)| format!("{}={}", name(at), url("http", member.peers))).collect();
+        let parts: Vec<_> = members.map(|(at, member)| format!("{}={}", name(at), member.peer_url())).collect();
         parts.join(",")
     }
 
@@ -228,7 +258,8 @@ impl EtcdCluster {
     }
 
     fn asked(&self, member: usize, path: &str) -> Option<String> {
-        let address = SocketAddr::V4(SocketAddrV4::new(Self::ADDRESS, self.members[member].metrics));
+        let Member { host, metrics, .. } = &self.members[member];
+        let address = SocketAddr::V4(SocketAddrV4::new(host.address, *metrics));
         let mut stream = TcpStream::connect_timeout(&address, ANSWER).ok()?;
         stream.set_read_timeout(Some(ANSWER)).ok()?;
         stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
@@ -259,8 +290,10 @@ fn name(member: usize) -> String {
     format!("member{member}")
 }
 
-fn url(scheme: &str, port: u16) -> String {
-    format!("{scheme}://{}:{port}", EtcdCluster::ADDRESS)
+impl Member {
+    fn peer_url(&self) -> String {
+        format!("http://{}:{}", self.host.address, self.peers)
+    }
 }
 
 /// Memory, where there is room for the log files that etcd makes in advance: 128 MiB a member.
@@ -271,7 +304,7 @@ fn fast_place() -> PathBuf {
 }
 
 /// Ports that the kernel gives to nobody else who asks for any, so that a member finds its own again after a restart.
-fn free_ports(count: usize) -> Vec<u16> {
+pub fn free_ports(count: usize) -> Vec<u16> {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("the kernel says");
     let first: u16 = range.split_whitespace().next().and_then(|first| first.parse().ok()).expect("a port");
     let mut listeners = Vec::new();

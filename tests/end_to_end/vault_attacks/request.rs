@@ -51,9 +51,14 @@ impl Request {
 
     /// Nothing, if no whole answer came.
     pub(crate) fn try_send(&self, host: &str) -> Option<Answer> {
-        let Self { line, token, body } = self;
-        let mut stream = TcpStream::connect(host).ok()?;
+        let stream = TcpStream::connect(host).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        self.try_send_on(stream)
+    }
+
+    /// The same on a connection that is used for nothing else.
+    pub(crate) fn try_send_on(&self, mut stream: TcpStream) -> Option<Answer> {
+        let Self { line, token, body } = self;
         let head = format!(
             "{line} HTTP/1.1\r\nhost: vault\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n",
