@@ -61,8 +61,9 @@ impl Fleet {
         let keys = folder.path().join("keys");
         let signed: SignedManifest = serde_json::from_slice(&fs::read(keys.join("fleet/manifest.json")).unwrap()).unwrap();
         let fingerprint = fs::read_to_string(keys.join("fingerprint")).unwrap().trim().to_owned();
-        certificates::write(&folder.path().join("tls"), &hosts.iter().map(|host| host.address).collect::<Vec<_>>());
-        let etcd = etcd.on_hosts(hosts.iter().map(Host::for_etcd).collect());
+        let addresses: Vec<_> = hosts.iter().map(|host| host.address).collect();
+        let files = certificates::write(&folder.path().join("tls"), &addresses);
+        let etcd = etcd.on_hosts(hosts.iter().map(Host::for_etcd).collect()).with_tls(files);
         let vault = |(host, ports): (Host, &[u16])| {
             let &[api, ops, peers] = ports else { panic!("three each") };
             VaultProcess { host, api, ops, peers, runner: Vec::new(), process: None }
@@ -146,6 +147,9 @@ impl Fleet {
             ("peers-key-file", file(&format!("tls/site-{site}.key"))),
             ("peers-ca-file", file("tls/ca.pem")),
             ("etcd-members", members.join(",")),
+            ("etcd-ca-file", file("tls/ca.pem")),
+            ("etcd-certificate-file", file("tls/etcd.pem")),
+            ("etcd-key-file", file("tls/etcd.key")),
             ("tokens-jwks-file", file("messenger/jwks.json")),
             ("tokens-issuer", "coffer-vault:local".to_owned()),
             ("tokens-audience", "coffer-vault".to_owned()),

@@ -14,12 +14,17 @@ mod device;
 mod door;
 mod fleet;
 mod guess;
+mod histories;
 mod history;
 mod hosts;
+mod model;
+mod networks;
 mod processes;
 #[path = "../end_to_end/vault_attacks/request.rs"]
 #[expect(dead_code, reason = "not all of it is of use here")]
 mod request;
+
+mod wrong_variants;
 
 use std::time::Duration;
 
