@@ -1,7 +1,7 @@
 # The commands of a working day. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-fleet demo-fleet-local test test-kryoptic bench fuzz check
+.PHONY: help setup demo demo-fleet demo-fleet-local test test-faults test-kryoptic bench fuzz check
 
 VENV := $(CURDIR)/target/interop-venv
 FUZZ_SECONDS ?= 60
@@ -37,6 +37,11 @@ $(VENV)/.ready: tests/interop/requirements.txt tests/api/requirements.txt | setu
 	python3 -m venv --clear $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
 	touch $@
+
+test-faults: setup ## five sites under every fault there is a test of (as root: it makes network namespaces)
+	@.ci/install faults nextest
+	cargo build --locked -p coffer-vault-server
+	cargo nextest run -p coffer-tests --test faults --locked --run-ignored all --no-fail-fast --success-output final
 
 # Which module the tests load; without it they fail and say so.
 test-kryoptic: export COFFER_TEST_KRYOPTIC := $(CURDIR)/target/kryoptic/debug/libkryoptic_pkcs11.so

@@ -114,12 +114,15 @@ impl Course {
         let of = |attempt: AttemptId| attempt.0;
         match (event.act, event.outcome) {
             (Act::Guess(id), outcome) => {
-                let attempt = self.attempts.entry(of(id)).or_insert(Attempt { first_sent: event.start, ..Attempt::default() });
+                let attempt =
+                    self.attempts.entry(of(id)).or_insert(Attempt { first_sent: event.start, ..Attempt::default() });
                 attempt.first_sent = attempt.first_sent.min(event.start);
                 attempt.last_sent_until = event.end;
                 let Event { start, end, .. } = *event;
                 match outcome {
-                    Outcome::Done { remaining: Some(remaining) } => attempt.answers.push(Answer { start, end, remaining }),
+                    Outcome::Done { remaining: Some(remaining) } => {
+                        attempt.answers.push(Answer { start, end, remaining })
+                    }
                     Outcome::Refused(ProblemType::AttemptClosed) => attempt.close(end, false),
                     Outcome::Refused(ProblemType::Locked) => self.locked.push(end),
                     _ => {}

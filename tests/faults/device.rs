@@ -154,7 +154,8 @@ impl<'a, D: Door> Device<'a, D> {
         let id = RegistrationId(random());
         let (client, context) = self.names(&id);
         let identities = Identities { client: &client, server: manifest.fleet.as_bytes(), context: &context };
-        let dealt = deal_registration(RIGHT.as_bytes(), &identities, &ARGON2, &self.ake(), 5, manifest.threshold).unwrap();
+        let dealt =
+            deal_registration(RIGHT.as_bytes(), &identities, &ARGON2, &self.ake(), 5, manifest.threshold).unwrap();
         let export_key = ExportKey::from_bytes(*dealt.export_key.expose_bytes());
         let escrow = escrow_context(&manifest.fleet, &self.account, &id);
         let wrapped = export_key.wrap_backup_key(&self.backup_key, &escrow).unwrap();

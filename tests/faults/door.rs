@@ -56,14 +56,19 @@ pub(crate) struct HttpDoor {
     pub(crate) sites: Vec<(Host, u16)>,
     /// The messaging service's folder.
     pub(crate) messenger: PathBuf,
+    /// What it is run by: `faketime` and the like.
+    pub(crate) runner: Vec<String>,
 }
 
 /// A token of a messaging service that binds a device's key.
-pub(crate) fn token(messenger: &Path, account: &str, device_key: &str) -> String {
+pub(crate) fn token(messenger: &Path, runner: &[String], account: &str, device_key: &str) -> String {
     // Each run writes the public keys anew.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap();
-    let output = Command::new(binary::vault())
+    let mut command = Command::new("env");
+    let output = command
+        .args(runner)
+        .arg(binary::vault())
         .args(["dev-token", "--new-issuer", "--account", account, "--device-key", device_key, "--data"])
         .arg(messenger)
         .stdin(Stdio::null())
@@ -79,7 +84,7 @@ impl Door for HttpDoor {
     }
 
     fn token(&self, account: &AccountId, device: &SigningKey) -> String {
-        token(&self.messenger, account.as_str(), &shown_public_key(device))
+        token(&self.messenger, &self.runner, account.as_str(), &shown_public_key(device))
     }
 
     fn send(&self, site: u8, token: &str, call: &Call) -> Result<Vec<u8>, Failed> {
@@ -92,9 +97,7 @@ impl Door for HttpDoor {
                 Request::new("PUT", &format!("/v1/registrations/{id}/activation"), token).json(request)
             }
             Call::Retrieve(id, request) => Request::new("PUT", &format!("/v1/retrievals/{id}"), token).json(request),
-            Call::Prove(id, request) => {
-                Request::new("PUT", &format!("/v1/retrievals/{id}/proof"), token).json(request)
-            }
+            Call::Prove(id, request) => Request::new("PUT", &format!("/v1/retrievals/{id}/proof"), token).json(request),
             Call::Status => Request::new("GET", "/v1/registrations", token),
         };
         let (host, port) = &self.sites[at(site)];

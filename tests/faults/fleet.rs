@@ -59,7 +59,8 @@ impl Fleet {
             .unwrap();
         assert!(ceremony.status.success(), "{}", String::from_utf8_lossy(&ceremony.stderr));
         let keys = folder.path().join("keys");
-        let signed: SignedManifest = serde_json::from_slice(&fs::read(keys.join("fleet/manifest.json")).unwrap()).unwrap();
+        let signed: SignedManifest =
+            serde_json::from_slice(&fs::read(keys.join("fleet/manifest.json")).unwrap()).unwrap();
         let fingerprint = fs::read_to_string(keys.join("fingerprint")).unwrap().trim().to_owned();
         let addresses: Vec<_> = hosts.iter().map(|host| host.address).collect();
         let files = certificates::write(&folder.path().join("tls"), &addresses);
@@ -80,7 +81,7 @@ impl Fleet {
         let fence = format!("coffer/{}/fence", self.manifest.fleet);
         self.etcd.etcdctl_says(&["put", &fence, "1:1"]);
         // The messaging service has a key of its own.
-        token(&self.messenger(), "nobody", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+        token(&self.messenger(), &[], "nobody", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
         SITES.into_iter().for_each(|site| self.start_vault(site));
         SITES.into_iter().for_each(|site| self.wait_until_ready(site));
     }
@@ -88,7 +89,7 @@ impl Fleet {
     /// What clients speak to.
     pub(crate) fn door(&self) -> HttpDoor {
         let sites = self.vaults.iter().map(|vault| (vault.host.clone(), vault.api)).collect();
-        HttpDoor { manifest: self.manifest.clone(), sites, messenger: self.messenger() }
+        HttpDoor { manifest: self.manifest.clone(), sites, messenger: self.messenger(), runner: Vec::new() }
     }
 
     /// As if the data centre were gone.
@@ -171,6 +172,10 @@ impl Fleet {
 
     pub(crate) fn resume_vault(&self, site: u8) {
         kill_process(self.vault_process(site), Signal::CONT).unwrap();
+    }
+
+    pub(crate) fn vault_pid(&self, site: u8) -> u32 {
+        self.vaults[at(site)].process.as_ref().unwrap().id()
     }
 
     fn vault_process(&self, site: u8) -> Pid {

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use coffer_proto::{
-    AccountId, AttemptId, Base64, LiveStatus, ProblemType, RegistrationId, RegistrationsAnswer, Time,
-};
+use coffer_proto::{AccountId, AttemptId, Base64, LiveStatus, ProblemType, RegistrationId, RegistrationsAnswer, Time};
 
 use crate::checker::{Left, Violation, check, check_outage};
 use crate::device::{Ended, SHOWN_ARGON2};

@@ -58,7 +58,12 @@ pub(crate) struct History {
 
 impl History {
     pub(crate) fn new() -> Self {
-        Self { begin: Instant::now(), events: Mutex::default(), complaints: Mutex::default(), is_over: AtomicBool::new(false) }
+        Self {
+            begin: Instant::now(),
+            events: Mutex::default(),
+            complaints: Mutex::default(),
+            is_over: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn now(&self) -> Duration {

@@ -19,6 +19,7 @@ mod history;
 mod hosts;
 mod model;
 mod networks;
+mod parts;
 mod processes;
 #[path = "../end_to_end/vault_attacks/request.rs"]
 #[expect(dead_code, reason = "not all of it is of use here")]

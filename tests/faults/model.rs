@@ -11,7 +11,7 @@ use coffer_proto::{
 };
 use coffer_testkit::{MemoryStore, Policy, SoftwareHsm, TestClock, TestTokens};
 use coffer_vault_core::{
-    Bearer, EvaluateRequest, Fleet, Freshness, Hsm as _, Peers, Ports, RecordStore, Replaced, SiteAnswer, SiteKeep,
+    Bearer, EvaluateRequest, Fleet, Freshness, Hsm as _, Peers, Ports, RecordStore, Replaced, SiteAnswer, SiteCount, SiteKeep,
     SiteProof, SiteRefusal, StoreUnavailable, Vault, VaultError, Version, Versioned, World,
 };
 use serde::Serialize;
@@ -34,6 +34,10 @@ pub(crate) trait Records: Send + Sync {
 struct SharedRecords(Arc<dyn Records>);
 
 impl RecordStore for SharedRecords {
+    fn fence(&self, _: &[u8]) -> u64 {
+        1
+    }
+
     async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Option<Versioned>, StoreUnavailable> {
         Ok(self.0.get(key, freshness))
     }
@@ -90,6 +94,20 @@ impl Peers for Links {
 
     async fn height_of(&self, site: SiteNumber, about: SiteNumber) -> Result<Option<LedgerHeight>, SiteRefusal> {
         Ok(self.to(site)?.site().height_of(about).await?)
+    }
+
+    async fn tell_height(&self, site: SiteNumber, height: &LedgerHeight) -> Result<(), SiteRefusal> {
+        self.to(site)?.site().hear_height(*height);
+        Ok(())
+    }
+
+    async fn count(
+        &self,
+        site: SiteNumber,
+        account: &AccountId,
+        registration: &RegistrationId,
+    ) -> Result<SiteCount, SiteRefusal> {
+        self.to(site)?.site().count(account, registration).await
     }
 
     async fn apply_proof(&self, site: SiteNumber, proof: &SiteProof) -> Result<(), SiteRefusal> {

@@ -144,8 +144,8 @@ fn suffer(what: &str, fault: impl FnOnce(&Network, &Fleet) -> Vec<u8>) -> (Histo
     let mut during = [Duration::ZERO; 2];
     let found = campaign::run(&door, &history, || {
         thread::sleep(AT_FIRST);
-        during[0] = history.now();
         let serving = fault(&network, &fleet);
+        during[0] = history.now();
         report(what, history.wait_until_served(during[0], &serving));
         thread::sleep(Duration::from_secs(5));
         during[1] = history.now();

@@ -83,9 +83,11 @@ fn catches_a_store_without_a_guard() {
     let (model, history) = (Model::with(Arc::new(NoGuard::default())), History::new());
     let device = Device::new(&model, &history, "ada");
     let registered = device.register(None).unwrap();
-    let guess = || for _ in 0..8 {
-        // What was overwritten before it was evaluated is refused.
-        let _ = device.guess_wrong(&registered.id());
+    let guess = || {
+        for _ in 0..8 {
+            // What was overwritten before it was evaluated is refused.
+            let _ = device.guess_wrong(&registered.id());
+        }
     };
     thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(guess))));
     let found = check(&history.events(), &[], &history.complaints(), 10);
