@@ -3,14 +3,15 @@
 use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use coffer_proto::Time;
 use coffer_testkit::etcd::EtcdCluster;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::campaign;
 use crate::fleet::{Fleet, SITES, at};
-use crate::history::History;
+use crate::history::{Event, History, Outcome};
 use crate::hosts::Host;
 use crate::processes::{AT_FIRST, others};
 use crate::report;
@@ -69,25 +70,18 @@ fn the_disk_of_the_leading_member_of_etcd_and_of_its_vault_is_slow() {
 fn etcd_is_full() {
     let fleet = Fleet::start_on(vec![Host::here(); SITES.len()], EtcdCluster::new(SITES.len()).with_quota(QUOTA));
     let (door, history) = (fleet.door(), History::new());
-    let ballast = "x".repeat(512 << 10);
+    let ballast = "x".repeat(100 << 10);
+    let mut refused = 0;
     let found = campaign::run(&door, &history, || {
         thread::sleep(AT_FIRST);
-        let mut put = 0;
-        while fleet
-            .etcd
-            .etcdctl()
-            .args(["put", &format!("ballast/{put}")])
-            .arg(&ballast[..100 << 10])
-            .output()
-            .unwrap()
-            .status
-            .success()
-        {
-            put += 1;
-            assert!(put < 1000, "it is never full");
-        }
+        let put = |number: usize| {
+            let key = format!("ballast/{number}");
+            fleet.etcd.etcdctl().args(["put", &key, &ballast]).output().unwrap().status.success()
+        };
+        assert!((0..1000).any(|number| !put(number)), "it is never full");
         assert!(fleet.etcd.etcdctl_says(&["alarm", "list"]).contains("NOSPACE"));
         thread::sleep(FOR);
+        refused = history.events().iter().filter(|event| event.outcome == Outcome::Unavailable).count();
         fleet.etcd.etcdctl_says(&["del", "--prefix", "ballast/"]);
         let status = fleet.etcd.etcdctl_says(&["endpoint", "status", "-w", "fields"]);
         let revision = status.lines().find_map(|line| line.strip_prefix("\"Revision\" : ")).unwrap();
@@ -97,6 +91,7 @@ fn etcd_is_full() {
         let since = history.now();
         report("etcd has room again", history.wait_until_served(since, &SITES));
     });
+    assert!(refused > 0, "it was not full for the vaults");
     assert_eq!(found, []);
 }
 
@@ -117,6 +112,8 @@ fn the_hsm_of_a_site_is_away() {
         let since = history.now();
         report("it is back", history.wait_until_served(since, &SITES));
     });
+    let refused = |event: &Event| event.site == site && event.outcome == Outcome::Unavailable;
+    assert!(history.events().iter().any(refused), "it was not missed");
     assert_eq!(found, []);
 }
 
@@ -127,6 +124,7 @@ fn two_clocks_are_wrong_by_an_hour() {
     let mut fleet = Fleet::start();
     let (mut door, history) = (fleet.door(), History::new());
     door.runner = ["faketime", "-f", "-2h"].map(str::to_owned).to_vec();
+    let begin = now();
     let found = campaign::run(&door, &history, || {
         for (site, hour) in [(2, "+1h"), (4, "-1h")] {
             fleet.kill_vault(site);
@@ -136,6 +134,10 @@ fn two_clocks_are_wrong_by_an_hour() {
         }
         let since = history.now();
         report("two clocks are wrong", history.wait_until_served(since, &SITES));
+        for (site, expected) in [(2, 3600..5400), (4, -3600..-1800)] {
+            let shown = shown_by(&fleet.log(site)) - begin;
+            assert!(expected.contains(&shown), "the clock of site {site} is wrong by {shown} seconds");
+        }
         thread::sleep(FOR);
         for site in [2, 4] {
             fleet.kill_vault(site);
@@ -145,4 +147,15 @@ fn two_clocks_are_wrong_by_an_hour() {
         }
     });
     assert_eq!(found, []);
+}
+
+/// Seconds of this machine's clock.
+fn now() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
+}
+
+/// The time at which a log's last line was written, by the clock of who wrote it.
+fn shown_by(log: &str) -> i64 {
+    let (seconds, _) = log.lines().last().unwrap().split_once('.').unwrap();
+    serde_json::from_value::<Time>(format!("{seconds}Z").into()).unwrap().unix_seconds()
 }
