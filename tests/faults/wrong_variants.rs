@@ -94,12 +94,15 @@ fn catches_a_store_without_a_guard() {
     assert_caught(&found, is_count);
 }
 
+/// By key and version.
+type Values = BTreeMap<(Vec<u8>, u64), Vec<u8>>;
+
 /// Says that a write was applied when it does not know: every third is lost. Whoever asks for that version sees it.
 #[derive(Default)]
 struct AppliedWhenUnknown {
     right: Right,
     writes: AtomicU64,
-    lost: Mutex<BTreeMap<(Vec<u8>, u64), Vec<u8>>>,
+    lost: Mutex<Values>,
 }
 
 impl Records for AppliedWhenUnknown {
