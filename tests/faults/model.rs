@@ -11,8 +11,8 @@ use coffer_proto::{
 };
 use coffer_testkit::{MemoryStore, Policy, SoftwareHsm, TestClock, TestTokens};
 use coffer_vault_core::{
-    Bearer, EvaluateRequest, Fleet, Freshness, Hsm as _, Peers, Ports, RecordStore, Replaced, SiteAnswer, SiteCount, SiteKeep,
-    SiteProof, SiteRefusal, StoreUnavailable, Vault, VaultError, Version, Versioned, World,
+    Bearer, EvaluateRequest, Fleet, Freshness, Hsm as _, Peers, Ports, RecordStore, Replaced, SiteAnswer, SiteCount,
+    SiteKeep, SiteProof, SiteRefusal, StoreUnavailable, Vault, VaultError, Version, Versioned, World,
 };
 use serde::Serialize;
 
