@@ -53,7 +53,7 @@ impl Fleet {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let ceremony = Command::new(workspace.join("deploy/ceremony-demo.sh"))
             .arg(folder.path().join("keys"))
-            .env("COFFER_VAULT", binary::vault())
+            .env("COFFER_VAULT_PROGRAM", binary::vault())
             .stdin(Stdio::null())
             .output()
             .unwrap();
