@@ -15,9 +15,7 @@
 
 mod client;
 mod server;
-mod tls;
 mod wire;
 
 pub(crate) use client::HttpPeers;
 pub(crate) use server::router;
-pub(crate) use tls::server_config;

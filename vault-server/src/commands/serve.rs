@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coffer_service::{Ends, Listener, end, load_tls, start_logs};
+use coffer_service::{Ends, Listener, end, load_mutual_tls, load_tls, start_logs};
 use coffer_vault_core::Clock as _;
 use coffer_vault_store::EtcdRecords;
 use tokio::task::JoinSet;
@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::error::Error;
-use crate::peers::{self, server_config};
+use crate::peers;
 use crate::site::{self, OpenSite};
 use crate::world::{Records, SharedHsm, SystemClock};
 use crate::{observe, ops, router, token};
@@ -58,7 +58,7 @@ async fn serve(config: Config, data: &DataFolder) -> Result<(), Error> {
     let url = config.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", api.address));
     let metrics = observe::start().map_err(|error| Error::System("no metrics", error.to_string()))?;
     let peers = match &config.peers {
-        Some(peers) => Some((Listener::bind(peers.listen)?, server_config(peers)?)),
+        Some(peers) => Some((Listener::bind(peers.listen)?, load_mutual_tls(&peers.tls)?)),
         None => None,
     };
     let renew_every = if config.fleet.is_some() { REREAD_EVERY } else { RENEW_EVERY };

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use coffer_proto::{Fingerprint, SiteNumber};
+use coffer_service::MutualTlsFiles;
 use coffer_service::configuration::Invalid;
 use reqwest::Url;
 
@@ -26,9 +27,7 @@ pub(crate) struct PeersConfig {
     pub(crate) listen: SocketAddr,
     /// The nearest first.
     pub(crate) sites: Vec<(SiteNumber, Url)>,
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
-    pub(crate) authority: PathBuf,
+    pub(crate) tls: MutualTlsFiles,
     pub(crate) hedge_after: Duration,
 }
 
@@ -66,9 +65,11 @@ pub(super) fn peers(set: PeersSettings) -> Result<Option<PeersConfig>, Invalid> 
     Ok(Some(PeersConfig {
         sites: parse_sites(&sites)?,
         listen: listen.ok_or_else(|| needed("peers.listen"))?,
-        certificate: certificate_file.ok_or_else(|| needed("peers.certificate_file"))?,
-        key: key_file.ok_or_else(|| needed("peers.key_file"))?,
-        authority: ca_file.ok_or_else(|| needed("peers.ca_file"))?,
+        tls: MutualTlsFiles {
+            certificate: certificate_file.ok_or_else(|| needed("peers.certificate_file"))?,
+            key: key_file.ok_or_else(|| needed("peers.key_file"))?,
+            authority: ca_file.ok_or_else(|| needed("peers.ca_file"))?,
+        },
         hedge_after: Duration::from_millis(hedge_after_ms.unwrap_or(HEDGE_AFTER_MS).into()),
     }))
 }

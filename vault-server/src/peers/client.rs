@@ -31,7 +31,7 @@ impl HttpPeers {
     /// To the sites of the configuration; to none, where there are none.
     pub(crate) fn new(config: &PeersConfig) -> Result<Self, Error> {
         let failed = |error: reqwest::Error| Error::System("no TLS between the sites", error.to_string());
-        let [certificate, key, authority] = [&config.certificate, &config.key, &config.authority]
+        let [certificate, key, authority] = [&config.tls.certificate, &config.tls.key, &config.tls.authority]
             .map(|path| std::fs::read(path).map_err(Error::file("read", path)));
         let identity = Identity::from_pem(&[certificate?, key?].concat()).map_err(failed)?;
         let client = Client::builder()

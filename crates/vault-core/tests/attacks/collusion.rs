@@ -21,7 +21,7 @@ async fn guesses_of(hostile: u8) -> usize {
     let (lab, ada, dealt) = protected::by_five_sites().await;
     let fresh = lab.record_bytes(&ada.account).await;
     let needed = usize::from(3 - hostile);
-    let mut used = vec![0; 5];
+    let mut used = [0; 5];
     for guesses in 0.. {
         let guess = Guess::new(WRONG);
         let evaluate = ada.evaluation(&dealt, &guess);

@@ -174,13 +174,13 @@ async fn a_height_that_its_site_has_not_signed_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_record_with_the_shares_of_five_sites_stays_below_six_kilobytes() {
+async fn a_record_with_the_shares_of_five_sites_stays_below_three_kilobytes() {
     let (lab, ada, _) = protected::by_five_sites().await;
     let bare = lab.record_bytes(&ada.account).await.len();
     lab.sweep().await;
     let shares = lab.record(&ada.account).await.live.unwrap().shares;
     let record = lab.record_bytes(&ada.account).await.len();
-    println!("{bare} bytes, with shares of {} bytes {record}", shares[0].wrapped.len());
     assert_eq!(shares.len(), 5);
-    assert!(record < 6 << 10, "{record} bytes");
+    // Tokens of real issuers are some 400 bytes longer.
+    assert!((bare + 5 * 140..3 << 10).contains(&record), "{bare} bytes, with shares {record}");
 }

@@ -1,5 +1,6 @@
 //! TLS with a certificate on both sides.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum_server::tls_rustls::RustlsConfig;
@@ -8,14 +9,27 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
-use crate::config::PeersConfig;
-use crate::error::Error;
+use crate::error::ServiceError;
 
-/// Takes connections only of whoever shows a certificate of the fleet's own authority.
-pub(crate) fn server_config(config: &PeersConfig) -> Result<RustlsConfig, Error> {
-    let named = |path: &std::path::Path| {
+/// Who one is, and whom one believes, PEM.
+#[derive(Debug, Clone)]
+pub struct MutualTlsFiles {
+    /// The own chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Who signs those that may connect, and nobody else.
+    pub authority: PathBuf,
+}
+
+/// Takes connections only of whoever shows a certificate of the authority.
+///
+/// # Errors
+/// `Named`.
+pub fn load_mutual_tls(config: &MutualTlsFiles) -> Result<RustlsConfig, ServiceError> {
+    let named = |path: &Path| {
         let path = path.to_owned();
-        move |why: &dyn std::fmt::Display| Error::Named { path, why: why.to_string() }
+        move |why: &dyn std::fmt::Display| ServiceError::Named { path, why: why.to_string() }
     };
     let mut roots = RootCertStore::empty();
     for certificate in certificates(&config.authority)? {
@@ -29,7 +43,7 @@ pub(crate) fn server_config(config: &PeersConfig) -> Result<RustlsConfig, Error>
     Ok(RustlsConfig::from_config(Arc::new(server.map_err(|error| named(&config.certificate)(&error))?)))
 }
 
-fn certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ServiceError> {
     let read = || CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>();
-    read().map_err(|error| Error::Named { path: path.to_owned(), why: error.to_string() })
+    read().map_err(|error| ServiceError::Named { path: path.to_owned(), why: error.to_string() })
 }
