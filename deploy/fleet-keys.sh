@@ -23,7 +23,7 @@ certificate() {
 
 trust() { cp "$fleet/authorities/$1.pem" "$2/$1-ca.pem"; }
 
-COFFER_VAULT=coffer-vault "$deploy/ceremony-demo.sh" "$fleet" "$sites"
+COFFER_VAULT_PROGRAM=coffer-vault "$deploy/ceremony-demo.sh" "$fleet" "$sites"
 fingerprint=$(cat "$fleet/fingerprint")
 cp "$fleet/fleet/manifest.json" "$fleet/fingerprint" "$fleet/public/"
 sed -n 's/^fleet *//p' "$fleet/verified" >"$fleet/public/fleet"

@@ -1,6 +1,7 @@
 //! The vault's own issuer of account tokens, for demos and tests: a vault in service is given its messaging service's
 //! keys by `tokens.jwks_file`.
 
+use std::fs;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -28,7 +29,11 @@ impl Issuer {
             Some(issuer) => issuer,
             None => Self::make(data)?,
         };
-        write_private(&data.jwks(), issuer.jwks().to_string().as_bytes())?;
+        let jwks = issuer.jwks().to_string();
+        // As it is, it may be being read, and another `dev-token` may be here at the same time.
+        if fs::read(data.jwks()).ok().as_deref() != Some(jwks.as_bytes()) {
+            write_private(&data.jwks(), jwks.as_bytes())?;
+        }
         Ok(issuer)
     }
 
