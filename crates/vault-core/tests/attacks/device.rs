@@ -375,6 +375,11 @@ impl Guess {
         Self { id, number, ke1, login, password: password.to_vec() }
     }
 
+    /// With the number that somebody has told the device.
+    pub(crate) fn numbered(number: u64, password: &[u8]) -> Self {
+        Self { number, ..Self::new(password) }
+    }
+
     /// What the HSMs are asked to multiply.
     pub(crate) fn element(&self) -> Point {
         Point::parse(&self.ke1[..Point::LEN]).expect("a point")

@@ -166,8 +166,9 @@ impl Peers for Links {
         if self.link(site, |link| link.exaggerates) {
             count.closed_to = u64::MAX;
             let (ke1_hash, at) = (Base64([0; 32]), BEGIN);
+            count.spent.iter_mut().for_each(|spent| (spent.ke1_hash, spent.at) = (ke1_hash, BEGIN + DAY * 100_000));
             let invented =
-                (0..10).map(|number| Spent { attempt: AttemptId([number; 16]), number: 1 << 20, ke1_hash, at });
+                (0..50).map(|named| Spent { attempt: AttemptId([named % 10; 16]), number: 1 << 20, ke1_hash, at });
             count.spent.extend(invented);
         }
         Ok(count)

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod collusion;
+mod counting;
 mod crashes;
 mod device;
 mod erasing;
@@ -16,6 +17,7 @@ mod proofs;
 mod protected;
 mod quorum;
 mod registering;
+mod replicas;
 mod restored;
 mod rollback;
 mod strangers;
