@@ -18,6 +18,13 @@ const CLOSED_AT_MOST: usize = 64;
 /// the count from whoever answers it: a liar among them must not use up all the numbers there are.
 pub(crate) const NUMBERS_AT_ONCE: u64 = 1 << 32;
 
+/// The same for a site, beyond the last proof that it has seen: between two proofs, and while it is away, the record takes
+/// many attempts. What the record takes no site may refuse for its number, or the right password comes to nothing.
+pub(crate) const NUMBERS_AT_A_SITE: u64 = 1 << 48;
+
+/// The same for what a count of the sites may add to a record that has lost attempts: much less than a site takes.
+pub(crate) const NUMBERS_IN_A_COUNT: u64 = 1 << 40;
+
 /// Ends whose evidence is kept: enough for a site that was away.
 const ENDS_AT_MOST: usize = 8;
 
@@ -175,8 +182,8 @@ impl Live {
 }
 
 /// Whether an attempt of this number can come after one of that number.
-pub(crate) fn follows(number: u64, before: u64) -> bool {
-    number > before && number - before <= NUMBERS_AT_ONCE
+pub(crate) fn follows(number: u64, before: u64, at_once: u64) -> bool {
+    number > before && number - before <= at_once
 }
 
 impl Attempt {
@@ -245,7 +252,7 @@ impl VaultRecord {
         if live.attempts_remaining(policy) == 0 {
             return Err(Refusal::Locked);
         }
-        if !follows(attempt.number, live.newest_number) {
+        if !follows(attempt.number, live.newest_number, NUMBERS_AT_ONCE) {
             return Err(Refusal::AttemptClosed);
         }
         if let Some(retry_at) = live.retry_at(policy).filter(|at| *at > now) {

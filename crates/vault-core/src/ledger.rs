@@ -6,7 +6,7 @@ use coffer_proto::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::budget::follows;
+use crate::budget::{NUMBERS_AT_A_SITE, follows};
 use crate::error::VaultError;
 use crate::policy::Policy;
 use crate::record::{Attempt, Carried, KeptProof};
@@ -162,7 +162,7 @@ impl Held {
     /// [`LedgerRefusal`]; nothing was changed then.
     pub fn admit(&mut self, evaluation: Evaluation, policy: &Policy) -> Result<Admission, LedgerRefusal> {
         let now = evaluation.at;
-        if !follows(evaluation.number, self.closed_to) {
+        if !follows(evaluation.number, self.closed_to, NUMBERS_AT_A_SITE) {
             return Err(LedgerRefusal::Closed);
         }
         if let Some(known) = self.evaluations.iter().find(|known| known.attempt == evaluation.attempt) {
@@ -235,7 +235,7 @@ impl Held {
         }
         // It was no failure, whichever marks its proof names.
         self.evaluations.retain(|evaluation| evaluation.attempt != proof.attempt);
-        if follows(proof.number, self.closed_to) {
+        if follows(proof.number, self.closed_to, NUMBERS_AT_A_SITE) {
             self.closed_to = proof.number;
             self.carried = None;
             self.exhausted_since = None;
@@ -246,7 +246,7 @@ impl Held {
     /// Whether a proof would change anything.
     pub(crate) fn is_news(&self, proof: &KeptProof, site: SiteNumber) -> bool {
         let named = proof.nonce_of(site);
-        follows(proof.number, self.closed_to)
+        follows(proof.number, self.closed_to, NUMBERS_AT_A_SITE)
             || self.evaluations.iter().any(|known| named.is_some_and(|named| known.nonce == named.nonce))
     }
 

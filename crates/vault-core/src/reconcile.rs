@@ -1,13 +1,13 @@
 //! A record store that was put back from a snapshot has lost guesses that were spent since. The sites' ledgers have them:
 //! before an account is served again, its record takes over what they have counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use coffer_proto::{AccountId, AttemptId, Hash, RegistrationId, SiteNumber, Time};
+use coffer_proto::{AccountId, AttemptId, Change, Hash, RegistrationId, SiteNumber, Time};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use crate::budget::{NUMBERS_AT_ONCE, follows};
+use crate::budget::{NUMBERS_IN_A_COUNT, follows};
 use crate::error::VaultError;
 use crate::ledger::{SiteRow, row_key};
 use crate::outside::{Freshness, Replaced};
@@ -23,6 +23,10 @@ pub struct SiteCount {
     pub closed_to: u64,
     /// What was evaluated since, oldest first.
     pub spent: Vec<Spent>,
+    /// What a key of the registration has objected to.
+    pub refused: Vec<Change>,
+    /// Whether that is all: not if the row is older than it was, or was lost.
+    pub is_whole: bool,
 }
 
 /// An attempt, as a site's ledger has it.
@@ -42,20 +46,26 @@ impl<W: World> Site<W> {
     /// What this site has counted. Of a registration that it has no share of, nothing.
     ///
     /// # Errors
-    /// [`SiteRefusal`]; `Unreachable` too while the row itself is older than it was.
+    /// [`SiteRefusal`]; `Unreachable` too while this site has not asked how far its ledger had got.
     pub async fn count(&self, account: &AccountId, registration: &RegistrationId) -> Result<SiteCount, SiteRefusal> {
-        let row = self.rows.read(&self.ports, &row_key(account, registration)).await?;
-        let Some(SiteRow::Held(held)) = row.map(|row| row.content) else { return Ok(SiteCount::default()) };
-        if !self.heights.is_checked() || held.recounted < self.heights.rollback() {
+        if !self.heights.is_checked() {
             return Err(SiteRefusal::Unreachable);
         }
+        let row = self.rows.read(&self.ports, &row_key(account, registration)).await?;
+        let held = match row.map(|row| row.content) {
+            Some(SiteRow::Held(held)) => held,
+            Some(SiteRow::Erased { .. }) => return Ok(SiteCount { is_whole: true, ..SiteCount::default() }),
+            None => return Ok(SiteCount { is_whole: self.heights.rollback() == 0, ..SiteCount::default() }),
+        };
         let spent = held.evaluations.iter().map(|known| Spent {
             attempt: known.attempt,
             number: known.number,
             ke1_hash: known.ke1_hash,
             at: known.at,
         });
-        Ok(SiteCount { closed_to: held.closed_to, spent: spent.collect() })
+        let is_whole = held.recounted >= self.heights.rollback();
+        let refused = held.threats.iter().filter(|known| known.refused).map(|known| known.change);
+        Ok(SiteCount { closed_to: held.closed_to, spent: spent.collect(), refused: refused.collect(), is_whole })
     }
 
     /// Brings a record that was written under another fence up to what the sites have counted. What t sites evaluated,
@@ -71,7 +81,16 @@ impl<W: World> Site<W> {
         }
         if let Some(live) = &mut record.live {
             let counts = self.counts(account, &live.registration.id).await?;
-            let added = take_over(live, &counts, self.fleet.sites - self.fleet.threshold);
+            let needed = needed(&counts, self.fleet.sites - self.fleet.threshold);
+            let added = take_over(live, &counts, needed, self.ports.now());
+            let is_refused = |change| counts.iter().filter(|count| count.refused.contains(&change)).count() >= needed;
+            // What its owner has refused since is not done for want of the objection.
+            if live.deletion.as_ref().is_some_and(|asked| is_refused(Change::Deletion(asked.id))) {
+                live.deletion = None;
+            }
+            if record.waiting.as_ref().is_some_and(|waiting| is_refused(Change::Successor(waiting.registration.id))) {
+                record.end_waiting();
+            }
             tracing::warn!(target: "audit", ?account, added, "the record was older than it was: guesses were counted anew");
         }
         record.fence = fence;
@@ -88,25 +107,41 @@ impl<W: World> Site<W> {
         };
         let counts = join_all(self.fleet.order.iter().map(|site| count(*site))).await;
         let counts: Vec<SiteCount> = counts.into_iter().filter_map(Result::ok).collect();
+        let whole = counts.iter().filter(|count| count.is_whole).count();
+        // What was put back or lost is whole only once the record is. If too few others are left, all have to answer.
         let needed = usize::from(self.fleet.sites - self.fleet.threshold) + 1;
-        if counts.len() < needed { Err(VaultError::Unavailable) } else { Ok(counts) }
+        let is_enough = whole >= needed || counts.len() == usize::from(self.fleet.sites);
+        if is_enough { Ok(counts) } else { Err(VaultError::Unavailable) }
     }
 }
 
+/// How many have to say the same: of m whole answers, all but n − t have an attempt, if it was answered to.
+fn needed(counts: &[SiteCount], may_be_lost: u8) -> usize {
+    let whole = counts.iter().filter(|count| count.is_whole).count();
+    whole.saturating_sub(usize::from(may_be_lost)).max(1)
+}
+
 /// Adds the attempts that the record does not have. Gives how many.
-fn take_over(live: &mut Live, counts: &[SiteCount], may_be_lost: u8) -> usize {
-    // Of m answers, all but n − t have it, if it was answered to.
-    let needed = counts.len().saturating_sub(usize::from(may_be_lost)).max(1);
-    let mut said: BTreeMap<(u64, AttemptId), (Spent, usize)> = BTreeMap::new();
-    for spent in counts.iter().flat_map(|count| &count.spent) {
-        said.entry((spent.number, spent.attempt)).or_insert((*spent, 0)).1 += 1;
+fn take_over(live: &mut Live, counts: &[SiteCount], needed: usize, now: Time) -> usize {
+    let mut said: BTreeMap<(u64, AttemptId, Hash), Vec<Time>> = BTreeMap::new();
+    for count in counts {
+        // Each site counts once, however often it names an attempt.
+        let mut named = BTreeSet::new();
+        for Spent { attempt, number, ke1_hash, at } in &count.spent {
+            if named.insert(attempt) {
+                said.entry((*number, *attempt, *ke1_hash)).or_default().push(*at);
+            }
+        }
     }
-    let mut added = 0;
-    for (spent, times) in said.into_values() {
-        if times < needed || live.attempt(&spent.attempt).is_some() || !is_possible(live, spent.number) {
+    let (before, mut added) = (live.newest_number, 0);
+    for ((number, id, ke1_hash), mut times) in said {
+        let is_possible = number <= before.saturating_add(NUMBERS_IN_A_COUNT);
+        if times.len() < needed || live.attempt(&id).is_some() || !is_possible {
             continue;
         }
-        let Spent { attempt: id, number, ke1_hash, at } = spent;
+        // Between the times of two sites that do not lie, and not to come.
+        times.sort_unstable();
+        let at = times[times.len() / 2].min(now);
         live.attempts.push(Attempt { id, number, ke1_hash, at, state: AttemptState::Reported });
         live.newest_number = live.newest_number.max(number);
         added += 1;
@@ -116,12 +151,8 @@ fn take_over(live: &mut Live, counts: &[SiteCount], may_be_lost: u8) -> usize {
     let mut closed: Vec<u64> = counts.iter().map(|count| count.closed_to).collect();
     closed.sort_unstable();
     let agreed = closed.len().checked_sub(needed).map_or(0, |at| closed[at]);
-    if follows(agreed, live.newest_number) {
+    if agreed > live.newest_number && follows(agreed, before, NUMBERS_IN_A_COUNT) {
         live.newest_number = agreed;
     }
     added
-}
-
-fn is_possible(live: &Live, number: u64) -> bool {
-    number <= live.newest_number.saturating_add(NUMBERS_AT_ONCE)
 }

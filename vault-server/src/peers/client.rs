@@ -18,7 +18,7 @@ const CONNECT_WITHIN: Duration = Duration::from_millis(800);
 /// An evaluation waits for the site's replica of the record, and for its disk.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 /// Bytes of an answer that are read at most.
-const MAX_ANSWER: u64 = 4 << 10;
+const MAX_ANSWER: u64 = 16 << 10;
 
 /// Speaks to other sites; each is whoever has a certificate of the fleet's authority for its host name.
 #[derive(Clone)]
