@@ -13,18 +13,23 @@ use crate::site::Site;
 use crate::world::World;
 
 impl<W: World> Site<W> {
-    /// Puts this site's wrapped share of the live registration into the record, if it is not there.
+    /// Puts this site's wrapped share of the live registration into the record, if it is not there: of the registration that
+    /// it is a share of and no other, and only once that was activated. What others have put there in its name goes.
     pub(crate) async fn replicate(&self, account: &AccountId, live: &Live, held: &Held) -> Result<(), VaultError> {
         let site = self.fleet.site;
-        if self.fleet.sites == 1 || live.shares.iter().any(|share| share.site == site) {
+        if self.fleet.sites == 1 || held.registration != live.registration || !held.activated {
             return Ok(());
         }
         let mac = self.ports.hsm.mac(&self.share_message(account, live, &held.wrapped)).await?;
         let share = KeptShare { site, wrapped: held.wrapped.clone(), mac };
+        if live.shares.contains(&share) {
+            return Ok(());
+        }
         let id = live.registration.id;
         commit(&self.ports, account, |record: &mut VaultRecord, _| {
             let live = record.live.as_mut().filter(|live| live.registration.id == id);
-            if let Some(live) = live.filter(|live| live.shares.iter().all(|kept| kept.site != site)) {
+            if let Some(live) = live.filter(|live| !live.shares.contains(&share)) {
+                live.shares.retain(|kept| kept.site != site);
                 live.shares.push(share.clone());
             }
             Ok(())
@@ -47,7 +52,11 @@ impl<W: World> Site<W> {
             return Ok(None);
         }
         tracing::warn!(target: "audit", ?account, registration = %live.registration.id, "share recovered from the record");
-        Ok(Some(Held::new(live.registration.clone(), share.wrapped.clone(), receipt.clone(), self.ports.now())))
+        let mut held = Held::new(live.registration.clone(), share.wrapped.clone(), receipt.clone(), self.ports.now());
+        // This site had verified that before it made the share's MAC. The token of then may not be verifiable any more.
+        held.activated = true;
+        held.carried = live.carried;
+        Ok(Some(held))
     }
 
     fn share_message(&self, account: &AccountId, live: &Live, wrapped: &[u8]) -> Vec<u8> {
