@@ -19,7 +19,7 @@ use crate::world::World;
 /// This site's own state of that: whether it has asked, and which rows are from before the last rollback.
 #[derive(Debug, Default)]
 pub(crate) struct Heights {
-    /// The newest that was heard of each site, verified or not.
+    /// The newest that was heard of each site: of another one's it was verified, or its own site has said it.
     heard: Mutex<BTreeMap<SiteNumber, LedgerHeight>>,
     /// Whether the others have been asked since the start.
     is_checked: AtomicBool,
@@ -42,6 +42,12 @@ impl Heights {
 
     fn heard(&self) -> Vec<LedgerHeight> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).values().copied().collect()
+    }
+
+    /// These were written down; what was heard in the meantime was not.
+    fn forget(&self, written: &[LedgerHeight]) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.retain(|site, newest| written.iter().all(|known| known.site != *site || known.number < newest.number));
     }
 
     pub(crate) fn is_checked(&self) -> bool {
@@ -70,25 +76,31 @@ impl<W: World> Site<W> {
     /// # Errors
     /// `Unavailable`.
     pub async fn keep_heights(&self) -> Result<(), VaultError> {
-        for height in self.heights.heard() {
+        let heard = self.heights.heard();
+        for height in &heard {
+            if height.site == self.fleet.site {
+                self.pass_on(height).await;
+                continue;
+            }
             let key = height_key(height.site);
             let there = self.ports.ledger.read(&key).await?;
             let known: Option<LedgerHeight> = there.as_ref().map(|row| parse(&row.bytes)).transpose()?;
             let is_news = known.is_none_or(|known| known.number < height.number);
-            if is_news && height_holds(&self.fleet.site_identities, &self.fleet.id, &height) {
-                self.write_own(&key, there.map(|row| row.number), encode(&height)).await?;
-                self.pass_on(&height).await;
+            if is_news && height_holds(&self.fleet.site_identities, &self.fleet.id, height) {
+                self.write_own(&key, there.map(|row| row.number), encode(height)).await?;
+                self.pass_on(height).await;
             } else if is_news {
                 tracing::error!(target: "audit", site = %height.site, "a ledger's height that its site has not signed");
             }
         }
-        self.heights.heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.heights.forget(&heard);
         Ok(())
     }
 
-    /// Another site has heard of a height.
+    /// Another site has heard of a height. One that is not signed would hide those that are.
     pub fn hear_height(&self, height: LedgerHeight) {
-        if height.site != self.fleet.site {
+        let holds = || height_holds(&self.fleet.site_identities, &self.fleet.id, &height);
+        if height.site != self.fleet.site && holds() {
             self.heights.hear(height);
         }
     }
@@ -105,6 +117,9 @@ impl<W: World> Site<W> {
     /// # Errors
     /// `Unavailable`, too if too few answer: ask again.
     pub async fn check_height(&self) -> Result<(), VaultError> {
+        if self.heights.is_checked() {
+            return Ok(());
+        }
         let kept = self.ports.ledger.read(&rollback_key()).await?;
         let rollback: u64 = kept.as_ref().map(|row| parse(&row.bytes)).transpose()?.unwrap_or(0);
         self.heights.rollback.store(rollback, Ordering::Release);
@@ -118,8 +133,9 @@ impl<W: World> Site<W> {
             height.site == self.fleet.site && height_holds(&self.fleet.site_identities, &self.fleet.id, height)
         };
         let highest = answers.iter().flatten().filter(is_own).map(|height| height.number).max().unwrap_or(0);
-        if highest > self.rows.last_number() {
-            let own = self.rows.last_number();
+        // As it was found: what was written since it started has taken numbers too.
+        let own = self.rows.number_at_start();
+        if highest > own {
             tracing::error!(target: "audit", highest, own, "this ledger is older than it was: every row is counted anew");
             self.rows.go_beyond(highest);
             self.write_own(&rollback_key(), kept.map(|row| row.number), encode(&highest)).await?;

@@ -113,7 +113,8 @@ impl<'a, W: World> Quorum<'a, W> {
     fn note(&mut self, of: SiteNumber, answer: Result<SiteAnswer, SiteRefusal>) {
         match answer {
             Ok(answer) if answer.nonce.site == of => {
-                if of != self.site.fleet.site {
+                // A site says how far it has got itself, and of no other.
+                if of != self.site.fleet.site && answer.height.site == of {
                     self.site.heights.hear(answer.height);
                 }
                 self.answers.push((of.0, answer.point));

@@ -23,11 +23,13 @@ pub(crate) struct Row {
 #[derive(Debug)]
 pub(crate) struct Rows {
     last_number: AtomicU64,
+    number_at_start: u64,
 }
 
 impl Rows {
     pub(crate) async fn open<W: World>(ports: &Ports<W>) -> Result<Self, VaultError> {
-        Ok(Self { last_number: AtomicU64::new(ports.ledger.highest_number().await?) })
+        let number_at_start = ports.ledger.highest_number().await?;
+        Ok(Self { last_number: AtomicU64::new(number_at_start), number_at_start })
     }
 
     pub(crate) fn next_number(&self) -> u64 {
@@ -37,6 +39,11 @@ impl Rows {
     /// Every number from now on is greater than `number`.
     pub(crate) fn go_beyond(&self, number: u64) {
         self.last_number.fetch_max(number, Ordering::Relaxed);
+    }
+
+    /// How far the ledger had got when it was opened.
+    pub(crate) fn number_at_start(&self) -> u64 {
+        self.number_at_start
     }
 
     pub(crate) fn last_number(&self) -> u64 {

@@ -329,6 +329,7 @@ impl<W: World> Site<W> {
             let point = self.ports.hsm.evaluate(spend, &share, &ke1.blinded()).await.map_err(VaultError::from)?;
             let Fleet { id, site, .. } = &self.fleet;
             let height = self.daily_keys.sign_height(&self.ports, id, *site, self.rows.last_number()).await?;
+            self.heights.hear(height);
             return Ok(SiteAnswer { point, nonce: SiteNonce { site: *site, nonce }, height });
         }
     }
