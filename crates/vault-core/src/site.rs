@@ -297,6 +297,8 @@ impl<W: World> Site<W> {
                 None => (None, self.recovered(account, live).await?.ok_or(SiteRefusal::NotHeld)?),
             };
             self.catch_up(account, live, &mut held).await?;
+            // A proof of this attempt will object to what threatens the registration now.
+            self.asked(account, &record, live, &held).into_iter().for_each(|change| held.threaten(change, now));
             let rollback = self.heights.rollback();
             if number.is_none() || held.recounted < rollback {
                 held.recount(rollback, &live.attempts, now, random)?;

@@ -186,17 +186,21 @@ impl<W: World> Site<W> {
         if held.failures() < usize::from(self.fleet.policy.max_attempts) {
             held.exhausted_since = None;
         }
+        let asked = self.asked(account, record, live, held);
+        held.forget_all_but(&asked);
+        asked.into_iter().for_each(|change| held.threaten(change, self.ports.now()));
+        Ok(())
+    }
+
+    /// What a device alone has asked for, as the record has it.
+    pub(crate) fn asked(&self, account: &AccountId, record: &VaultRecord, live: &Live, held: &Held) -> Vec<Change> {
         let hash = record.waiting.as_ref().map(|waiting| waiting.registration.hash());
         let waiting = record.waiting.as_ref().zip(hash.as_ref()).map(|(waiting, hash)| {
             let Waiting { registration, activation } = waiting;
             Ending::by(&registration.id, hash, activation)
         });
         let endings = waiting.into_iter().chain(live.deletion.as_ref().map(Ending::deletion));
-        let endings: Vec<_> = endings.filter(|ending| self.is_asked(account, held, ending)).collect();
-        let asked: Vec<Change> = endings.iter().map(Ending::change).collect();
-        held.forget_all_but(&asked);
-        asked.into_iter().for_each(|change| held.threaten(change, self.ports.now()));
-        Ok(())
+        endings.filter(|ending| self.is_asked(account, held, ending)).map(|ending| ending.change()).collect()
     }
 
     /// A key of the registration has signed; or a device alone, and this site has known of it for the whole waiting time.
