@@ -38,7 +38,8 @@ impl VaultRecord {
         if let Some(retry_at) = self.cool_down_until.filter(|until| *until > now) {
             return Err(Refusal::CoolDown { retry_at });
         }
-        if self.erased.len() >= ERASED_AT_MOST {
+        // Whoever has a key of the live one is not kept out by a thief who has used the places up.
+        if self.erased.len() >= ERASED_AT_MOST && activation.authorization.is_none() {
             return Err(Refusal::TooMany);
         }
         if !replaces_live {
