@@ -184,7 +184,9 @@ mod tests {
     fn a_foreign_crate_in_a_strangers_hands_is_refused() {
         assert_eq!(
             said(&[("coffer-archive", Normal, "reqwest")]),
-            ["error: coffer-archive → reqwest: only coffer-gateway, coffer-vault-client may import it [foreign-owner]"]
+            [
+                "error: coffer-archive → reqwest: only coffer-gateway, coffer-vault-client, coffer-vault-server may import it [foreign-owner]"
+            ]
         );
         assert_eq!(
             said(&[("coffer-vault-store", Build, "cryptoki")]),

@@ -32,7 +32,7 @@ fn every_answer_is_one_that_the_document_names() {
         .unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("Tested: 10"), "not every route was asked: {said}");
+    assert!(said.contains("Tested: 11"), "not every route was asked: {said}");
     account.is_restored_by(RIGHT);
     assert!(!server.log().contains("panicked"), "{}", server.log());
 }
