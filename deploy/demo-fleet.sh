@@ -8,6 +8,8 @@
 # COFFER, COFFER_VAULT_PROGRAM and COFFER_GATEWAY_PROGRAM name other builds of the programs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=deploy/story.sh
+. deploy/story.sh
 
 kind=${1:?usage: deploy/demo-fleet.sh local|containers}
 built=$(realpath -m "${CARGO_TARGET_DIR:-target}/release")
@@ -32,26 +34,7 @@ trap end EXIT
 export NO_COLOR=1
 unset COFFER_ARCHIVE COFFER_VAULT COFFER_VAULT_TOKEN_FILE
 
-step() { printf '\n\n=== %s\n' "$*"; }
-say() { printf '    %s\n' "$@" | sed 's/ *$//'; }
-# Shows a command as it would be typed, and runs it.
-run() {
-    printf '\n$ %s\n' "$*" | sed "s|$work/||g"
-    (cd "$work" && "$@") 2>&1 | sed "s|$work/||g"
-}
 coffer() { "$program" "$@"; }
-# expect CODE WHY COMMAND…: runs a command that has to end with this exit code.
-expect() {
-    local code=$1 why=$2 status=0
-    shift 2
-    run "$@" || status=$?
-    say "" "(exit code $status)"
-    [ "$status" -eq "$code" ] || fail "$why should end with exit code $code"
-}
-fail() {
-    printf '\nFAILED: %s\n' "$*" >&2
-    exit 1
-}
 # token ACCOUNT: for this device; and what a device that does not know the vault yet has to be told.
 token() {
     fleet_token "$1" "$(coffer vault device-key)" >"$work/token"

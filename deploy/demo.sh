@@ -4,6 +4,8 @@
 # other builds of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=deploy/story.sh
+. deploy/story.sh
 
 program=$(realpath -m "${COFFER:-${CARGO_TARGET_DIR:-target}/release/coffer}")
 sample=$(realpath tests/data/sample-chats)
@@ -24,27 +26,8 @@ chats=$work/phone/chats
 provider=$work/provider
 paper=$work/paper
 
-step() { printf '\n\n=== %s\n' "$*"; }
-say() { printf '    %s\n' "$@" | sed 's/ *$//'; }
-# Shows a command as it would be typed, and runs it.
-run() {
-    printf '\n$ %s\n' "$*" | sed "s|$work/||g"
-    (cd "$work" && "$@") 2>&1 | sed "s|$work/||g"
-}
 coffer() { "$program" "$@"; }
 coffer-vault() { "$vault_program" "$@"; }
-# expect CODE WHY COMMAND…: runs a command that has to end with this exit code.
-expect() {
-    local code=$1 why=$2 status=0
-    shift 2
-    run "$@" || status=$?
-    say "" "(exit code $status)"
-    [ "$status" -eq "$code" ] || fail "$why should end with exit code $code"
-}
-fail() {
-    printf '\nFAILED: %s\n' "$*" >&2
-    exit 1
-}
 # size PATH: bytes in all files below.
 size() { find "$1" -type f -printf '%s\n' | awk '{ sum += $1 } END { printf "%d", sum }'; }
 kib() { echo $((($1 + 1023) / 1024)) KiB; }
