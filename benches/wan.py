@@ -27,7 +27,7 @@ def ip(*words: str, check: bool = True) -> None:
 
 def attach(name: str, site: int) -> int:
     """A namespace with one interface, whose packets come and go through the file descriptor."""
-    namespace, device = f"{name}{site}", f"{name}tun{site}"
+    namespace, device = f"{name}{site}", f"{name[:8]}tun{site}"  # 15 bytes at most
     ip("netns", "del", namespace, check=False)
     ip("netns", "add", namespace)
     descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
