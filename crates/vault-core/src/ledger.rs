@@ -239,8 +239,23 @@ impl Held {
             self.closed_to = proof.number;
             self.carried = None;
             self.exhausted_since = None;
-            self.threats.iter_mut().for_each(|known| known.refused = true);
+            self.refuse_all();
         }
+    }
+
+    /// Whether a proof empties the row of the attempt that it proves. One whose marks were altered on the way to the client
+    /// would refill the record and leave the row to fill up.
+    pub(crate) fn would_forgive(&self, proof: &KeptProof, site: SiteNumber) -> bool {
+        let Some(proved) = self.evaluations.iter().position(|evaluation| evaluation.attempt == proof.attempt) else {
+            return true;
+        };
+        let named = proof.nonce_of(site).map(|named| named.nonce);
+        self.evaluations[proved..].iter().any(|evaluation| Some(evaluation.nonce) == named)
+    }
+
+    /// A key of the registration objects to all that threatens it.
+    pub(crate) fn refuse_all(&mut self) {
+        self.threats.iter_mut().for_each(|known| known.refused = true);
     }
 
     /// Whether a proof would change anything.

@@ -1,16 +1,15 @@
 //! How a coordinator gets an evaluation out of several sites, of which some may be slow, away, full, or liars.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::PoisonError;
 
 use coffer_pake::{Agreement, Ke1, Point, combine, dissenting};
 use coffer_proto::{SiteNonce, SiteNumber};
-use futures_util::future::{BoxFuture, Either, pending, select};
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 
 use crate::error::VaultError;
-use crate::ports::{Clock as _, Peers as _};
+use crate::ports::Peers as _;
 use crate::site::{EvaluateRequest, Site, SiteAnswer, SiteRefusal};
 use crate::world::World;
 
@@ -98,16 +97,7 @@ impl<'a, W: World> Quorum<'a, W> {
     /// What is said next. Nothing: that takes too long, and there is another one to ask.
     async fn next(&mut self) -> Option<Said> {
         let hedge_after = self.site.fleet.hedge_after.filter(|_| self.others.len() > 0);
-        let too_long = pin!(async {
-            match hedge_after {
-                Some(duration) => self.site.ports.clock.sleep(duration).await,
-                None => pending().await,
-            }
-        });
-        match select(self.asked.next(), too_long).await {
-            Either::Left((said, _)) => said,
-            Either::Right(_) => None,
-        }
+        self.site.ports.next_within(&mut self.asked, hedge_after).await
     }
 
     fn note(&mut self, of: SiteNumber, answer: Result<SiteAnswer, SiteRefusal>) {

@@ -291,7 +291,7 @@ impl<W: World> Site<W> {
             }
             let live = record.live_named(registration).map_err(VaultError::from)?;
             live.open_attempt(attempt, &ke1_hash, &self.fleet.policy, now).map_err(VaultError::from)?;
-            let (number, mut held) = match self.rows.read(&self.ports, &key).await? {
+            let (row, mut held) = match self.rows.read(&self.ports, &key).await? {
                 Some(Row { number, content: SiteRow::Held(held) }) => (Some(number), *held),
                 Some(Row { content: SiteRow::Erased { .. }, .. }) => return Err(SiteRefusal::NotHeld),
                 None => (None, self.recovered(account, live).await?.ok_or(SiteRefusal::NotHeld)?),
@@ -300,21 +300,21 @@ impl<W: World> Site<W> {
             // A proof of this attempt will object to what threatens the registration now.
             self.asked(account, &record, live, &held).into_iter().for_each(|change| held.threaten(change, now));
             let rollback = self.heights.rollback();
-            if number.is_none() || held.recounted < rollback {
+            if row.is_none() || held.recounted < rollback {
                 held.recount(rollback, &live.attempts, now, random)?;
                 let held = Box::new(held);
-                match self.rows.write(&self.ports, &key, number, &SiteRow::Held(held)).await {
+                match self.rows.write(&self.ports, &key, row, &SiteRow::Held(held)).await {
                     Ok(_) | Err(WriteError::Conflict) => continue,
                     Err(WriteError::Vault(error)) => return Err(error.into()),
                 }
             }
-            let (attempt, number_of_attempt, nonce) = (*attempt, request.number, Base64(random()?));
-            let evaluation = Evaluation { attempt, number: number_of_attempt, ke1_hash, nonce, at: now };
+            let (attempt, number, nonce) = (*attempt, request.number, Base64(random()?));
+            let evaluation = Evaluation { attempt, number, ke1_hash, nonce, at: now };
             let spend = match held.admit(evaluation, &self.fleet.policy) {
                 // The row was read, so it is durable.
                 Ok(Admission::PaidFor) => LedgerSpend::durable(),
                 Ok(Admission::Added) => {
-                    match self.rows.write(&self.ports, &key, number, &SiteRow::Held(Box::new(held.clone()))).await {
+                    match self.rows.write(&self.ports, &key, row, &SiteRow::Held(Box::new(held.clone()))).await {
                         Ok(_) => LedgerSpend::durable(),
                         Err(WriteError::Conflict) => continue,
                         Err(WriteError::Vault(error)) => return Err(error.into()),
@@ -525,24 +525,6 @@ impl<W: World> Site<W> {
             }
         }
         Ok(())
-    }
-
-    /// Whether a proof empties this site's row of the attempt that it proves. One whose marks were altered on the way to
-    /// the client would refill the record and leave the row to fill up.
-    pub(crate) async fn would_forgive(
-        &self,
-        account: &AccountId,
-        registration: &RegistrationId,
-        proof: &KeptProof,
-    ) -> Result<bool, VaultError> {
-        let row = self.rows.read(&self.ports, &row_key(account, registration)).await?;
-        let Some(Row { content: SiteRow::Held(held), .. }) = row else { return Ok(true) };
-        let evaluations = &held.evaluations;
-        let Some(proved) = evaluations.iter().position(|evaluation| evaluation.attempt == proof.attempt) else {
-            return Ok(true);
-        };
-        let named = proof.nonce_of(self.fleet.site).map(|named| named.nonce);
-        Ok(evaluations[proved..].iter().any(|evaluation| Some(evaluation.nonce) == named))
     }
 
     /// All rows of an account, with their keys.

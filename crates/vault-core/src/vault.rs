@@ -1,8 +1,5 @@
 //! The vault as a client sees it: one method for each route. A coordinator of sites, its own among them.
 
-use std::pin::pin;
-use std::time::Duration;
-
 use coffer_pake::{Identities, Ke1, Point, ServerLogin, answer_login};
 use coffer_proto::{
     AccountId, Activated, ActivationRequest, ArchiveHead, AttemptId, Base64, DeletionRequest, Hash, KeepRequest,
@@ -11,8 +8,7 @@ use coffer_proto::{
     attempt_message, client_identity, deletion_message, head_message, keep_message, oprf_context, proof_message,
     registration_message,
 };
-use futures_util::future::{Either, select};
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use futures_util::stream::FuturesUnordered;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -23,7 +19,7 @@ use crate::evidence::{is_authorized, receipt_holds, verify};
 use crate::ledger::{Held, SiteRow, row_key};
 use crate::logins::Logins;
 use crate::outside::{Bearer, Freshness, Version};
-use crate::ports::{Clock as _, Hsm as _, Peers as _, Tokens as _};
+use crate::ports::{Hsm as _, Peers as _, Tokens as _};
 use crate::quorum::{Evaluated, evaluate};
 use crate::record::{Activation, Attempt, AttemptState, Deletion, KeptKeep, KeptProof, Live, VaultRecord};
 use crate::site::{EvaluateRequest, Site, SiteKeep, SiteProof, SiteRefusal, parse_ke1};
@@ -361,15 +357,16 @@ impl<W: World> Vault<W> {
         verify(&registration.unlock_key, &message, &request.unlock_signature).map_err(|_| VaultError::InvalidProof)?;
         let proof_hash = proof_hash(request);
         let proof = KeptProof::new(*attempt, number, request);
-        if spent.state != (AttemptState::Proved { proof: proof_hash }) {
+        let is_new = spent.state != (AttemptState::Proved { proof: proof_hash });
+        if is_new {
             self.logins.verify(&(account.clone(), registration.id, *attempt), &request.ke3.0)?;
-            if !self.site.would_forgive(&account, &registration.id, &proof).await? {
-                return Err(VaultError::RetrieveAgain);
-            }
         }
         // Who has proved the password objects to all that threatens it, whether or not the record takes the proof now.
         let object = |held: &mut Held| {
-            held.threats.iter_mut().for_each(|known| known.refused = true);
+            if is_new && !held.would_forgive(&proof, self.fleet().site) {
+                return Err(VaultError::RetrieveAgain);
+            }
+            held.refuse_all();
             Ok(())
         };
         match self.site.change_row(&account, &registration.id, object).await {
@@ -412,32 +409,15 @@ impl<W: World> Vault<W> {
         let Fleet { order, hedge_after, .. } = self.fleet();
         let mut handed: FuturesUnordered<_> = order.iter().map(|site| hand(*site)).collect();
         let mut taken = 0;
-        while let Some(outcome) = self.next_unless_late(&mut handed, *hedge_after, taken).await {
+        // Nobody waits long for the last sites once as many have taken it as a retrieval needs.
+        let patience = |taken| hedge_after.filter(|_| taken >= self.fleet().threshold);
+        while let Some(outcome) = self.ports().next_within(&mut handed, patience(taken)).await {
             match outcome {
                 Ok(()) => taken += 1,
                 Err(error) => {
                     tracing::warn!(%error, "a site has not taken what its owner signed; it waits in the record");
                 }
             }
-        }
-    }
-
-    /// The next outcome. Nobody waits long for the last sites once as many have taken it as a retrieval needs.
-    async fn next_unless_late<T>(
-        &self,
-        handed: &mut FuturesUnordered<impl Future<Output = T>>,
-        hedge_after: Option<Duration>,
-        taken: u8,
-    ) -> Option<T> {
-        match hedge_after {
-            Some(duration) if taken >= self.fleet().threshold => {
-                let late = pin!(self.ports().clock.sleep(duration));
-                match select(handed.next(), late).await {
-                    Either::Left((outcome, _)) => outcome,
-                    Either::Right(_) => None,
-                }
-            }
-            _ => handed.next().await,
         }
     }
 

@@ -1,8 +1,11 @@
 //! What a site is made of: its ports, and what its fleet is.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use coffer_proto::{FleetId, SiteNumber, Time};
+use futures_util::future::{Either, select};
+use futures_util::stream::{Stream, StreamExt as _};
 
 use crate::policy::Policy;
 use crate::ports::{Clock, Hsm, Ledger, Peers, RecordStore, Tokens};
@@ -43,6 +46,19 @@ pub struct Ports<W: World> {
 impl<W: World> Ports<W> {
     pub(crate) fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// The next of those that were asked. None if there is none, or if it takes longer than this.
+    pub(crate) async fn next_within<T>(
+        &self,
+        asked: &mut (impl Stream<Item = T> + Unpin),
+        within: Option<Duration>,
+    ) -> Option<T> {
+        let Some(within) = within else { return asked.next().await };
+        match select(asked.next(), pin!(self.clock.sleep(within))).await {
+            Either::Left((next, _)) => next,
+            Either::Right(_) => None,
+        }
     }
 }
 
