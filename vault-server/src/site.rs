@@ -22,7 +22,7 @@ use crate::peers::HttpPeers;
 use crate::records;
 use crate::token::{self, Kind};
 use crate::tokens::AccountTokens;
-use crate::world::{OtherSites, Records, SharedHsm, SystemClock};
+use crate::world::{Records, SharedHsm, SystemClock};
 
 /// A site that can serve.
 pub(crate) struct OpenSite {
@@ -48,12 +48,12 @@ pub(crate) async fn open(config: Config, data: &DataFolder, metrics: PrometheusH
         Some(files) => Records::Etcd(records::open(files, &manifest.content).await?),
         None => Records::Embedded(store.records),
     };
-    let peers = config.peers.as_ref().map(HttpPeers::new).transpose()?;
+    let peers = config.peers.as_ref().map_or(Ok(HttpPeers::none()), HttpPeers::new)?;
     let ports = Ports {
         hsm: hsm.clone(),
         records: records.clone(),
         ledger: ledger.clone(),
-        peers: OtherSites(peers),
+        peers,
         tokens: AccountTokens(tokens.clone()),
         clock: SystemClock,
     };

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coffer_hsm_adapter::HsmAdapter;
-use coffer_proto::{AccountId, LedgerHeight, Nonce, RegistrationId, SiteNumber, Time};
+use coffer_proto::Time;
 use coffer_vault_core::{
-    Clock, EvaluateRequest, Freshness, Hsm, HsmError, HsmPublicKeys, ImportedShare, LedgerSpend, Peers, Point,
-    RecordStore, Replaced, SealedShareIn, SiteAnswer, SiteCount, SiteKeep, SiteProof, SiteRefusal, StoreUnavailable,
-    Version, Versioned, World, WrappedShare,
+    Clock, Freshness, Hsm, HsmError, HsmPublicKeys, ImportedShare, LedgerSpend, Point, RecordStore, Replaced,
+    SealedShareIn, StoreUnavailable, Version, Versioned, World, WrappedShare,
 };
 use coffer_vault_store::{EmbeddedLedger, EmbeddedRecords, EtcdRecords};
 
@@ -22,7 +21,7 @@ impl World for Server {
     type Hsm = SharedHsm;
     type Records = Records;
     type Ledger = EmbeddedLedger;
-    type Peers = OtherSites;
+    type Peers = HttpPeers;
     type Tokens = AccountTokens;
     type Clock = SystemClock;
 }
@@ -131,55 +130,6 @@ fn counted(outcome: Replaced) -> Replaced {
         crate::observe::count_unknown_write();
     }
     outcome
-}
-
-/// The other sites, if there are any.
-pub(crate) struct OtherSites(pub(crate) Option<HttpPeers>);
-
-impl OtherSites {
-    fn reached(&self) -> Result<&HttpPeers, SiteRefusal> {
-        self.0.as_ref().ok_or(SiteRefusal::Unreachable)
-    }
-}
-
-impl Peers for OtherSites {
-    async fn evaluate(&self, site: SiteNumber, request: &EvaluateRequest) -> Result<SiteAnswer, SiteRefusal> {
-        self.reached()?.evaluate(site, request).await
-    }
-
-    async fn newest_mark(
-        &self,
-        site: SiteNumber,
-        account: &AccountId,
-        registration: &RegistrationId,
-    ) -> Result<Option<Nonce>, SiteRefusal> {
-        self.reached()?.newest_mark(site, account, registration).await
-    }
-
-    async fn height_of(&self, site: SiteNumber, about: SiteNumber) -> Result<Option<LedgerHeight>, SiteRefusal> {
-        self.reached()?.height_of(site, about).await
-    }
-
-    async fn tell_height(&self, site: SiteNumber, height: &LedgerHeight) -> Result<(), SiteRefusal> {
-        self.reached()?.tell_height(site, height).await
-    }
-
-    async fn count(
-        &self,
-        site: SiteNumber,
-        account: &AccountId,
-        registration: &RegistrationId,
-    ) -> Result<SiteCount, SiteRefusal> {
-        self.reached()?.count(site, account, registration).await
-    }
-
-    async fn apply_proof(&self, site: SiteNumber, proof: &SiteProof) -> Result<(), SiteRefusal> {
-        self.reached()?.apply_proof(site, proof).await
-    }
-
-    async fn apply_keep(&self, site: SiteNumber, keep: &SiteKeep) -> Result<(), SiteRefusal> {
-        self.reached()?.apply_keep(site, keep).await
-    }
 }
 
 /// The operating system's clock.

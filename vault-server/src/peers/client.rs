@@ -23,12 +23,18 @@ const MAX_ANSWER: u64 = 16 << 10;
 /// Speaks to other sites; each is whoever has a certificate of the fleet's authority for its host name.
 #[derive(Clone)]
 pub(crate) struct HttpPeers {
-    client: Client,
+    /// None where there are no others.
+    client: Option<Client>,
     sites: BTreeMap<SiteNumber, Url>,
 }
 
 impl HttpPeers {
-    /// To the sites of the configuration; to none, where there are none.
+    /// A fleet of one site has no other.
+    pub(crate) const fn none() -> Self {
+        Self { client: None, sites: BTreeMap::new() }
+    }
+
+    /// To the sites of the configuration.
     pub(crate) fn new(config: &PeersConfig) -> Result<Self, Error> {
         let failed = |error: reqwest::Error| Error::System("no TLS between the sites", error.to_string());
         let [certificate, key, authority] = [&config.tls.certificate, &config.tls.key, &config.tls.authority]
@@ -44,7 +50,7 @@ impl HttpPeers {
             .tcp_nodelay(true)
             .build()
             .map_err(failed)?;
-        Ok(Self { client, sites: config.sites.iter().cloned().collect() })
+        Ok(Self { client: Some(client), sites: config.sites.iter().cloned().collect() })
     }
 
     async fn ask<Q: Serialize, A: DeserializeOwned>(
@@ -62,7 +68,8 @@ impl HttpPeers {
     /// `None`: no answer that counts.
     async fn send(&self, site: SiteNumber, route: &str, body: Vec<u8>) -> Option<Vec<u8>> {
         let url = self.sites.get(&site)?.join(route).ok()?;
-        let sent = self.client.post(url).body(body).send().await.and_then(reqwest::Response::error_for_status);
+        let sent =
+            self.client.as_ref()?.post(url).body(body).send().await.and_then(reqwest::Response::error_for_status);
         let answer =
             sent.inspect_err(|error| tracing::warn!(%site, why = cause(error), "a site does not answer")).ok()?;
         if answer.content_length().is_none_or(|length| length > MAX_ANSWER) {
