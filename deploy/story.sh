@@ -19,3 +19,17 @@ fail() {
     printf '\nFAILED: %s\n' "$*" >&2
     exit 1
 }
+# Ten wrong passwords, each refused as such, and then the right one, which opens nothing any more.
+guess_ten_times() {
+    local guess status
+    for guess in 1 2 3 4 5 6 7 8 9 10; do
+        echo "letmein-$guess" >"$work/guess"
+        status=0
+        coffer key verify --yes --password-file "$work/guess" >"$work/said" 2>&1 || status=$?
+        say "guess $guess: $(head -n 1 "$work/said")"
+        [ "$status" -eq 20 ] || fail "guess $guess should end with exit code 20, not $status: $(cat "$work/said")"
+    done
+    sleep 3
+    say "" "and now the right one:"
+    expect 21 "a locked key" coffer key verify --yes --password-file "$work/password"
+}
