@@ -3,9 +3,9 @@
 use coffer_proto::{ProblemType, Time};
 
 use crate::budget::Refusal;
+use crate::messages::SiteRefusal;
 use crate::outside::{HsmError, LedgerError, StoreUnavailable};
 use crate::record::DamagedRecord;
-use crate::site::SiteRefusal;
 
 /// Why a request was not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -15,11 +15,15 @@
 
 mod budget;
 mod commit;
+mod delivery;
 mod error;
+mod evaluation;
 mod evidence;
 mod heights;
+mod import;
 mod ledger;
 mod logins;
+mod messages;
 mod outside;
 mod policy;
 mod ports;
@@ -28,6 +32,7 @@ mod receipts;
 mod reconcile;
 mod record;
 mod replicas;
+mod retrieval;
 mod rows;
 mod site;
 mod status;
@@ -40,6 +45,7 @@ mod world;
 pub use budget::{Refill, Refusal, Spend};
 pub use error::VaultError;
 pub use ledger::{Admission, Evaluation, Held, LedgerRefusal, LedgerSpend, SiteRow, Threat};
+pub use messages::{EvaluateRequest, SiteAnswer, SiteKeep, SiteProof, SiteRefusal};
 pub use outside::{
     Bearer, Freshness, HsmError, HsmPublicKeys, ImportedShare, LedgerError, LedgerRow, Replaced, SealedShareIn,
     StoreUnavailable, Version, Versioned, WrappedShare,
@@ -51,7 +57,7 @@ pub use record::{
     Activation, Attempt, AttemptState, Carried, Cause, DamagedRecord, Deletion, End, KeptHead, KeptKeep, KeptProof,
     KeptShare, Live, VaultRecord, Waiting,
 };
-pub use site::{EvaluateRequest, Site, SiteAnswer, SiteKeep, SiteProof, SiteRefusal};
+pub use site::Site;
 pub use token::AccountToken;
 pub use vault::Vault;
 pub use world::{Fleet, Ports, World};

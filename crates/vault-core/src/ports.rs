@@ -11,12 +11,12 @@ use coffer_proto::{AccountId, LedgerHeight, Nonce, RegistrationId, SiteNumber, T
 pub use coffer_pake::Point;
 
 use crate::ledger::LedgerSpend;
+use crate::messages::{EvaluateRequest, SiteAnswer, SiteKeep, SiteProof, SiteRefusal};
 use crate::outside::{
     Bearer, Freshness, HsmError, HsmPublicKeys, ImportedShare, LedgerError, LedgerRow, Replaced, SealedShareIn,
     StoreUnavailable, Version, Versioned, WrappedShare,
 };
 use crate::reconcile::SiteCount;
-use crate::site::{EvaluateRequest, SiteAnswer, SiteKeep, SiteProof, SiteRefusal};
 
 /// One site's hardware security module. Each call costs its CPU time (SoftHSM: 20 to 1000 µs) and no disk.
 pub trait Hsm: Send + Sync {

@@ -9,8 +9,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use crate::error::VaultError;
+use crate::messages::{EvaluateRequest, SiteAnswer, SiteRefusal};
 use crate::ports::Peers as _;
-use crate::site::{EvaluateRequest, Site, SiteAnswer, SiteRefusal};
+use crate::site::Site;
 use crate::world::World;
 
 /// What the sites agree on.

@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::budget::{NUMBERS_IN_A_COUNT, follows};
 use crate::error::VaultError;
 use crate::ledger::{SiteRow, row_key};
+use crate::messages::SiteRefusal;
 use crate::outside::{Freshness, Replaced};
 use crate::ports::{Peers as _, RecordStore as _};
 use crate::record::{Attempt, AttemptState, Live, VaultRecord, encode, parse, record_key};
-use crate::site::{Site, SiteRefusal};
+use crate::site::Site;
 use crate::world::World;
 
 /// What a site has counted of a registration.
