@@ -6,6 +6,11 @@
 VENV := $(CURDIR)/target/interop-venv
 FUZZ_SECONDS ?= 60
 
+# What the demos are built with. PROFILE=dev shares a build with the tests, and shows the same at a lower speed.
+PROFILE ?= release
+DEMO_BUILD = cargo build --profile $(PROFILE) --locked
+demo demo-fleet demo-fleet-local: export COFFER_PROGRAMS = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE:dev=debug)
+
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
@@ -13,18 +18,18 @@ setup: ## install what is missing (apt-get; asks sudo where not root)
 	@.ci/install packages
 
 demo: setup ## back up a real chat archive, lose the device, restore from the 64 digits and from a password
-	cargo build --release --locked -p coffer-client-cli -p coffer-vault-server
+	$(DEMO_BUILD) -p coffer-client-cli -p coffer-vault-server
 	deploy/demo.sh
 
 FLEET := -p coffer-client-cli -p coffer-vault-server -p coffer-gateway
 
 demo-fleet: setup ## five data centres as containers (needs Docker): two are lost, then a third, and all come back
 	@.ci/install containers
-	cargo build --release --locked $(FLEET)
+	$(DEMO_BUILD) $(FLEET)
 	deploy/demo-fleet.sh containers
 
 demo-fleet-local: setup ## the same as processes
-	cargo build --release --locked $(FLEET)
+	$(DEMO_BUILD) $(FLEET)
 	deploy/demo-fleet.sh local
 
 # COFFER_TEST_PYTHON is the Python that has what tests/interop and tests/api import; without it tests use python3.

@@ -5,18 +5,16 @@
 #   deploy/demo-fleet.sh local         sites as processes          (make demo-fleet-local)
 #   deploy/demo-fleet.sh containers    sites as containers         (make demo-fleet)
 #
-# COFFER, COFFER_VAULT_PROGRAM and COFFER_GATEWAY_PROGRAM name other builds of the programs.
+# COFFER_PROGRAMS names the folder that the programs are in.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=deploy/story.sh
 . deploy/story.sh
 
 kind=${1:?usage: deploy/demo-fleet.sh local|containers}
-built=$(realpath -m "${CARGO_TARGET_DIR:-target}/release")
-program=$(realpath -m "${COFFER:-$built/coffer}")
-export COFFER_VAULT_PROGRAM COFFER_GATEWAY_PROGRAM
-COFFER_VAULT_PROGRAM=$(realpath -m "${COFFER_VAULT_PROGRAM:-$built/coffer-vault}")
-COFFER_GATEWAY_PROGRAM=$(realpath -m "${COFFER_GATEWAY_PROGRAM:-$built/coffer-gateway}")
+built=$(realpath -m "${COFFER_PROGRAMS:-${CARGO_TARGET_DIR:-target}/release}")
+program=$built/coffer
+export COFFER_VAULT_PROGRAM=$built/coffer-vault COFFER_GATEWAY_PROGRAM=$built/coffer-gateway
 for needed in "$program" "$COFFER_VAULT_PROGRAM" "$COFFER_GATEWAY_PROGRAM"; do
     [ -x "$needed" ] || { echo "error: $needed is not there; \`make demo-fleet-local\` builds it" >&2 && exit 1; }
 done

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # The main job, from beginning to end: back up a real chat archive, lose the device, get everything back: from 64 digits,
-# and from a password that a vault guards. `make demo` builds the programs and runs this. COFFER and COFFER_VAULT_PROGRAM name
-# other builds of them.
+# and from a password that a vault guards. `make demo` builds the programs and runs this. COFFER_PROGRAMS names the folder that
+# they are in.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=deploy/story.sh
 . deploy/story.sh
 
-program=$(realpath -m "${COFFER:-${CARGO_TARGET_DIR:-target}/release/coffer}")
+built=$(realpath -m "${COFFER_PROGRAMS:-${CARGO_TARGET_DIR:-target}/release}")
+program=$built/coffer
+vault_program=$built/coffer-vault
 sample=$(realpath tests/data/sample-chats)
-vault_program=$(realpath -m "${COFFER_VAULT_PROGRAM:-${CARGO_TARGET_DIR:-target}/release/coffer-vault}")
-for built in "$program" "$vault_program"; do
-    [ -x "$built" ] || { echo "error: $built is not there; \`make demo\` builds it" >&2 && exit 1; }
+for needed in "$program" "$vault_program"; do
+    [ -x "$needed" ] || { echo "error: $needed is not there; \`make demo\` builds it" >&2 && exit 1; }
 done
 
 work=$(mktemp -d)
