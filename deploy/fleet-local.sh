@@ -23,7 +23,6 @@ fleet_up() {
     fleet_folder=$1
     mkdir -p "$fleet_folder/logs"
     deploy/ceremony-demo.sh "$fleet_folder" "$fleet_sites" || return
-    fleet_id=$(sed -n 's/^fleet *//p' "$fleet_folder/verified")
     fleet_fingerprint=$(cat "$fleet_folder/fingerprint")
     mapfile -t fleet_ports < <(fleet_free_ports $((fleet_sites * 5 + 2)))
     fleet_certificates
@@ -32,7 +31,7 @@ fleet_up() {
     local site
     for site in $(seq "$fleet_sites"); do fleet_start_etcd "$site" new; done
     fleet_wait_for etcd fleet_etcdctl endpoint health || return
-    fleet_etcdctl put "coffer/$fleet_id/fence" 1:1 >/dev/null || return
+    (fleet_at 1 "$COFFER_VAULT_PROGRAM" set-fence --cell 1 $(fleet_settings 1)) >/dev/null || return
     for site in $(seq "$fleet_sites"); do fleet_start_vault "$site"; done
     for site in $(seq "$fleet_sites"); do fleet_wait_ready "$site" || return; done
     fleet_start_gateway || return
@@ -122,6 +121,14 @@ fleet_start_etcd() {
     fleet_pids+=($!)
 }
 
+# fleet_settings SITE: how it finds its manifest and its record store.
+fleet_settings() {
+    local tls=$fleet_folder/tls
+    echo --fleet-manifest-file "$fleet_folder/fleet/manifest.json" --fleet-site "$1" \
+        --fleet-roots-fingerprint "$fleet_fingerprint" --etcd-members "$(fleet_members "$1")" \
+        --etcd-ca-file "$tls/ca.pem" --etcd-certificate-file "$tls/site-$1.pem" --etcd-key-file "$tls/site-$1.key"
+}
+
 fleet_start_vault() {
     local site=$1 other others=
     local host tls=$fleet_folder/tls
@@ -130,12 +137,9 @@ fleet_start_vault() {
     fleet_at "$site" "$COFFER_VAULT_PROGRAM" serve --data "$fleet_folder/site-$site" --gateway true --log-level warn \
         --listen "$host:$(fleet_port api "$site")" --ops-listen "$host:$(fleet_port ops "$site")" \
         --tls-certificate-file "$tls/site-$site.pem" --tls-key-file "$tls/site-$site.key" \
-        --fleet-manifest-file "$fleet_folder/fleet/manifest.json" --fleet-site "$site" \
-        --fleet-roots-fingerprint "$fleet_fingerprint" \
         --peers-listen "$host:$(fleet_port peers "$site")" --peers-sites "${others#,}" \
         --peers-certificate-file "$tls/site-$site.pem" --peers-key-file "$tls/site-$site.key" \
-        --peers-ca-file "$tls/ca.pem" --etcd-members "$(fleet_members "$site")" --etcd-ca-file "$tls/ca.pem" \
-        --etcd-certificate-file "$tls/site-$site.pem" --etcd-key-file "$tls/site-$site.key" \
+        --peers-ca-file "$tls/ca.pem" $(fleet_settings "$site") \
         --tokens-jwks-file "$fleet_folder/messenger/jwks.json" --tokens-issuer coffer-vault:local \
         --tokens-audience coffer-vault --limits-address-per-minute 0 \
         --policy-waits 0s --policy-open-at-zero 2s ${fleet_vault_flags:-} \

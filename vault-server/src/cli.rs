@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use coffer_proto::Fingerprint;
 
 use crate::commands::ceremony::Ceremony;
-use crate::commands::{self, dev_token};
+use crate::commands::{self, dev_token, set_fence};
 use crate::config::Config;
 use crate::error::Error;
 use crate::exit;
@@ -41,6 +41,15 @@ enum Command {
     /// The key ceremony of a fleet of several sites, on a machine without a network
     #[command(subcommand)]
     Ceremony(Ceremony),
+    /// Set the fence of a cell of the record store to what the manifest says; it only ever rises
+    ///
+    /// Sites serve a cell only behind the fence of their manifest. `etcd.user` has to be one that may set it.
+    SetFence {
+        #[command(flatten)]
+        asked: set_fence::Asked,
+        #[command(flatten)]
+        configured: Configured,
+    },
     /// Print the OpenAPI document
     Openapi,
 }
@@ -108,6 +117,7 @@ impl Cli {
             }
             Command::Hsm(Hsm::Check { fleet, configured }) => commands::hsm::check(&configured.load()?, fleet),
             Command::Ceremony(ceremony) => commands::ceremony::run(ceremony),
+            Command::SetFence { asked, configured } => commands::set_fence::run(&configured.load()?, &asked),
             Command::Openapi => {
                 commands::openapi::run();
                 Ok(())

@@ -6,3 +6,4 @@ pub(crate) mod dev_token;
 pub(crate) mod hsm;
 pub(crate) mod openapi;
 pub(crate) mod serve;
+pub(crate) mod set_fence;

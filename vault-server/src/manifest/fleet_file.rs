@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use coffer_hsm_adapter::verify_es256_by;
-use coffer_proto::{Base64, Fingerprint, FleetId, Hash, SignedManifest, SiteNumber, Time};
+use coffer_proto::{Base64, Fingerprint, FleetId, FleetManifest, Hash, SignedManifest, SiteNumber, Time};
 use coffer_vault_core::Hsm as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -48,14 +48,10 @@ impl FleetFile {
         self.config.site
     }
 
-    /// Reads it and believes what the roots have signed. An expired one is served: clients decide by their own clocks.
+    /// What the roots have signed, if this is the HSM that it names. An expired one is served: clients decide by their own
+    /// clocks.
     pub(super) fn load(&self, hsm: &SharedHsm) -> Result<Manifest, Error> {
-        let path = &self.config.manifest_file;
-        let bytes = fs::read(path).map_err(Error::file("read", path))?;
-        let signed: SignedManifest =
-            serde_json::from_slice(&bytes).map_err(|error| self.refused(format!("it cannot be read: {error}")))?;
-        let content = signed.verify(&self.config.roots_fingerprint, verify_es256_by);
-        let content = content.map_err(|error| self.refused(error.to_string()))?;
+        let (signed, content) = believed(&self.config)?;
         let keys = hsm.public_keys();
         if !content.sites.contains(&entry(self.config.site, hsm)) || content.ake.0 != keys.ake.encode() {
             let site = self.config.site;
@@ -90,8 +86,23 @@ impl FleetFile {
     }
 
     fn refused(&self, why: String) -> Error {
-        Error::Named { path: self.config.manifest_file.clone(), why }
+        refused(&self.config, why)
     }
+}
+
+/// Reads the file and believes what the roots have signed.
+pub(super) fn believed(config: &FleetConfig) -> Result<(SignedManifest, FleetManifest), Error> {
+    let path = &config.manifest_file;
+    let bytes = fs::read(path).map_err(Error::file("read", path))?;
+    let signed: SignedManifest =
+        serde_json::from_slice(&bytes).map_err(|error| refused(config, format!("it cannot be read: {error}")))?;
+    let content = signed.verify(&config.roots_fingerprint, verify_es256_by);
+    let content = content.map_err(|error| refused(config, error.to_string()))?;
+    Ok((signed, content))
+}
+
+fn refused(config: &FleetConfig, why: String) -> Error {
+    Error::Named { path: config.manifest_file.clone(), why }
 }
 
 impl Seen {

@@ -71,3 +71,12 @@ fn flags_win_over_variables_and_variables_over_the_file() {
     assert!(said(Some("0.0.0.2:2"), None).contains("0.0.0.2:2 is not"));
     assert!(said(Some("0.0.0.2:2"), Some("--listen=0.0.0.3:3")).contains("0.0.0.3:3 is not"));
 }
+
+#[test]
+fn set_fence_refuses_a_vault_without_a_manifest_of_the_roots() {
+    let home = Home::new();
+    let output = binary().args(["set-fence", "--cell=1", "--data"]).arg(home.data()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("fleet.manifest_file says which fence, and etcd.members where"), "{said}");
+}
