@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use coffer_proto::{FleetManifest, SignedManifest, SignedSiteKeys};
+use coffer_proto::{FleetManifest, SignedManifest, SignedSiteKeys, SiteCard};
 use coffer_testkit::Roots;
 use rcgen::generate_simple_self_signed;
 use tempfile::TempDir;
@@ -294,6 +294,29 @@ fn refuses_a_card_whose_signature_does_not_hold() {
     });
     refused(ceremony.run(&ceremony.draw()), "the card's signature does not hold");
     assert!(!Path::new(&ceremony.path("fleet")).exists());
+}
+
+#[test]
+fn a_card_is_written_where_the_operator_stands_and_again_after_a_crash() {
+    let ceremony = Ceremony { scratch: tempfile::tempdir().unwrap(), sites: 0 };
+    for _ in 0..2 {
+        let said = ceremony.done(&["hsm", "init", "--data", "1", "--fleet", "site-1.card"]);
+        let card: SiteCard = serde_json::from_slice(&fs::read(ceremony.path("site-1.card")).unwrap()).unwrap();
+        assert!(said.contains(&card.site_identity.to_string()), "{said}");
+    }
+}
+
+#[test]
+fn refuses_to_write_a_card_over_a_root_s_key_or_another_hsm_s_card() {
+    let ceremony = Ceremony { scratch: tempfile::tempdir().unwrap(), sites: 0 };
+    ceremony.make_root("a");
+    let init = |machine: &str, card: &str| ceremony.run(&["hsm", "init", "--data", machine, "--fleet", card]);
+    init("1", "1.card").unwrap();
+    for (card, why) in [("a", "it is there and is no card"), ("1.card", "it is the card of another HSM")] {
+        let before = fs::read(ceremony.path(card)).unwrap();
+        refused(init("2", card), why);
+        assert_eq!(fs::read(ceremony.path(card)).unwrap(), before);
+    }
 }
 
 #[test]

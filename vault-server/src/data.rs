@@ -89,7 +89,8 @@ pub(crate) fn read_secret(path: &Path) -> Result<Option<Zeroizing<String>>, Erro
 /// Replaces a file, for this user's eyes only, so that a crash leaves either the old content or the new. It is on the
 /// disk when this returns.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // A bare name has an empty parent, which cannot be opened.
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     make_folder(folder)?;
     let write = || -> io::Result<()> {
         let unfinished = path.with_extension("new");

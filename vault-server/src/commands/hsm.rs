@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use coffer_hsm_adapter::verify_es256_by;
-use coffer_proto::{Fingerprint, SignedSiteKeys};
+use coffer_proto::{Fingerprint, SignedSiteKeys, SiteCard};
 
 use crate::ceremony::folder::{pretty, read, refused};
 use crate::config::Config;
@@ -20,11 +20,24 @@ pub(crate) fn init(config: &Config, so_pin_file: Option<&Path>, card: Option<&Pa
         token::init(config, &data, so_pin_file, Kind::Embedded)?;
         return check(config, false);
     };
+    let present = present_card(card)?;
     token::init(config, &data, so_pin_file, Kind::Site)?;
     let introduced = coffer_hsm_adapter::card(&token::describe(config, &data, Kind::Site)?)?;
+    let keys = |card: &SiteCard| [card.share_import, card.site_identity];
+    if present.is_some_and(|present| keys(&present) != keys(&introduced)) {
+        return Err(refused(card, "it is the card of another HSM, and nothing is overwritten"));
+    }
     write_private(card, &pretty(&introduced))?;
     say(&format!("HSM {}: its card is in {}.", introduced.site_identity, card.display()));
     Ok(())
+}
+
+/// A card from an earlier time. What is no card is left alone: it may be somebody's key.
+fn present_card(path: &Path) -> Result<Option<SiteCard>, Error> {
+    if !path.try_exists().map_err(Error::file("read", path))? {
+        return Ok(None);
+    }
+    read(path).map(Some).map_err(|_| refused(path, "it is there and is no card, and nothing is overwritten"))
 }
 
 /// Takes in the keys of a ceremony, if the roots have signed them.
