@@ -8,9 +8,13 @@
 //! ```
 
 pub(crate) mod draw;
+pub(crate) mod examine;
 pub(crate) mod folder;
 pub(crate) mod next;
 pub(crate) mod root;
 pub(crate) mod sign;
 pub(crate) mod transcript;
 pub(crate) mod verify;
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,7 @@ pub(crate) fn run(asked: &Asked) -> Result<(), Error> {
     let sites = u8::try_from(asked.cards.len()).map_err(|_| Error::Argument("255 sites at most"))?;
     let cards = cards(&asked.cards)?;
     let spares = cards_beside(&asked.spares, &cards)?;
+    u8::try_from(spares.len()).map_err(|_| Error::Argument("255 spares at most"))?;
     let roots = root::set(&asked.roots, asked.root_threshold)?;
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|error| Error::System("randomness", error.to_string()))?;
@@ -67,7 +68,7 @@ pub(crate) fn run(asked: &Asked) -> Result<(), Error> {
     let mut sealed = Vec::new();
     for (site, card) in (1..=sites).map(SiteNumber).zip(&cards) {
         sealed.push(seal(&keys, &manifest.fleet, (site, None), card, &roots)?);
-        for (spare, card) in (1..).zip(&spares) {
+        for (spare, card) in (1..=u8::MAX).zip(&spares) {
             sealed.push(seal(&keys, &manifest.fleet, (site, Some(spare)), card, &roots)?);
         }
     }
@@ -79,7 +80,7 @@ pub(crate) fn run(asked: &Asked) -> Result<(), Error> {
 fn seal(
     keys: &DrawnKeys,
     fleet: &FleetId,
-    (site, spare): (SiteNumber, Option<usize>),
+    (site, spare): (SiteNumber, Option<u8>),
     card: &SiteCard,
     roots: &RootSet,
 ) -> Result<SealedFile, Error> {

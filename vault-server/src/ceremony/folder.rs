@@ -53,6 +53,9 @@ impl Folder {
         }
         let folder = Self { path: path.to_owned(), transcript };
         let listed = folder.transcript.files();
+        if let Some(name) = listed.keys().find(|name| **name != MANIFEST && parse_sealed_name(name).is_none()) {
+            return Err(refused(&file, format!("no file of a ceremony has the name {name:?}")));
+        }
         for (name, expected) in &listed {
             let path = folder.path.join(name);
             if hash(&fs::read(&path).map_err(Error::file("read", &path))?) != *expected {
@@ -100,8 +103,20 @@ impl Folder {
 }
 
 /// The name of the file of a site's keys, or of a spare's.
-pub(crate) fn sealed_name(site: SiteNumber, spare: Option<usize>) -> String {
+pub(crate) fn sealed_name(site: SiteNumber, spare: Option<u8>) -> String {
     spare.map_or_else(|| format!("site-{site}.json"), |spare| format!("site-{site}-spare-{spare}.json"))
+}
+
+/// The site, and the spare's number if it is one.
+pub(crate) fn parse_sealed_name(name: &str) -> Option<(SiteNumber, Option<u8>)> {
+    let numbers = name.strip_prefix("site-")?.strip_suffix(".json")?;
+    let (site, spare) = match numbers.split_once("-spare-") {
+        None => (numbers, None),
+        Some((site, spare)) => (site, Some(spare.parse().ok()?)),
+    };
+    let parsed = (SiteNumber(site.parse().ok()?), spare);
+    // Nor 01 for 1.
+    (sealed_name(parsed.0, parsed.1) == name).then_some(parsed)
 }
 
 pub(crate) fn pretty(content: &impl Serialize) -> Vec<u8> {

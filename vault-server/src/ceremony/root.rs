@@ -34,9 +34,12 @@ pub(crate) fn new(out: &Path, passphrase: &PassphraseOptions) -> Result<Encrypte
     Ok(encrypted)
 }
 
-/// A root's key, out of its file.
-pub(crate) fn open(path: &Path, passphrase: &PassphraseOptions) -> Result<RootKey, Error> {
-    let encrypted: EncryptedRootKey = read(path)?;
+/// A root's key, out of what was read of its file.
+pub(crate) fn open(
+    path: &Path,
+    encrypted: &EncryptedRootKey,
+    passphrase: &PassphraseOptions,
+) -> Result<RootKey, Error> {
     encrypted.decrypt(&passphrase.ask("Passphrase: ")?).map_err(|error| refused(path, error.to_string()))
 }
 

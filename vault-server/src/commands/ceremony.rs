@@ -1,11 +1,14 @@
 //! `coffer-vault ceremony …`
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use coffer_proto::{Fingerprint, FleetManifest};
+use coffer_hsm_adapter::EncryptedRootKey;
+use coffer_proto::Fingerprint;
 
+use crate::ceremony::examine::examine;
+use crate::ceremony::folder::read;
 use crate::ceremony::root::PassphraseOptions;
 use crate::ceremony::{draw, next, root, sign, verify};
 use crate::error::Error;
@@ -24,6 +27,8 @@ pub(crate) enum Ceremony {
     #[command(subcommand)]
     Roots(Roots),
     /// Sign what lies in a ceremony's folder, as one root
+    ///
+    /// Shows first what that is, and then asks for the passphrase. Whoever does not want to sign it presses Ctrl-C.
     Sign {
         /// The root's file
         #[arg(long, value_name = "PATH")]
@@ -75,35 +80,38 @@ pub(crate) fn run(ceremony: Ceremony) -> Result<(), Error> {
         }
         Ceremony::Fleet(asked) => {
             draw::run(&asked)?;
+            show(&asked.out)?;
             say(&format!("The keys are drawn and sealed in {}. Now let the roots sign.", asked.out.display()));
         }
         Ceremony::Manifest(Manifest::NewVersion(asked)) => {
             next::new_version(&asked)?;
+            show(&asked.last.out)?;
             say(&format!("The next manifest is in {}. Now let the roots sign.", asked.last.out.display()));
         }
         Ceremony::Roots(Roots::Rotate(asked)) => {
             next::rotate(&asked)?;
+            show(&asked.last.out)?;
             let out = asked.last.out.display();
             say(&format!("The new roots are in {out}. Now let enough of the earlier and of the new ones sign."));
         }
         Ceremony::Sign { root, passphrase, folder } => {
-            let key = root::open(&root, &passphrase)?;
-            sign::run(&folder, &key)?;
-            say(&format!("Root {} has signed {}.", key.public(), folder.display()));
+            let encrypted: EncryptedRootKey = read(&root)?;
+            let (found, asked) = sign::begin(&folder, &encrypted.public)?;
+            say(&format!("{found}\nto sign      {asked}"));
+            let key = root::open(&root, &encrypted, &passphrase)?;
+            let last = sign::run(found, &key)?;
+            say(&format!("Root {} has signed {}.\ntranscript   {last}", key.public(), folder.display()));
         }
         Ceremony::Verify { fingerprint, folder } => {
-            let found = verify::run(&folder, fingerprint)?;
-            let FleetManifest { fleet, version, threshold, sites, not_after, .. } = &found.manifest;
-            say(&format!(
-                "fleet        {fleet}\nversion      {version}\nsites        {}, of which {threshold} are needed\n\
-                 valid until  {not_after}\nsealed keys  {}\nfingerprint  {}\ntranscript   {}",
-                sites.len(),
-                found.sealed,
-                found.fingerprint,
-                found.last
-            ));
+            say(&verify::run(&folder, fingerprint)?.to_string());
         }
     }
+    Ok(())
+}
+
+/// What was made, as the roots will see it.
+fn show(folder: &Path) -> Result<(), Error> {
+    say(&examine(folder)?.to_string());
     Ok(())
 }
 
