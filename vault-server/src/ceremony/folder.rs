@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use coffer_proto::{Hash, RootSignature, SignedManifest, SignedSiteKeys, SiteNumber};
@@ -56,15 +57,20 @@ impl Folder {
         if let Some(name) = listed.keys().find(|name| **name != MANIFEST && parse_sealed_name(name).is_none()) {
             return Err(refused(&file, format!("no file of a ceremony has the name {name:?}")));
         }
+        folder.settle()?;
         for (name, expected) in &listed {
             let path = folder.path.join(name);
             if hash(&fs::read(&path).map_err(Error::file("read", &path))?) != *expected {
                 return Err(refused(&path, "it is not what the transcript says was written"));
             }
         }
+        // What an interrupted run was writing: the next one writes it anew.
+        let is_unfinished =
+            |name: &str| name.strip_suffix(".new").is_some_and(|of| of == "transcript" || listed.contains_key(of));
         for entry in fs::read_dir(path).map_err(Error::file("list", path))? {
             let name = entry.map_err(Error::file("list", path))?.file_name();
-            if name != TRANSCRIPT && !name.to_str().is_some_and(|name| listed.contains_key(name)) {
+            let is_known = |name: &str| name == TRANSCRIPT || listed.contains_key(name) || is_unfinished(name);
+            if !name.to_str().is_some_and(is_known) {
                 return Err(refused(&path.join(name), "the transcript does not know of it"));
             }
         }
@@ -82,7 +88,8 @@ impl Folder {
         names.map(|&name| Ok(SealedFile { name: name.to_owned(), content: read(&self.path.join(name))? })).collect()
     }
 
-    /// Writes what a step has made, and then that it has.
+    /// Writes what a step has made beside what is there, then that it has, and only then puts it into its place: so that a
+    /// step that is interrupted anywhere was taken, or was not.
     pub(crate) fn record(
         &mut self,
         step: String,
@@ -94,12 +101,33 @@ impl Folder {
         contents.extend(sealed.iter().map(|file| (file.name.clone(), pretty(&file.content))));
         let mut files: BTreeMap<String, Hash> = BTreeMap::new();
         for (name, content) in contents {
-            write_private(&self.path.join(&name), &content)?;
+            write_private(&self.path.join(next(&name)), &content)?;
             files.insert(name, hash(&content));
         }
         self.transcript.add(SystemClock.now(), step, signature, files);
-        write_private(&self.path.join(TRANSCRIPT), self.transcript.text().as_bytes())
+        write_private(&self.path.join(TRANSCRIPT), self.transcript.text().as_bytes())?;
+        self.settle()
     }
+
+    /// Ends a step that was interrupted: what the transcript names comes into its place, what it does not goes.
+    fn settle(&self) -> Result<(), Error> {
+        for (name, expected) in self.transcript.files() {
+            let (place, next) = (self.path.join(name), self.path.join(next(name)));
+            match fs::read(&next) {
+                Ok(content) if hash(&content) == expected => fs::rename(&next, &place),
+                Ok(_) => fs::remove_file(&next),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+            }
+            .map_err(Error::file("put into its place", &next))?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a file's content waits until the transcript names it.
+fn next(name: &str) -> String {
+    format!("{name}.next")
 }
 
 /// The name of the file of a site's keys, or of a spare's.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Parser as _;
 use coffer_hsm_adapter::RootKey;
@@ -237,4 +237,44 @@ fn a_root_sees_the_hsms_the_roots_and_the_transcript_that_it_signs() {
     let after = ceremony.sign(0).unwrap();
     assert_ne!(hashes(&drawn), after.to_string());
     assert_eq!(hashes(&examine(&ceremony.path("fleet")).unwrap().to_string()), after.to_string());
+}
+
+/// The folder as it was before a step, with what an interruption of the step has left.
+fn interrupted(before: &Path, after: &Path, transcript_is_written: bool, in_place: usize) {
+    let entries: Vec<_> = fs::read_dir(after).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let files = entries.iter().filter(|name| *name != "transcript.jsonl");
+    for (place, name) in files.enumerate() {
+        let next = format!("{}.next", name.to_str().unwrap());
+        let to = if place < in_place { before.join(name) } else { before.join(next) };
+        fs::copy(after.join(name), to).unwrap();
+    }
+    if transcript_is_written {
+        fs::copy(after.join("transcript.jsonl"), before.join("transcript.jsonl")).unwrap();
+    }
+    for unfinished in ["transcript.new", "manifest.json.new"] {
+        fs::write(before.join(unfinished), "{").unwrap();
+    }
+}
+
+#[test]
+fn a_signing_that_was_interrupted_is_repeated_or_was_done() {
+    for (transcript_is_written, in_place) in [(false, 0), (true, 0), (true, 1), (true, 3), (true, 7)] {
+        let ceremony = Drawn::new();
+        let kept = ceremony.path("kept");
+        fs::create_dir(&kept).unwrap();
+        for entry in fs::read_dir(ceremony.path("fleet")).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, kept.join(path.file_name().unwrap())).unwrap();
+        }
+        ceremony.sign(0).unwrap();
+        fs::rename(ceremony.path("fleet"), ceremony.path("after")).unwrap();
+        fs::rename(kept, ceremony.path("fleet")).unwrap();
+        interrupted(&ceremony.path("fleet"), &ceremony.path("after"), transcript_is_written, in_place);
+        if !transcript_is_written {
+            ceremony.sign(0).unwrap();
+        }
+        ceremony.sign(1).unwrap();
+        ceremony.verify().unwrap();
+        assert_eq!(ceremony.lines().len(), 3);
+    }
 }
