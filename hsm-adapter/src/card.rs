@@ -7,7 +7,7 @@ use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use sha2::{Digest as _, Sha256};
 
-use crate::check::Finding;
+use crate::check::{Finding, check_origin};
 use crate::config::TokenConfig;
 use crate::error::TokenError;
 use crate::keys::{Key, SHARE_IMPORT, SITE_IDENTITY};
@@ -15,12 +15,19 @@ use crate::library::Library;
 use crate::public_half::{belongs, public_half};
 
 /// The public halves of the pairs that the token has made itself, signed by its `site-identity`. Other keys it need not
-/// have yet.
+/// have yet. Keys that came from outside, or could once be read, are not introduced: somebody may have put them there.
 pub fn card(config: &TokenConfig) -> Result<SiteCard, TokenError> {
     let library = Library::initialise(config)?;
     let session = library.log_in(library.token(config)?, &config.pin)?;
-    let (_, share_import) = pair(&session, SHARE_IMPORT)?;
+    let (import, share_import) = pair(&session, SHARE_IMPORT)?;
     let (identity, site_identity) = pair(&session, SITE_IDENTITY)?;
+    let mut findings = Vec::new();
+    for (key, private) in [(SHARE_IMPORT, import), (SITE_IDENTITY, identity)] {
+        check_origin(&session, key, private, &mut findings)?;
+    }
+    if !findings.is_empty() {
+        return Err(TokenError::Unfit(findings));
+    }
     let [share_import, site_identity] = [share_import, site_identity].map(|public| Base64(public.encode()));
     let mut card = SiteCard { share_import, site_identity, signature: Base64([0; 64]) };
     let signature = session.sign(&Mechanism::Ecdsa, identity, &Sha256::digest(site_card_message(&card)))?;

@@ -154,7 +154,27 @@ fn check_attributes(
     handle: ObjectHandle,
     findings: &mut Vec<Finding>,
 ) -> Result<(), Error> {
-    let required = key.required();
+    check_required(session, key, handle, key.required(), findings)
+}
+
+/// Whether the token has made the key itself, as one that cannot be read: these attributes are its own to set.
+pub(crate) fn check_origin(
+    session: &Session,
+    key: Key,
+    handle: ObjectHandle,
+    findings: &mut Vec<Finding>,
+) -> Result<(), Error> {
+    let required = [Attribute::Local(true), Attribute::AlwaysSensitive(true), Attribute::NeverExtractable(true)];
+    check_required(session, key, handle, required.into(), findings)
+}
+
+fn check_required(
+    session: &Session,
+    key: Key,
+    handle: ObjectHandle,
+    required: Vec<Attribute>,
+    findings: &mut Vec<Finding>,
+) -> Result<(), Error> {
     let types: Vec<AttributeType> = required.iter().map(Attribute::attribute_type).collect();
     let said = session.get_attributes(handle, &types)?;
     for required in required {

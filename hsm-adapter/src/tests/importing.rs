@@ -1,13 +1,18 @@
 //! Keys that a ceremony has made, in the HSMs that they were sealed to.
 
-use coffer_proto::{Base64, Base64Vec, KeyName, SiteCard, SiteKeys, SiteNumber};
+use coffer_pake::import_point;
+use coffer_proto::{Base64, Base64Vec, KeyName, SiteCard, SiteKeys, SiteNumber, site_key_context};
 use coffer_vault_core::{Hsm as _, HsmError, LedgerSpend, Point};
-use cryptoki::object::{Attribute, AttributeType};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
+use cryptoki::session::Session;
+use p256::elliptic_curve::sec1::ToEncodedPoint as _;
 
 use super::dealt::{imported as import_share, question, share, wait};
 use super::token::{FLEET, TokenFolder, destroy, find, in_own_process, remake};
 use crate::check::{Finding, check};
-use crate::keys::{AKE, LEDGER_MAC, SHARE_KEK};
+use crate::keys::{AKE, Key, LEDGER_MAC, P256, SHARE_IMPORT, SHARE_KEK, SITE_IDENTITY};
+use crate::multiplication::derive;
 use crate::{DrawnKeys, HsmAdapter, SealError, TokenConfig, TokenError, card, card_holds, import, init};
 
 const SITE: SiteNumber = SiteNumber(2);
@@ -207,5 +212,81 @@ fn refuses_to_seal_keys_to_a_card_whose_signature_does_not_hold() {
         }
         let outside = DrawnKeys::generate(2).seal(&FLEET, SiteNumber(3), &good);
         assert_eq!(outside.unwrap_err(), SealError::Site(SiteNumber(3)));
+    });
+}
+
+/// A pair whose private half is known outside, with every attribute that a key of the token must have.
+fn plant(session: &Session, key: Key) {
+    let known = p256::SecretKey::from_slice(&[7; 32]).unwrap();
+    let mut private = key.unwrapping_template(true);
+    let params = Attribute::EcParams(P256.to_vec());
+    private.splice(0..0, [Attribute::Value(known.to_bytes().to_vec()), params]);
+    session.create_object(&private).unwrap();
+    let point = [&[0x04, 65][..], known.public_key().to_encoded_point(false).as_bytes()].concat();
+    let mut public = key.public_template().to_vec();
+    public.extend([
+        Attribute::Class(ObjectClass::PUBLIC_KEY),
+        Attribute::KeyType(KeyType::EC),
+        Attribute::EcPoint(point),
+    ]);
+    session.create_object(&public).unwrap();
+}
+
+/// Whoever had the HSM before its site, and left keys in it: all that is ever sealed to it would be theirs to open.
+#[test]
+fn refuses_to_introduce_keys_that_came_from_outside_or_could_once_be_read() {
+    in_own_process(|token| {
+        let config = || TokenConfig { fleet_root: false, ..token.config() };
+        for key in [SHARE_IMPORT, SITE_IDENTITY] {
+            init(&config(), token.so_pin()).unwrap();
+            token.as_attacker(|session| {
+                destroy(session, &key.search());
+                destroy(session, &key.public_search());
+                plant(session, key);
+            });
+            // Init finds a pair, and leaves it alone; and it has every attribute that the check asks for.
+            init(&config(), token.so_pin()).unwrap();
+            assert_eq!(check(&config()).unwrap(), ["share-kek", "ledger-mac", "ake"].map(Finding::NoKey));
+            let Err(TokenError::Unfit(findings)) = card(&config()) else { return assert_eq!(key.label, "refused") };
+            let expected = |attribute: &str| {
+                findings
+                    .iter()
+                    .any(|finding| matches!(finding, Finding::Attribute { attribute: found, .. } if found == attribute))
+            };
+            assert!(expected("CKA_LOCAL") && expected("CKA_NEVER_EXTRACTABLE"), "{findings:?}");
+            token.forget();
+        }
+    });
+}
+
+/// PKCS#11 gives `share-import` no say in what is made of a product: so a sealed file is as good as the keys to whoever
+/// may use the HSM that it is sealed to, for as long as there is a copy of it. docs/operations.md says what to do.
+#[test]
+fn a_sealed_file_that_was_kept_gives_the_keys_to_who_may_use_the_token() {
+    in_own_process(|token| {
+        let (config, keys) = sealed(token);
+        import(&config, &keys).unwrap();
+        let (hsm, share) = (HsmAdapter::open(config).unwrap(), share());
+        let wrapped = import_share(&hsm, &share).wrapped;
+        drop(hsm);
+        let kept = keys.keys.iter().find(|sealed| sealed.key == KeyName::ShareKek).unwrap();
+        let context = site_key_context(&FLEET, SITE, KeyName::ShareKek, &keys.card);
+        let transport = import_point(&context, &Point::parse(&kept.ephemeral.0).unwrap());
+        token.as_attacker(|session| {
+            let of = |class, key_type| [Attribute::Class(class), Attribute::KeyType(key_type), Attribute::Token(false)];
+            let readable = [Attribute::Sensitive(false), Attribute::Extractable(true)];
+            let unwraps =
+                [&of(ObjectClass::SECRET_KEY, KeyType::AES)[..], &readable, &[Attribute::Unwrap(true)]].concat();
+            let derived = [&unwraps[..], &[Attribute::ValueLen(32.into())]].concat();
+            let transport = derive(session, find(session, SHARE_IMPORT), &transport, &derived).unwrap();
+            let pad = &Mechanism::AesKeyWrapPad;
+            let kek = session.unwrap_key(pad, transport, kept.wrapped.as_bytes(), &unwraps).unwrap();
+            let as_share = [&of(ObjectClass::PRIVATE_KEY, KeyType::EC)[..], &readable].concat();
+            let stolen = session.unwrap_key(pad, kek, &wrapped, &as_share).unwrap();
+            let value = session.get_attributes(stolen, &[AttributeType::Value]).unwrap();
+            let [Attribute::Value(value)] = &value[..] else { return assert_eq!(value, []) };
+            let stolen = p256::SecretKey::from_slice(value).unwrap().public_key();
+            assert_eq!(stolen.to_encoded_point(true).as_bytes(), share.public().encode());
+        });
     });
 }
