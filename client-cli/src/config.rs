@@ -210,7 +210,12 @@ mod tests {
             address: format!("https://vault.example/#{}", "0a".repeat(32)).parse().unwrap(),
             token_file: "/run/token".into(),
             ca_file: None,
-            fleet: FleetMemory { fleet: Some(coffer_vault_client::FleetId([7; 16])), version: 3, threshold: 1 },
+            fleet: FleetMemory {
+                fleet: Some(coffer_vault_client::FleetId([7; 16])),
+                roots: Some(coffer_vault_client::Fingerprint([8; 32])),
+                version: 3,
+                threshold: 1,
+            },
             registration: Some("0b".repeat(16)),
         });
         let again = Config::parse(&serde_json::to_vec(&config).unwrap()).unwrap();
@@ -225,7 +230,7 @@ mod tests {
             "0a".repeat(32)
         );
         let config = Config::parse(TEXT.replacen("\"created\"", &vault, 1).as_bytes()).unwrap();
-        assert_eq!(config.vault.unwrap().fleet, FleetMemory { fleet: None, version: 3, threshold: 1 });
+        assert_eq!(config.vault.unwrap().fleet, FleetMemory { fleet: None, roots: None, version: 3, threshold: 1 });
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Fleet {
     pub(crate) sites: Vec<Site>,
     /// Of the roots that were believed.
     pub(crate) fingerprint: Fingerprint,
+    /// Of the roots that have signed, whom those may have named.
+    roots: Fingerprint,
     /// SHA-256 of the manifest as it was signed.
     pub(crate) manifest_hash: Hash,
     /// Of the sites' daily keys: those that held when they came.
@@ -47,6 +49,10 @@ pub struct FleetMemory {
     /// Which fleet it was. Devices of before there were several do not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetId>,
+    /// The roots that had signed it: those before them have handed over, and sign nothing any more. Devices of before
+    /// this was kept do not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roots: Option<Fingerprint>,
     /// The newest version that was seen.
     pub version: u64,
     /// How many sites a retrieval needed under it.
@@ -115,11 +121,15 @@ impl Fleet {
         let answer: FleetAnswer =
             exchange::get(transport, "/v1/fleet", token.expose()).await.map_err(RequestError::from)?;
         let manifest = answer.manifest.verify(fingerprint, verify_es256_by)?;
+        if let Some(roots) = remembered.and_then(|remembered| remembered.roots) {
+            answer.manifest.verify(&roots, verify_es256_by).map_err(|_| FleetError::Succession)?;
+        }
         if now >= manifest.not_after {
             return Err(FleetError::Expired { not_after: manifest.not_after });
         }
         let mut fleet = Self::parse(&manifest, *fingerprint)?;
         fleet.manifest_hash = Base64(Sha256::digest(answer.manifest.manifest.as_bytes()).into());
+        fleet.roots = answer.manifest.roots.fingerprint();
         fleet.sealed_only = answer.sealed_only;
         fleet.certificates = answer.certificates;
         fleet.certificates.retain(|certificate| receipts::certifies(&fleet.id, &fleet.sites, certificate, now));
@@ -131,7 +141,7 @@ impl Fleet {
 
     /// For the next [`fetch`](Self::fetch).
     pub const fn memory(&self) -> FleetMemory {
-        FleetMemory { fleet: Some(self.id), version: self.version, threshold: self.threshold }
+        FleetMemory { fleet: Some(self.id), roots: Some(self.roots), version: self.version, threshold: self.threshold }
     }
 
     /// Its name.
@@ -193,8 +203,8 @@ impl Fleet {
         let sites: Vec<Site> = manifest.sites.iter().map(parse_site).collect::<Result<_, FleetError>>()?;
         let (id, version, threshold) = (manifest.fleet, manifest.version, manifest.threshold);
         let ake = point(&manifest.ake.0)?;
-        let (manifest_hash, certificates, sealed_only) = (Base64([0; 32]), Vec::new(), false);
-        Ok(Self { id, version, threshold, ake, sites, fingerprint, manifest_hash, certificates, sealed_only })
+        let (roots, manifest_hash, certificates, sealed_only) = (fingerprint, Base64([0; 32]), Vec::new(), false);
+        Ok(Self { id, version, threshold, ake, sites, fingerprint, roots, manifest_hash, certificates, sealed_only })
     }
 }
 

@@ -31,6 +31,9 @@ pub(super) struct FleetFile {
 #[serde(deny_unknown_fields)]
 struct Seen {
     fleet: FleetId,
+    /// Of those who had signed it: the roots before them sign nothing any more.
+    #[serde(default)]
+    roots: Option<Fingerprint>,
     version: u64,
     manifest: Hash,
 }
@@ -74,10 +77,15 @@ impl FleetFile {
 
     fn remember(&self, manifest: &Manifest) -> Result<(), Error> {
         let hash = Base64(Sha256::digest(manifest.signed.manifest.as_bytes()).into());
-        let shown = Seen { fleet: manifest.content.fleet, version: manifest.content.version, manifest: hash };
+        let (FleetManifest { fleet, version, .. }, signed) = (&manifest.content, &manifest.signed);
+        let (fleet, version, roots) = (*fleet, *version, Some(signed.roots.fingerprint()));
+        let shown = Seen { fleet, roots, version, manifest: hash };
         let seen = Seen::read(&self.seen)?;
         if let Some(seen) = &seen {
             seen.allows(&shown).map_err(|why| self.refused(why.to_owned()))?;
+            if seen.roots.is_some_and(|roots| signed.verify(&roots, verify_es256_by).is_err()) {
+                return Err(self.refused("its roots were not named by those whom this site has had".to_owned()));
+            }
         }
         if seen.as_ref() != Some(&shown) {
             write_private(&self.seen, &serde_json::to_vec(&shown).expect("plain data in memory"))?;
@@ -140,7 +148,7 @@ mod tests {
     use super::Seen;
 
     fn seen(version: u64, content: u8) -> Seen {
-        Seen { fleet: FleetId([7; 16]), version, manifest: Base64([content; 32]) }
+        Seen { fleet: FleetId([7; 16]), roots: None, version, manifest: Base64([content; 32]) }
     }
 
     #[test]

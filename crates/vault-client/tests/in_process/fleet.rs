@@ -46,8 +46,10 @@ fn is_nonsense(outcome: &Result<Fleet, FleetError>) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn believes_what_the_roots_have_signed() {
-    let fleet = fetch(&wire().await, None).await.unwrap();
-    assert_eq!(fleet.memory(), FleetMemory { fleet: Some(FleetId([7; 16])), version: 3, threshold: 1 });
+    let wire = wire().await;
+    let fleet = fetch(&wire, None).await.unwrap();
+    let roots = Some(wire.vault.fingerprint());
+    assert_eq!(fleet.memory(), FleetMemory { fleet: Some(FleetId([7; 16])), roots, version: 3, threshold: 1 });
     assert!(signed_with(|manifest| manifest.version = 4).await.is_ok());
 }
 
@@ -128,14 +130,14 @@ async fn refuses_a_manifest_that_has_expired() {
 #[tokio::test(start_paused = true)]
 async fn refuses_an_older_version_than_was_seen() {
     let wire = wire().await;
-    let remembered = |version| Some(FleetMemory { fleet: None, version, threshold: 1 });
+    let remembered = |version| Some(FleetMemory { fleet: None, roots: None, version, threshold: 1 });
     assert!(fetch(&wire, remembered(3)).await.is_ok());
     assert_eq!(fetch(&wire, remembered(4)).await.unwrap_err(), FleetError::Older { shown: 3, remembered: 4 });
 }
 
 #[tokio::test(start_paused = true)]
 async fn refuses_one_site_where_several_were_needed() {
-    let outcome = fetch(&wire().await, Some(FleetMemory { fleet: None, version: 3, threshold: 2 })).await;
+    let outcome = fetch(&wire().await, Some(FleetMemory { fleet: None, roots: None, version: 3, threshold: 2 })).await;
     assert_eq!(outcome.unwrap_err(), FleetError::OneSiteOnly);
 }
 
@@ -177,7 +179,8 @@ async fn refuses_a_number_of_guesses_that_protects_nothing() {
 #[tokio::test(start_paused = true)]
 async fn refuses_another_fleet_by_the_same_roots() {
     let (shown, remembered) = (FleetId([7; 16]), FleetId([8; 16]));
-    let outcome = fetch(&wire().await, Some(FleetMemory { fleet: Some(remembered), version: 3, threshold: 1 })).await;
+    let memory = FleetMemory { fleet: Some(remembered), roots: None, version: 3, threshold: 1 };
+    let outcome = fetch(&wire().await, Some(memory)).await;
     assert_eq!(outcome.unwrap_err(), FleetError::OtherFleet { shown, remembered });
 }
 
@@ -281,4 +284,33 @@ async fn refuses_roots_whom_others_than_the_earlier_ones_have_named() {
     })
     .await;
     assert_eq!(fetch_of(&wire, &first.fingerprint(), None).await.unwrap_err(), FleetError::Succession);
+}
+
+/// Whoever has stolen roots that have handed over since signs a newer manifest alone, as if they never had.
+#[tokio::test(start_paused = true)]
+async fn refuses_roots_that_had_handed_over_to_those_that_were_seen() {
+    let [first, second, third] = [(); 3].map(|()| Roots::new(3, 2));
+    let one = first.hand_over(&second, &[0, 1]);
+    let wire = shown(|manifest| {
+        let mut signed = second.sign(manifest, &[0, 1]);
+        signed.successions = vec![one.clone()];
+        signed
+    })
+    .await;
+    let seen = fetch_of(&wire, &first.fingerprint(), None).await.unwrap().memory();
+    let newer = FleetManifest { version: seen.version + 1, ..wire.vault.manifest() };
+    show(&wire, first.sign(&newer, &[0, 1]));
+    assert!(fetch_of(&wire, &first.fingerprint(), None).await.is_ok(), "who has seen nothing cannot tell");
+    let outcome = fetch_of(&wire, &first.fingerprint(), Some(seen)).await;
+    assert_eq!(outcome.unwrap_err(), FleetError::Succession);
+    // Nor do they hand over to others.
+    let mut signed = third.sign(&newer, &[0, 1]);
+    signed.successions = vec![first.hand_over(&third, &[0, 1])];
+    show(&wire, signed.clone());
+    assert_eq!(fetch_of(&wire, &first.fingerprint(), Some(seen)).await.unwrap_err(), FleetError::Succession);
+    // Those that were seen do.
+    signed.successions = vec![one, second.hand_over(&third, &[0, 1])];
+    show(&wire, signed);
+    let next = fetch_of(&wire, &first.fingerprint(), Some(seen)).await.unwrap();
+    assert_eq!(next.memory().roots, Some(third.fingerprint()));
 }
