@@ -47,11 +47,12 @@ impl Vault {
         let transport = HttpTransport::new(&named.address, authorities.as_deref()).map_err(VaultError::from)?;
         let token = read_token(&named.token_file)?;
         let device_key = key_store::device_key(&context.home, config.map(|config| &config.key_store))?;
-        let remembered = known.filter(|known| known.address == named.address).map(|known| known.fleet);
+        // Of the fleet, wherever it is reached.
+        let fingerprint = named.address.fingerprint();
+        let remembered = known.filter(|known| known.address.fingerprint() == fingerprint).map(|known| known.fleet);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let unstarted = |source| Error::File { action: "use", path: "the network".into(), source };
         let runtime = runtime.map_err(unstarted)?;
-        let fingerprint = named.address.fingerprint();
         let fetch = Fleet::fetch(&transport, &fingerprint, &token, remembered, now());
         let fleet = runtime.block_on(fetch).map_err(VaultError::from)?;
         let session = Session::new(transport, fleet, token, device_key, Arc::new(now));
@@ -92,7 +93,8 @@ impl Vault {
 
     /// Writes down what was seen of the vault, so that nobody shows an older manifest later.
     pub(crate) fn remember(&self, context: &Context, config: &mut Config) -> Result<(), Error> {
-        let Some(known) = config.vault.as_mut().filter(|known| known.address == self.named.address) else {
+        let fingerprint = self.named.address.fingerprint();
+        let Some(known) = config.vault.as_mut().filter(|known| known.address.fingerprint() == fingerprint) else {
             return Ok(());
         };
         let seen = self.session.fleet().memory();

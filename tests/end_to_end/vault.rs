@@ -75,6 +75,22 @@ fn a_lost_device_gets_everything_back_with_the_password() {
     assert!(!new.home.join("attempt").exists(), "the attempt is proved");
 }
 
+/// A fleet has as many addresses as it has names; an old manifest is old at each of them.
+#[test]
+fn refuses_an_older_manifest_than_was_seen_at_another_address_of_the_same_fleet_too() {
+    let server = Server::start();
+    let device = protected(&server);
+    let (file, token) = (device.home.join("config.json"), token(&device, &server, "home"));
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    config["vault"]["fleet"]["version"] = 9.into();
+    fs::write(&file, config.to_string()).unwrap();
+    let other = server.address.replace("127.0.0.1", "localhost");
+    for address in [&server.address, &other] {
+        let asked = ["vault", "status", "--vault", address, "--token-file", token.to_str().unwrap()];
+        device.run(asked).fails(26, "the vault shows an old manifest: version 1 after 9");
+    }
+}
+
 #[test]
 fn a_wrong_password_says_how_many_attempts_are_left_and_ten_lock_it() {
     let server = Server::start();
