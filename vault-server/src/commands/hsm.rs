@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use coffer_hsm_adapter::verify_es256_by;
-use coffer_proto::{Fingerprint, SignedSiteKeys, SiteCard};
+use coffer_proto::{Fingerprint, SignedSiteKeys, SiteCard, SiteKeys};
 
 use crate::ceremony::folder::{pretty, read, refused};
 use crate::config::Config;
@@ -51,8 +51,17 @@ pub(crate) fn import(config: &Config, sealed: &Path, fingerprint: Option<Fingerp
     let signed: SignedSiteKeys = read(sealed)?;
     let site_keys = signed.verify(&fingerprint, verify_es256_by);
     let site_keys = site_keys.map_err(|error| refused(sealed, error.to_string()))?;
+    // A spare takes the keys of one site, and then no other's for ever.
+    if let Some(fleet) = config.fleet.as_ref().filter(|fleet| fleet.site != site_keys.site) {
+        return Err(refused(
+            sealed,
+            format!("it has the keys of site {}, and fleet.site is {}", site_keys.site, fleet.site),
+        ));
+    }
     coffer_hsm_adapter::import(&token::describe(config, &data, Kind::Site)?, &site_keys)?;
-    say(&format!("The token {:?} has the keys of site {}.", config.hsm.token_label, site_keys.site));
+    let SiteKeys { fleet, site, .. } = site_keys;
+    say(&format!("The token {:?} has the keys of site {site} of fleet {fleet}.", config.hsm.token_label));
+    say(&format!("Now destroy every copy of {}: who may use the token can open it.", sealed.display()));
     Ok(())
 }
 
