@@ -36,7 +36,8 @@ pub(crate) fn examine(path: &Path) -> Result<Examined, Error> {
         check_sealed(file, &signed.roots, &manifest, &mut spares)
             .map_err(|why| refused(&path.join(&file.name), why))?;
     }
-    if !sealed.is_empty() && sealed.len() != manifest.sites.len() * (1 + spares.len()) {
+    let are_all_here = folder.gone.is_empty();
+    if are_all_here && !sealed.is_empty() && sealed.len() != manifest.sites.len() * (1 + spares.len()) {
         return Err(refused(path, "a site has no sealed keys, or none for one of the spares"));
     }
     Ok(Examined { folder, signed, manifest, sealed, spares })
@@ -107,6 +108,9 @@ impl fmt::Display for Examined {
         writeln!(f, "fences       {}", fences.join(" "))?;
         let over = if SystemClock.now() >= *not_after { ", which is over by this machine's clock" } else { "" };
         writeln!(f, "valid until  {not_after}{over}\nsealed keys  {}", self.sealed.len())?;
+        if !self.folder.gone.is_empty() {
+            writeln!(f, "not here     {}", self.folder.gone.join(" "))?;
+        }
         for earlier in &self.signed.successions {
             writeln!(f, "roots before {}", earlier.roots.fingerprint())?;
         }

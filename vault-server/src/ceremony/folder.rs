@@ -26,6 +26,8 @@ const TRANSCRIPT: &str = "transcript.jsonl";
 /// ```
 pub(crate) struct Folder {
     path: PathBuf,
+    /// Sealed keys that are not here any more: carried away, or destroyed once they were imported.
+    pub(crate) gone: Vec<String>,
     pub(crate) transcript: Transcript,
 }
 
@@ -41,10 +43,10 @@ impl Folder {
         if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(refused(path, "there is something in it already, and nothing is overwritten"));
         }
-        Ok(Self { path: path.to_owned(), transcript: Transcript::default() })
+        Ok(Self { path: path.to_owned(), gone: Vec::new(), transcript: Transcript::default() })
     }
 
-    /// One that is there. Its transcript follows, and every file is as it was last written.
+    /// One that is there. Its transcript follows, and every file that is there is as it was last written.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let file = path.join(TRANSCRIPT);
         let text = fs::read_to_string(&file).map_err(Error::file("read", &file))?;
@@ -52,7 +54,7 @@ impl Folder {
         if transcript.lines.is_empty() {
             return Err(refused(&file, "it is empty"));
         }
-        let folder = Self { path: path.to_owned(), transcript };
+        let mut folder = Self { path: path.to_owned(), gone: Vec::new(), transcript };
         let listed = folder.transcript.files();
         if let Some(name) = listed.keys().find(|name| **name != MANIFEST && parse_sealed_name(name).is_none()) {
             return Err(refused(&file, format!("no file of a ceremony has the name {name:?}")));
@@ -60,7 +62,14 @@ impl Folder {
         folder.settle()?;
         for (name, expected) in &listed {
             let path = folder.path.join(name);
-            if hash(&fs::read(&path).map_err(Error::file("read", &path))?) != *expected {
+            let content = match fs::read(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound && *name != MANIFEST => {
+                    folder.gone.push((*name).to_owned());
+                    continue;
+                }
+                content => content.map_err(Error::file("read", &path))?,
+            };
+            if hash(&content) != *expected {
                 return Err(refused(&path, "it is not what the transcript says was written"));
             }
         }
@@ -81,10 +90,10 @@ impl Folder {
         read(&self.path.join(MANIFEST))
     }
 
-    /// The sealed keys of every site and spare.
+    /// The sealed keys of every site and spare that are here.
     pub(crate) fn sealed(&self) -> Result<Vec<SealedFile>, Error> {
         let files = self.transcript.files();
-        let names = files.keys().filter(|name| **name != MANIFEST);
+        let names = files.keys().filter(|name| **name != MANIFEST && !self.gone.iter().any(|gone| gone == **name));
         names.map(|&name| Ok(SealedFile { name: name.to_owned(), content: read(&self.path.join(name))? })).collect()
     }
 

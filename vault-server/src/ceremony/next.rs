@@ -102,6 +102,13 @@ impl Last {
         let why = |error: coffer_proto::TrustError| refused(&self.from, error.to_string());
         let last = signed.verify(&self.fingerprint, verify_es256_by).map_err(why)?;
         let (version, now) = (last.version.saturating_add(1), SystemClock.now());
+        // A machine without a network has its time from nobody, and clients would refuse what it signs.
+        if now < last.issued_at {
+            return Err(refused(
+                &self.from,
+                format!("it is of {}, and this machine's clock is behind that", last.issued_at),
+            ));
+        }
         Ok((signed, FleetManifest { version, issued_at: now, not_after: now + VALID_FOR, ..last }))
     }
 }

@@ -15,6 +15,9 @@ use crate::error::Error;
 /// What lies in the folder, for the root of this public half to see before it signs, and what it is asked for.
 pub(crate) fn begin(path: &Path, public: &PointBytes) -> Result<(Examined, String), Error> {
     let found = examine(path)?;
+    if let Some(gone) = found.folder.gone.first() {
+        return Err(refused(&path.join(gone), "it is not here, and a root signs the whole"));
+    }
     let signs = found.signed.roots.keys.contains(public).then_some("the manifest, the sealed keys and the transcript");
     let last = found.signed.successions.last();
     let hands_over = last.is_some_and(|last| last.roots.keys.contains(public));

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Parser as _;
 use coffer_hsm_adapter::RootKey;
@@ -16,13 +17,19 @@ use tempfile::TempDir;
 use crate::ceremony::examine::examine;
 use crate::ceremony::folder::{pretty, read};
 use crate::ceremony::transcript::{Line, Transcript, hash};
-use crate::ceremony::{draw, sign, verify};
+use crate::ceremony::{draw, next, sign, verify};
 use crate::error::Error;
 
 #[derive(Debug, clap::Parser)]
 struct Drawing {
     #[command(flatten)]
     asked: draw::Asked,
+}
+
+#[derive(Debug, clap::Parser)]
+struct Next {
+    #[command(flatten)]
+    asked: next::NewVersion,
 }
 
 /// A fleet of three and a spare, whose keys are drawn.
@@ -237,6 +244,38 @@ fn a_root_sees_the_hsms_the_roots_and_the_transcript_that_it_signs() {
     let after = ceremony.sign(0).unwrap();
     assert_ne!(hashes(&drawn), after.to_string());
     assert_eq!(hashes(&examine(&ceremony.path("fleet")).unwrap().to_string()), after.to_string());
+}
+
+#[test]
+fn refuses_to_sign_what_is_not_all_here() {
+    let ceremony = Drawn::new();
+    fs::remove_file(ceremony.path("fleet/site-2.json")).unwrap();
+    refused(ceremony.sign(0), "it is not here, and a root signs the whole");
+}
+
+#[test]
+fn a_ceremony_is_verified_and_names_what_was_destroyed_since() {
+    let ceremony = Drawn::signed();
+    fs::remove_file(ceremony.path("fleet/site-2.json")).unwrap();
+    let found = verify::run(&ceremony.path("fleet"), None).unwrap().to_string();
+    assert!(found.contains("\nsealed keys  5\nnot here     site-2.json\n"), "{found}");
+    fs::remove_file(ceremony.path("fleet/manifest.json")).unwrap();
+    refused(ceremony.verify(), "read ");
+}
+
+#[test]
+fn refuses_to_date_a_manifest_before_the_last_one() {
+    let ceremony = Drawn::new();
+    ceremony.change_manifest(|manifest| manifest.issued_at = manifest.not_after - Duration::from_secs(1));
+    ceremony.forget_the_signatures();
+    ceremony.sign(0).unwrap();
+    ceremony.sign(1).unwrap();
+    let fingerprint = examine(&ceremony.path("fleet")).unwrap().fingerprint().to_string();
+    let (from, out) = (ceremony.path("fleet/manifest.json"), ceremony.path("next"));
+    let line = ["new-version", "--from", from.to_str().unwrap(), "--fingerprint", &fingerprint, "--out"];
+    let asked = Next::parse_from(line.into_iter().chain([out.to_str().unwrap()])).asked;
+    refused(next::new_version(&asked), "this machine's clock is behind that");
+    assert!(!out.exists());
 }
 
 /// The folder as it was before a step, with what an interruption of the step has left.
