@@ -223,6 +223,31 @@ fn a_site_takes_up_a_new_manifest_while_it_runs_and_refuses_an_older_one() {
 }
 
 #[test]
+fn a_site_refuses_roots_that_had_handed_over_to_others() {
+    let ceremony = Ceremony::signed(1);
+    ceremony.import("1", "fleet/site-1.json").unwrap();
+    for root in ["d", "e"] {
+        ceremony.make_root(root);
+    }
+    let (from, fingerprint) = (ceremony.path("fleet/manifest.json"), ceremony.fingerprint());
+    let next = |words: &[&str], from: &str, out: &str, roots: [&str; 2], signers: &[&str]| {
+        let common = ["--from", from, "--fingerprint", &fingerprint, "--out", out];
+        let roots = roots.map(|root| ceremony.path(root));
+        let roots = if words[0] == "roots" { vec!["--roots", &roots[0], &roots[1]] } else { Vec::new() };
+        ceremony.done(&[&["ceremony"], words, &common[..], &roots].concat());
+        signers.iter().for_each(|signer| ceremony.sign(signer, out));
+    };
+    next(&["roots", "rotate"], &from, "rotated", ["d", "e"], &["a", "b", "d", "e"]);
+    // The earlier roots go on as if they never had, twice, so that their manifest is the newer one.
+    next(&["manifest", "new-version"], &from, "stolen", ["", ""], &["a", "b"]);
+    next(&["manifest", "new-version"], "stolen/manifest.json", "stolen-again", ["", ""], &["a", "b"]);
+    fs::copy(ceremony.path("rotated/manifest.json"), ceremony.path("served.json")).unwrap();
+    let server = ceremony.serve("1", 1, "served.json");
+    fs::copy(ceremony.path("stolen-again/manifest.json"), ceremony.path("served.json")).unwrap();
+    await_log(&server, "its roots were not named by those whom this site has had");
+}
+
+#[test]
 fn a_site_serves_under_a_manifest_that_has_expired_and_says_so() {
     let ceremony = Ceremony::signed(1);
     ceremony.import("1", "fleet/site-1.json").unwrap();
@@ -433,6 +458,19 @@ fn refuses_the_sealed_file_of_another_site_and_an_import_over_keys_that_are_ther
     ceremony.import("spare", "fleet/site-1-spare-1.json").unwrap();
     refused(ceremony.import("spare", "fleet/site-2-spare-1.json"), "has another key of this name already");
     ceremony.done(&["hsm", "check", "--fleet", "--data", &ceremony.path("spare")]);
+}
+
+#[test]
+fn refuses_to_import_the_keys_of_another_site_than_the_configured_one_into_a_spare() {
+    let ceremony = Ceremony::signed(2);
+    let import = |file: &str| {
+        let (data, file, fingerprint) = (ceremony.path("spare"), ceremony.path(file), ceremony.fingerprint());
+        let fleet = ["--fleet-manifest-file", "manifest.json", "--fleet-roots-fingerprint", &fingerprint];
+        let line = ["hsm", "import", "--data", &data, "--sealed", &file, "--fleet-site", "2"];
+        ceremony.run(&[&line[..], &fleet].concat())
+    };
+    refused(import("fleet/site-1-spare-1.json"), "it has the keys of site 1, and fleet.site is 2");
+    import("fleet/site-2-spare-1.json").unwrap();
 }
 
 #[test]
