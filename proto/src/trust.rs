@@ -52,7 +52,8 @@ impl RootSet {
 
 impl SignedManifest {
     /// The manifest, if the roots of `pinned`, or those whom they have named, have signed it and it keeps the
-    /// [rules](FleetManifest::check). Whether it is in date and the newest, the caller has to see.
+    /// [rules](FleetManifest::check). Whether it is in date and the newest, the caller has to see; and that its roots
+    /// follow from the last ones that it has seen, by asking again with their fingerprint: those before them may be stolen.
     ///
     /// # Errors
     /// [`TrustError`].
