@@ -56,32 +56,29 @@ impl<T: Transport + Clone> Session<T> {
     /// # Errors
     /// [`RequestError`]; what was kept stays kept.
     pub async fn deliver(&self, outbox: &mut impl Outbox) -> Result<Vec<Delivery>, RequestError> {
-        let (fleet, kept) = (self.fleet().id, outbox::load(outbox));
-        let (mut left, mut deliveries, mut failure) = (Vec::new(), Vec::new(), None);
-        let before = kept.clone();
-        for mut undelivered in kept {
+        let fleet = self.fleet().id;
+        let (mut deliveries, mut failure) = (Vec::new(), None);
+        for before in outbox::load(outbox) {
             // Of another vault, or another account.
-            if undelivered.fleet != fleet || undelivered.account != *self.account() {
-                left.push(undelivered);
+            if before.fleet != fleet || before.account != *self.account() {
                 continue;
             }
-            match self.deliver_rest(&mut undelivered).await {
+            let mut undelivered = before.clone();
+            let is_of_use = match self.deliver_rest(&mut undelivered).await {
                 Ok(Some(delivery)) => {
                     deliveries.push(delivery);
-                    if !undelivered.parcels.is_empty() {
-                        left.push(undelivered);
-                    }
+                    !undelivered.parcels.is_empty()
                 }
-                Ok(None) => {}
+                Ok(None) => false,
                 Err(error) => {
                     failure = Some(error);
-                    left.push(undelivered);
+                    true
                 }
+            };
+            if !is_of_use || undelivered != before {
+                // Where it cannot be kept, the next time sends again what has arrived, and that changes nothing.
+                let _ = outbox::replace(outbox, &before.id(), is_of_use.then_some(undelivered));
             }
-        }
-        if left != before {
-            // Where it cannot be kept, the next time sends again what has arrived, and that changes nothing.
-            let _ = outbox::keep(outbox, left);
         }
         failure.map_or(Ok(deliveries), Err)
     }

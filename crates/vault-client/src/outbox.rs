@@ -99,3 +99,14 @@ pub(crate) fn keep(
     }
     outbox.keep(&serde_json::to_vec(&Kept { version: VERSION, registrations })?)
 }
+
+/// Keeps `rest` in the place of what was kept of a registration, or nothing. What another run of the program has kept
+/// meanwhile stays.
+pub(crate) fn replace(
+    outbox: &mut impl Outbox,
+    id: &RegistrationId,
+    rest: Option<Undelivered>,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let kept = load(outbox).into_iter();
+    keep(outbox, kept.filter_map(|of| if of.id() == *id { rest.clone() } else { Some(of) }).collect())
+}

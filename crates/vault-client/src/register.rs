@@ -126,10 +126,10 @@ impl<T: Transport + Clone> Session<T> {
         let (left, forged) = (sent.undelivered(), sent.forged());
         undelivered.receipts = sent.receipts;
         undelivered.parcels = sent.left.into_iter().map(|(parcel, _)| parcel).collect();
-        // What was kept of the registration that this one is to replace stays until it has.
-        let before = outbox::load(outbox);
         if !left.is_empty() {
-            let all = before.iter().cloned().chain([undelivered.clone()]).collect();
+            // What was kept of the registration that this one is to replace stays until it has.
+            let mut all = outbox::load(outbox);
+            all.push(undelivered.clone());
             outbox::keep(outbox, all).map_err(RegisterError::NotKept)?;
         }
         let registration = undelivered.id();
@@ -137,7 +137,7 @@ impl<T: Transport + Clone> Session<T> {
             Activated::Waiting { live_at } => Ok(Registered::Waiting { registration, live_at }),
             Activated::Live => {
                 self.confirm(&registration).await?;
-                self.forget_replaced(before, undelivered, outbox);
+                self.forget_replaced(undelivered, outbox);
                 self.try_out(&registration, password, backup_key).await?;
                 Ok(Registered::Protected { registration, undelivered: left, forged })
             }
@@ -213,9 +213,10 @@ impl<T: Transport + Clone> Session<T> {
     }
 
     /// Once it is live, what it has replaced needs no sites any more.
-    fn forget_replaced(&self, before: Vec<Undelivered>, live: Undelivered, outbox: &mut impl Outbox) {
+    fn forget_replaced(&self, live: Undelivered, outbox: &mut impl Outbox) {
         let is_replaced = |of: &Undelivered| of.fleet == live.fleet && of.account == live.account;
-        let (had, mut kept) = (before.len(), before);
+        let mut kept = outbox::load(outbox);
+        let had = kept.len();
         kept.retain(|of| !is_replaced(of));
         if had > kept.len() || !live.parcels.is_empty() {
             if !live.parcels.is_empty() {

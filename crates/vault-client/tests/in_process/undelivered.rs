@@ -1,10 +1,11 @@
 //! Shares that some sites have not had yet.
 
-use std::sync::Arc;
+use std::error::Error;
+use std::sync::{Arc, Mutex};
 
 use coffer_proto::ProblemType;
 use coffer_testkit::TestFleet;
-use coffer_vault_client::{NothingKept, Outbox as _, RegisterError, Registered};
+use coffer_vault_client::{NothingKept, Outbox, RegisterError, Registered};
 use serde_json::json;
 
 use crate::device::{Device, Posted, numbers, patient};
@@ -191,4 +192,79 @@ async fn what_is_kept_for_another_account_or_by_a_later_version_is_left_alone() 
         assert!(device.wire.take_sent().is_empty());
         assert_eq!(outbox.0.as_deref(), Some(text.as_bytes()));
     }
+}
+
+/// An outbox that two runs of the program write, as they do in one home.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Posted>>);
+
+impl Shared {
+    fn with(kept: Option<Vec<u8>>) -> Self {
+        Self(Arc::new(Mutex::new(Posted(kept, false))))
+    }
+
+    fn kept(&self) -> Option<Vec<u8>> {
+        self.0.lock().unwrap().0.clone()
+    }
+
+    /// Another run writes this while the next request is under way.
+    fn write_during_the_next_request(&self, device: &Device, route: &'static str, text: Vec<u8>) {
+        let (there, mut text) = (self.clone(), Some(text));
+        device.wire.tamper(move |sent, status, body| {
+            if sent.body["route"] == route
+                && let Some(text) = text.take()
+            {
+                there.0.lock().unwrap().0 = Some(text);
+            }
+            (status, body)
+        });
+    }
+}
+
+impl Outbox for Shared {
+    fn load(&mut self) -> Option<Vec<u8>> {
+        self.0.lock().unwrap().load()
+    }
+
+    fn keep(&mut self, undelivered: &[u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.0.lock().unwrap().keep(undelivered)
+    }
+
+    fn forget(&mut self) {
+        self.0.lock().unwrap().forget();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_does_not_forget_what_a_password_change_keeps_meanwhile() {
+    let device = device().await;
+    let (mut first, mut second) = (Posted::default(), Posted::default());
+    set_up(&device, &[3], false);
+    device.register_with("right", &mut first).await;
+    device.register_with("new", &mut second).await;
+    // The nightly backup has read the outbox before the change, and finds that what it has is of no more use.
+    let mut outbox = Shared::with(first.0);
+    outbox.write_during_the_next_request(&device, "/v1/registrations", second.0.clone().unwrap());
+    assert_eq!(device.session.deliver(&mut outbox).await.unwrap(), []);
+    assert_eq!(outbox.kept(), second.0);
+    device.wire.mend();
+    set_up(&device, &[3], true);
+    let [delivery] = &device.session.deliver(&mut outbox).await.unwrap()[..] else { panic!("the new one alone") };
+    assert_eq!((numbers(&delivery.delivered), outbox.kept()), (vec![3], None));
+    assert_eq!(device.live().await.holders, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registration_does_not_forget_what_is_kept_for_another_account_meanwhile() {
+    let device = device().await;
+    let (mut elsewhere, mut outbox) = (Posted::default(), Shared::with(None));
+    set_up(&device, &[3], false);
+    device.register_with("right", &mut elsewhere).await;
+    let text = String::from_utf8(elsewhere.0.unwrap()).unwrap();
+    let of_bob = text.replacen("\"account\":\"ada\"", "\"account\":\"bob\"", 1);
+    outbox.write_during_the_next_request(&device, "/v1/registrations/{id}/activation", of_bob.into_bytes());
+    device.register_with("new", &mut outbox).await;
+    let kept = String::from_utf8(outbox.kept().unwrap()).unwrap();
+    let of = |account: &str| kept.matches(&format!("\"account\":\"{account}\"")).count();
+    assert_eq!((of("ada"), of("bob")), (1, 1), "{kept}");
 }
