@@ -1,5 +1,5 @@
 //! The folder in which this device keeps what it needs: `config.json`, perhaps `key`, `device-key`, `attempt` and `outbox`, and
-//! `archives/<id>/`.
+//! `archives/<id>/`. `lock` is for who writes.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -56,10 +56,12 @@ impl Home {
     }
 
     /// Replaces a file of the home, for the owner's eyes only, so that a crash leaves either the old content or the
-    /// new. It is on the disk when this returns.
+    /// new. It is on the disk when this returns; commands that write at the same time take turns.
     pub(crate) fn write(&self, path: &Path, content: &[u8]) -> Result<(), Error> {
         let write = || -> io::Result<()> {
             DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+            let turn = File::create(self.0.join("lock"))?;
+            turn.lock()?;
             let temporary = path.with_extension("new");
             // What an interrupted run left may have any mode, and opening it would keep that.
             match fs::remove_file(&temporary) {
@@ -73,5 +75,28 @@ impl Home {
             File::open(&self.0)?.sync_all()
         };
         write().map_err(|source| Error::File { action: "write", path: path.to_owned(), source })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use std::fs;
+    use std::thread;
+
+    use super::Home;
+
+    /// As the nightly backup and a person do.
+    #[test]
+    fn two_that_write_the_same_file_do_not_get_into_each_other_s_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::find(Some(folder.path())).unwrap();
+        let contents = [vec![1; 100_000], vec![2; 100_000]];
+        thread::scope(|scope| {
+            for content in &contents {
+                scope.spawn(|| (0..100).for_each(|_| home.write(&home.config_file(), content).unwrap()));
+            }
+        });
+        assert!(contents.contains(&fs::read(home.config_file()).unwrap()));
     }
 }

@@ -102,7 +102,13 @@ impl Vault {
             return Ok(());
         }
         known.fleet = seen;
-        config.write(&context.home)
+        // What another command has written meanwhile stays.
+        let Some(mut written) = Config::read(&context.home)? else { return Ok(()) };
+        match written.vault.as_mut().filter(|known| known.address == self.named.address) {
+            Some(known) => known.fleet = seen,
+            None => return Ok(()),
+        }
+        written.write(&context.home)
     }
 }
 
