@@ -1,5 +1,7 @@
 //! A password as it comes from a file or a person. It is never an argument or in the environment, where others see it.
 
+mod unseen;
+
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use zxcvbn::Score;
 use crate::context::Context;
 use crate::error::{Error, VaultError};
 use crate::{recovery_key, secret_text};
+use unseen::Unseen;
 
 /// How often a person is asked.
 const TRIES: usize = 3;
@@ -81,16 +84,18 @@ fn asking(context: &Context, mut ask: impl FnMut() -> Result<Password, Error>) -
 }
 
 fn prompt(context: &Context, text: &str) -> Result<Zeroizing<String>, Error> {
-    // The terminal that the prompt was found to stand on, rather than one that the process may not have.
-    let config =
-        rpassword::ConfigBuilder::new().input_file_path("/dev/stdin").output_discard().password_feedback_hide();
+    let unreadable = |source| Error::File { action: "read", path: "the terminal".into(), source };
+    // The terminal that the prompt was found to stand on, rather than one that the process may not have. What is typed at
+    // the prompt at once is not shown either.
+    let terminal = recovery_key::standard_input().and_then(Unseen::begin).map_err(unreadable)?;
     context.output.prompt(text);
+    let config = rpassword::ConfigBuilder::new().input_reader(terminal).output_discard();
     let typed = rpassword::read_password_with_config(config.build());
     context.output.prompt("\n");
     match typed {
         Ok(typed) => Ok(Zeroizing::new(typed)),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(VaultError::NoPassword.into()),
-        Err(source) => Err(Error::File { action: "read", path: "the terminal".into(), source }),
+        Err(source) => Err(unreadable(source)),
     }
 }
 

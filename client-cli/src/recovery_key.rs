@@ -61,6 +61,6 @@ pub(crate) fn ask(output: &Output) -> Result<Option<RecoveryKey>, Error> {
 }
 
 /// Standard input without the standard library's buffer, which would keep a copy of the key.
-fn standard_input() -> io::Result<File> {
+pub(crate) fn standard_input() -> io::Result<File> {
     Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
 }

@@ -5,13 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
-/// From the prompt to the moment when the terminal no longer shows what is typed. Nobody types faster.
-const PAUSE: Duration = Duration::from_millis(300);
 
 /// Runs a program and answers each prompt; its exit code, and what the terminal showed.
 pub(crate) fn converse(mut command: Command, dialogue: &[(&str, &str)]) -> (i32, String) {
@@ -33,7 +28,6 @@ pub(crate) fn converse(mut command: Command, dialogue: &[(&str, &str)]) -> (i32,
             assert!(read(&mut controller, &mut shown), "{prompt:?} was not asked: {shown}");
         }
         read_to = shown.len();
-        thread::sleep(PAUSE);
         controller.write_all(format!("{answer}\n").as_bytes()).unwrap();
     }
     while read(&mut controller, &mut shown) {}
