@@ -33,8 +33,9 @@ pub enum RequestError {
     /// What answers does not speak this API: another server, or a much later version. Check the address.
     #[error("what answers is not a vault that this version knows: {0}")]
     NotAVault(&'static str),
-    /// The vault's keys have changed, and the fleet that it shows does not name those of now.
-    #[error("the vault's keys have just changed: try again")]
+    /// The vault's keys have changed, and the fleet that it shows does not name those of now; or this device's clock is
+    /// wrong.
+    #[error("the vault's keys are not those that hold at this device's time")]
     StaleKeys,
     /// The vault refuses for a reason that no retry mends.
     #[error("the vault refuses the request: {0:?}")]

@@ -125,8 +125,11 @@ impl<T: Transport + Clone> Session<T> {
         if !matches!(said, Err(Failure::Request(RequestError::StaleKeys))) {
             return said;
         }
-        match self.renew(&ways).await?.to(site) {
+        let renewed = self.renew(&ways).await?;
+        match renewed.to(site) {
             Some(way) => send_once(way, request).await,
+            // By this clock none of the keys that came holds.
+            None if renewed.to.iter().all(Option::is_none) => Err(RequestError::StaleKeys.into()),
             None => Err(RequestError::Unavailable.into()),
         }
     }

@@ -1,6 +1,6 @@
 //! A hostile gateway between a device and its vault, and all that it may try.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use coffer_keys::{BackupKey, SigningKey};
@@ -8,7 +8,7 @@ use coffer_proto::{Base64, Problem, ProblemType};
 use coffer_testkit::TestFleet;
 use coffer_vault_client::{
     AccountId, Fleet, Method, NoCertificate, NothingKept, Registered, Request, RequestError, RetrieveError, Session,
-    SiteNumber, SiteTransport, Token, Transport as _, TransportError,
+    SiteNumber, SiteTransport, Time, Token, Transport as _, TransportError,
 };
 use serde_json::{Value, json};
 
@@ -244,6 +244,22 @@ async fn a_site_with_new_keys_says_so_and_the_fleet_is_fetched_again_once() {
     });
     assert_eq!(session.status().await.unwrap_err(), RequestError::StaleKeys);
     assert_eq!(behind.wire.take_sent().iter().filter(|sent| sent.route() == FLEET).count(), 1);
+}
+
+/// It would try again for ever, if it were told that the vault is busy.
+#[tokio::test(start_paused = true)]
+async fn a_device_whose_clock_is_wrong_is_not_told_that_the_vault_cannot_do_it() {
+    let behind = Behind::new().await;
+    let right = behind.wire.vault.now();
+    for shift in [-3600, 3600] {
+        let behind = Behind::new().await;
+        let wrong = Time::from_unix_seconds(right.unix_seconds() + shift);
+        let token = Token::parse(&behind.token).unwrap();
+        let fleet = Fleet::fetch(&behind.wire, &behind.wire.vault.fingerprint(), &token, None, wrong).await.unwrap();
+        let device_key = SigningKey::from_seed(behind.seed);
+        let session = Session::new(behind.wire.clone(), fleet, token, device_key, Arc::new(move || wrong));
+        assert_eq!(session.status().await.unwrap_err(), RequestError::StaleKeys, "{shift}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
