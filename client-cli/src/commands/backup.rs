@@ -76,13 +76,13 @@ fn tell_vault(context: &Context, archive: &Archive) {
 fn tell(context: &Context, archive: &Archive, config: &mut Config) -> Result<(), Error> {
     let key = config.key_store.load(&context.home)?;
     let vault = Vault::open(context, &VaultOptions::NONE, Some(config))?;
-    let record = record(&vault, Some(config))?;
+    let record = record(context, &vault, Some(config))?;
     for alarm in record.alarms() {
         context.output.warning(&alarm);
     }
     vault.remember(context, config)?;
-    // Without a registration there is nothing to send it to; if that is wrong, an alarm has said so.
-    if record.is_live() { send_head(context, &vault, archive.url(), &key) } else { Ok(()) }
+    // Without a registration of this key there is nothing to send it to; if that is wrong, an alarm has said so.
+    if record.takes_head() { send_head(context, &vault, archive.url(), &key) } else { Ok(()) }
 }
 
 /// Whether the archive was opened with the key that the device keeps.

@@ -65,7 +65,7 @@ fn of_vault(context: &Context, mut config: Config) -> Option<Result<VaultRecord,
     config.vault.as_ref()?;
     let ask = || {
         let vault = Vault::open(context, &VaultOptions::NONE, Some(&config))?;
-        Ok((record(&vault, Some(&config))?, vault))
+        Ok((record(context, &vault, Some(&config))?, vault))
     };
     let asked: Result<_, Error> = ask();
     let remembered = asked.and_then(|(record, vault)| vault.remember(context, &mut config).map(|()| record));

@@ -1,6 +1,6 @@
 //! `coffer vault`: what the vault keeps for the account.
 
-use coffer_vault_client::{Change, ProblemType, RequestError};
+use coffer_vault_client::{Change, owns};
 
 use crate::config::{Config, Protection};
 use crate::context::Context;
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
 fn status(context: &Context, options: &VaultOptions) -> Result<Exit, Error> {
     let mut config = Config::read(&context.home)?;
     let vault = Vault::open(context, options, config.as_ref())?;
-    let record = record(&vault, config.as_ref())?;
+    let record = record(context, &vault, config.as_ref())?;
     if let Some(config) = &mut config {
         vault.remember(context, config)?;
     }
@@ -78,6 +78,9 @@ fn keep(context: &Context, options: &VaultOptions) -> Result<Exit, Error> {
     let vault = Vault::open(context, options, Some(&config))?;
     let status = vault.status().map_err(VaultError::from)?;
     let live = status.live.ok_or(VaultError::NotRegistered)?;
+    if !owns(&key, &live) {
+        return Err(VaultError::OfAnother.into());
+    }
     let mut ended = Vec::new();
     let threats = [
         (status.waiting.map(|waiting| Change::Successor(waiting.id)), "another registration"),
@@ -85,19 +88,11 @@ fn keep(context: &Context, options: &VaultOptions) -> Result<Exit, Error> {
     ];
     for (threat, name) in threats {
         let Some(change) = threat else { continue };
-        vault.wait(vault.session.keep(&live.id, change, &key)).map_err(of_another_owner)?;
+        vault.wait(vault.session.keep(&live.id, change, &key)).map_err(VaultError::from)?;
         ended.push(name);
     }
     context.output.summary(&Kept { registration: live.id.to_string(), ended })?;
     Ok(Exit::Done)
-}
-
-/// Only the owner may object.
-fn of_another_owner(error: RequestError) -> VaultError {
-    match error {
-        RequestError::Refused(ProblemType::InvalidSignature) => VaultError::OtherKey,
-        other => other.into(),
-    }
 }
 
 const QUESTION: &str = "Delete what the vault keeps? The password will open nothing any more. [y/N] ";

@@ -65,7 +65,7 @@ pub(crate) enum VaultError {
     Untrusted(String),
     #[error("{0}; so it is not called protected yet")]
     Unproved(String),
-    #[error("{0}: the password does not protect the key")]
+    #[error("{0}: this password does not protect the key, and one from before does as it did")]
     SitesAway(String),
     #[error(transparent)]
     Request(#[from] RequestError),
@@ -220,7 +220,11 @@ impl VaultError {
             Self::WrongPassword { .. } => {
                 "watch capitals and the keyboard's language; a right password gives all attempts back"
             }
-            Self::Wait { .. } | Self::CoolDown { .. } => "run the same command then; nothing was spent",
+            Self::Wait { .. } => "run the same command then; nothing was spent",
+            Self::CoolDown { .. } => {
+                "run the same command then; until then the vault keeps nothing: `coffer protect recovery-key` protects the \
+                 key meanwhile"
+            }
             Self::Waiting { .. } => {
                 "until then the key is not protected by this password: write the 64 digits down with `coffer key show`"
             }
@@ -232,11 +236,14 @@ impl VaultError {
             Self::NotKept(_) | Self::OutboxNotKept(_) => "make room, or check the permissions of the home",
             Self::Untrusted(_) => "check the address, and this device's clock; do not go on if both are right",
             Self::Request(
-                RequestError::Unreachable(_)
-                | RequestError::Unavailable
-                | RequestError::StaleKeys
-                | RequestError::TooManyRequests { .. },
-            ) => "try again later: an attempt that was begun goes on with the same password, and costs nothing more",
+                RequestError::Unreachable(_) | RequestError::Unavailable | RequestError::TooManyRequests { .. },
+            ) => {
+                "try again later; nothing is lost: an attempt that was begun goes on with the same password, and costs \
+                 nothing more"
+            }
+            Self::Request(RequestError::StaleKeys) => {
+                "check that this device's clock is right, and try again; nothing is lost"
+            }
             Self::Request(RequestError::Certificate(_)) => {
                 "check the vault's address and this device's clock; if its operator has an authority of their own, name \
                  the authority's certificate with --vault-ca-file FILE"
@@ -246,7 +253,8 @@ impl VaultError {
                 "run the command again; if that does not help, tell the vault's operator"
             }
             Self::Http(_) => "name a file with certificates in PEM form",
-            Self::Unproved(_) | Self::SitesAway(_) => "run the same command again: it begins anew",
+            Self::Unproved(_) => "run the same command again: it begins anew",
+            Self::SitesAway(_) => "run the same command again later: it begins anew",
             Self::Other(_) => return None,
         })
     }

@@ -22,6 +22,9 @@ pub(crate) struct VaultRecord {
     /// Whether this device counts on it to keep the key.
     #[serde(skip)]
     is_relied_on: bool,
+    /// Whether what is live belongs to another backup key than that of this device, which counts on it.
+    #[serde(skip)]
+    is_of_another: bool,
     /// Until when no new registration is taken.
     cool_down_until: Option<Time>,
 }
@@ -61,6 +64,8 @@ pub(crate) struct Relation<'a> {
     pub(crate) own: Option<&'a str>,
     /// Whether its key is protected by a password with this vault.
     pub(crate) is_relied_on: bool,
+    /// Whether it is, and what is live belongs to another key.
+    pub(crate) is_of_another: bool,
     /// Sites that have still to be sent their parts, if it is what is live.
     pub(crate) undelivered: &'a [u8],
 }
@@ -71,7 +76,7 @@ impl VaultRecord {
         answer: &RegistrationsAnswer,
         address: String,
         account: String,
-        Relation { own, is_relied_on, undelivered }: Relation<'_>,
+        Relation { own, is_relied_on, is_of_another, undelivered }: Relation<'_>,
         (sites, threshold): (u8, u8),
     ) -> Self {
         let is_own = |id: &str| own == Some(id);
@@ -97,13 +102,14 @@ impl VaultRecord {
             waiting,
             locked_at,
             is_relied_on,
+            is_of_another,
             cool_down_until: answer.cool_down_until,
         }
     }
 
     /// Whether an archive head can be sent.
-    pub(crate) const fn is_live(&self) -> bool {
-        self.live.is_some()
+    pub(crate) const fn takes_head(&self) -> bool {
+        self.live.is_some() && !self.is_of_another
     }
 
     /// What the owner should do something about, in words.
@@ -115,14 +121,16 @@ impl VaultRecord {
                 "a registration that this device did not make takes over on {at}; `coffer vault keep` ends it"
             ));
         }
-        if self.is_relied_on && self.live.as_ref().is_none_or(|live| live.attempts_remaining == 0) {
-            let why = if self.live.is_some() || self.locked_at.is_some() {
-                "no attempt at the password is left"
-            } else {
-                "the vault keeps nothing for this account"
+        if let Some(why) = self.loss() {
+            let instead = match self.cool_down_until {
+                None => "`coffer protect password`".to_owned(),
+                Some(until) => format!(
+                    "`coffer protect recovery-key`, or from {} on with `coffer protect password`",
+                    local_time(until)
+                ),
             };
             alarms.push(format!(
-                "{why}: the password does not protect the key any more; protect it again with `coffer protect password`"
+                "{why}: the password does not protect the key any more; protect it again with {instead}"
             ));
         }
         let Some(live) = &self.live else { return alarms };
@@ -137,6 +145,21 @@ impl VaultRecord {
             ));
         }
         alarms
+    }
+
+    /// Why the password does not protect the key, where this device counts on it.
+    fn loss(&self) -> Option<&'static str> {
+        let is_exhausted = match &self.live {
+            Some(live) => live.attempts_remaining == 0,
+            None => self.locked_at.is_some(),
+        };
+        match () {
+            () if !self.is_relied_on => None,
+            () if self.is_of_another => Some("what the vault keeps for this account is of another key"),
+            () if is_exhausted => Some("no attempt at the password is left"),
+            () if self.live.is_none() => Some("the vault keeps nothing for this account"),
+            () => None,
+        }
     }
 }
 
@@ -196,13 +219,14 @@ impl fmt::Display for Live {
         }
         let (holders, sites, spare) = (self.holders, self.sites, self.spare);
         line(f, "held by", &format!("{holders} of {}; {spare} may be lost", Counted(sites.into(), "site")))?;
-        match self.undelivered.as_slice() {
-            [] => Ok(()),
-            undelivered => {
-                let missing = format!("at {}; the next command that gets there sends it", named_sites(undelivered));
-                line(f, "missing", &missing)
-            }
-        }
+        let missing = match self.undelivered.as_slice() {
+            [] if holders == sites => return Ok(()),
+            // The outbox is another device's; or it was lost.
+            [] if !self.own => "the device that registered it sends the rest".to_owned(),
+            [] => "this device has no more to send; `coffer password change` gives all sites new parts".to_owned(),
+            undelivered => format!("at {}; the next command that gets there sends it", named_sites(undelivered)),
+        };
+        line(f, "missing", &missing)
     }
 }
 
@@ -305,7 +329,7 @@ impl fmt::Display for VerifiedKey {
 
 #[cfg(test)]
 mod tests {
-    use super::{Live, Protected, Time};
+    use super::{Live, Protected, Time, VaultRecord};
 
     fn protected(undelivered: &[u8]) -> String {
         let holders = 7 - u8::try_from(undelivered.len()).unwrap_or_default();
@@ -322,25 +346,73 @@ mod tests {
         assert!(protected(&[2, 6]).ends_with(said), "{}", protected(&[2, 6]));
     }
 
-    #[test]
-    fn the_status_says_how_many_sites_may_be_lost_and_which_are_missing() {
-        let live = Live {
+    fn live(own: bool, holders: u8, undelivered: &[u8]) -> Live {
+        Live {
             id: "00".repeat(16),
             since: Time::from_unix_seconds(1_795_000_000),
-            own: true,
+            own,
             attempts_remaining: 10,
             max_attempts: 10,
             failed_attempts: Vec::new(),
             retry_at: None,
             locks_at: None,
             deletion_at: None,
-            holders: 4,
+            holders,
             sites: 5,
-            spare: 1,
-            undelivered: vec![3],
-        };
+            spare: holders - 3,
+            undelivered: undelivered.to_vec(),
+        }
+    }
+
+    #[test]
+    fn the_status_says_how_many_sites_may_be_lost_and_which_are_missing() {
         let said = "held by:      4 of 5 sites; 1 may be lost\n\
                     missing:      at site 3; the next command that gets there sends it\n";
-        assert!(live.to_string().ends_with(said), "{live}");
+        let status = live(true, 4, &[3]).to_string();
+        assert!(status.ends_with(said), "{status}");
+        let whole = live(true, 5, &[]).to_string();
+        assert!(whole.ends_with("held by:      5 of 5 sites; 2 may be lost\n"), "{whole}");
+    }
+
+    /// A site would have to do without its part for good, and nobody would know.
+    #[test]
+    fn the_status_says_what_helps_where_the_outbox_was_lost() {
+        for (own, what) in
+            [(true, "`coffer password change` gives all sites"), (false, "the device that registered it")]
+        {
+            let status = live(own, 4, &[]).to_string();
+            assert!(status.lines().last().is_some_and(|last| last.contains(what)), "{status}");
+        }
+    }
+
+    fn vault(of_another: bool, live: Option<Live>, cool_down_until: Option<Time>) -> Vec<String> {
+        VaultRecord {
+            address: String::new(),
+            account: String::new(),
+            state: "",
+            locked_at: live.is_none().then_some(Time::from_unix_seconds(0)),
+            live,
+            waiting: None,
+            is_relied_on: true,
+            is_of_another: of_another,
+            cool_down_until,
+        }
+        .alarms()
+    }
+
+    /// Somebody's registration has waited, and nobody has objected.
+    #[test]
+    fn the_owner_is_told_that_another_key_has_taken_the_place() {
+        assert_eq!(vault(false, Some(live(false, 5, &[])), None), Vec::<String>::new());
+        let alarm = vault(true, Some(live(false, 5, &[])), None).concat();
+        assert!(alarm.contains("of another key: the password does not protect the key any more"), "{alarm}");
+    }
+
+    #[test]
+    fn as_long_as_no_password_is_taken_the_recovery_key_is_named() {
+        let alarm = vault(false, None, None).concat();
+        assert!(alarm.ends_with("protect it again with `coffer protect password`"), "{alarm}");
+        let alarm = vault(false, None, Some(Time::from_unix_seconds(0))).concat();
+        assert!(alarm.contains("with `coffer protect recovery-key`, or from 19"), "{alarm}");
     }
 }

@@ -5,18 +5,21 @@ use coffer_vault_client::owns;
 
 use super::Vault;
 use crate::config::{Config, Protection};
+use crate::context::Context;
 use crate::error::{Error, VaultError};
 use crate::output::{Deleted, Relation, VaultRecord};
 
 /// The vault's word on the account, beside what this device knows.
-pub(crate) fn record(vault: &Vault, config: Option<&Config>) -> Result<VaultRecord, Error> {
+pub(crate) fn record(context: &Context, vault: &Vault, config: Option<&Config>) -> Result<VaultRecord, Error> {
     let answer = vault.status().map_err(VaultError::from)?;
     let known = config.and_then(|config| config.vault.as_ref()).filter(|known| known.address == vault.named.address);
     let own = known.and_then(|known| known.registration.as_deref());
-    let is_relied_on = known.is_some() && config.is_some_and(|config| config.is_protected_by(Protection::Password));
+    let relying = config.filter(|config| known.is_some() && config.is_protected_by(Protection::Password));
+    let key = relying.and_then(|config| config.key_store.load(&context.home).ok());
+    let is_of_another = key.zip(answer.live.as_ref()).is_some_and(|(key, live)| !owns(&key, live));
     let account = vault.session.account().as_str().to_owned();
     let undelivered = answer.live.as_ref().map(|live| vault.undelivered(&live.id)).unwrap_or_default();
-    let relation = Relation { own, is_relied_on, undelivered: &undelivered };
+    let relation = Relation { own, is_relied_on: relying.is_some(), is_of_another, undelivered: &undelivered };
     Ok(VaultRecord::of(&answer, vault.address(), account, relation, vault.sites()))
 }
 
