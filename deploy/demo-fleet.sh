@@ -24,6 +24,8 @@ done
 work=$(mktemp -d)
 end() {
     local status=$?
+    # Whoever is impatient leaves nothing behind either.
+    trap '' INT TERM HUP
     [ "$status" -eq 0 ] || tail -n 8 "$work"/fleet/logs/{vault,gateway}* 2>/dev/null || true
     fleet_down >/dev/null 2>&1 || true
     rm -rf "$work"
