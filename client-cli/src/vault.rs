@@ -33,8 +33,8 @@ pub(crate) struct Vault {
     runtime: tokio::runtime::Runtime,
     pub(crate) session: Session<HttpTransport>,
     named: Named,
-    /// What was left to be delivered when the connection was made.
-    deliveries: Vec<Delivery>,
+    /// What was left to be delivered when the connection was made; None if that could not be found out.
+    deliveries: Option<Vec<Delivery>>,
 }
 
 impl Vault {
@@ -56,7 +56,7 @@ impl Vault {
         let fetch = Fleet::fetch(&transport, &fingerprint, &token, remembered, now());
         let fleet = runtime.block_on(fetch).map_err(VaultError::from)?;
         let session = Session::new(transport, fleet, token, device_key, Arc::new(now));
-        let mut vault = Self { runtime, session, named, deliveries: Vec::new() };
+        let mut vault = Self { runtime, session, named, deliveries: None };
         vault.deliveries = outbox::deliver(context, &vault);
         Ok(vault)
     }
@@ -75,10 +75,10 @@ impl Vault {
         (self.session.fleet().sites(), self.session.fleet().threshold())
     }
 
-    /// Sites that have still to be sent their parts of this registration.
-    pub(crate) fn undelivered(&self, registration: &RegistrationId) -> Vec<u8> {
-        let of = self.deliveries.iter().filter(|delivery| delivery.registration == *registration);
-        of.flat_map(|delivery| delivery.undelivered.iter().map(|site| site.0)).collect()
+    /// Sites that have still to be sent their parts of this registration, if that could be found out.
+    pub(crate) fn undelivered(&self, registration: &RegistrationId) -> Option<Vec<u8>> {
+        let of = self.deliveries.as_ref()?.iter().filter(|delivery| delivery.registration == *registration);
+        Some(of.flat_map(|delivery| delivery.undelivered.iter().map(|site| site.0)).collect())
     }
 
     pub(crate) fn address(&self) -> String {

@@ -241,6 +241,21 @@ fn a_backup_says_what_became_of_the_registration() {
     assert!(status.contains(gone), "{status}");
 }
 
+#[test]
+fn the_owner_is_told_that_another_key_has_taken_the_place() {
+    let server = Server::start_with(&["--policy-takeover-after=0s"]);
+    let device = protected(&server);
+    let thief = Coffer::with_archive();
+    with_password(&thief, &server, "thief", OTHER, &["protect", "password"]);
+    let gone =
+        "what the vault keeps for this account is of another key: the password does not protect the key any more";
+    for command in [&["status"][..], &["vault", "status"], &["backup", "-q", "chats"]] {
+        let said = device.run(command).succeeds().stderr;
+        assert!(said.contains(gone) && !said.contains("was not told"), "{command:?}: {said}");
+    }
+    device.run(["vault", "keep"]).fails(10, "was not registered with this device's key");
+}
+
 /// Without the head, a new device could not tell.
 #[test]
 fn a_new_device_refuses_an_older_copy_of_the_archive() {

@@ -45,8 +45,8 @@ struct Live {
     sites: u8,
     /// How many of the holders may be lost.
     spare: u8,
-    /// Sites to which this device has still to send their parts.
-    undelivered: Vec<u8>,
+    /// Sites to which this device has still to send their parts; None if that could not be found out.
+    undelivered: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -66,8 +66,8 @@ pub(crate) struct Relation<'a> {
     pub(crate) is_relied_on: bool,
     /// Whether it is, and what is live belongs to another key.
     pub(crate) is_of_another: bool,
-    /// Sites that have still to be sent their parts, if it is what is live.
-    pub(crate) undelivered: &'a [u8],
+    /// Sites that have still to be sent their parts, if it is what is live; None if that could not be found out.
+    pub(crate) undelivered: Option<&'a [u8]>,
 }
 
 impl VaultRecord {
@@ -164,7 +164,7 @@ impl VaultRecord {
 }
 
 impl Live {
-    fn of(live: &LiveStatus, own: bool, id: String, (sites, threshold): (u8, u8), undelivered: &[u8]) -> Self {
+    fn of(live: &LiveStatus, own: bool, id: String, (sites, threshold): (u8, u8), undelivered: Option<&[u8]>) -> Self {
         Self {
             id,
             since: live.since,
@@ -178,7 +178,7 @@ impl Live {
             holders: live.holders,
             sites,
             spare: live.holders.saturating_sub(threshold),
-            undelivered: undelivered.to_vec(),
+            undelivered: undelivered.map(<[u8]>::to_vec),
         }
     }
 }
@@ -219,12 +219,15 @@ impl fmt::Display for Live {
         }
         let (holders, sites, spare) = (self.holders, self.sites, self.spare);
         line(f, "held by", &format!("{holders} of {}; {spare} may be lost", Counted(sites.into(), "site")))?;
-        let missing = match self.undelivered.as_slice() {
-            [] if holders == sites => return Ok(()),
+        let missing = match self.undelivered.as_deref() {
+            None => return Ok(()),
+            Some([]) if holders == sites => return Ok(()),
             // The outbox is another device's; or it was lost.
-            [] if !self.own => "the device that registered it sends the rest".to_owned(),
-            [] => "this device has no more to send; `coffer password change` gives all sites new parts".to_owned(),
-            undelivered => format!("at {}; the next command that gets there sends it", named_sites(undelivered)),
+            Some([]) if !self.own => "the device that registered it sends the rest".to_owned(),
+            Some([]) => {
+                "this device has no more to send; `coffer password change` gives all sites new parts".to_owned()
+            }
+            Some(undelivered) => format!("at {}; the next command that gets there sends it", named_sites(undelivered)),
         };
         line(f, "missing", &missing)
     }
@@ -346,7 +349,7 @@ mod tests {
         assert!(protected(&[2, 6]).ends_with(said), "{}", protected(&[2, 6]));
     }
 
-    fn live(own: bool, holders: u8, undelivered: &[u8]) -> Live {
+    fn live(own: bool, holders: u8, undelivered: Option<&[u8]>) -> Live {
         Live {
             id: "00".repeat(16),
             since: Time::from_unix_seconds(1_795_000_000),
@@ -360,7 +363,7 @@ mod tests {
             holders,
             sites: 5,
             spare: holders - 3,
-            undelivered: undelivered.to_vec(),
+            undelivered: undelivered.map(<[u8]>::to_vec),
         }
     }
 
@@ -368,9 +371,9 @@ mod tests {
     fn the_status_says_how_many_sites_may_be_lost_and_which_are_missing() {
         let said = "held by:      4 of 5 sites; 1 may be lost\n\
                     missing:      at site 3; the next command that gets there sends it\n";
-        let status = live(true, 4, &[3]).to_string();
+        let status = live(true, 4, Some(&[3])).to_string();
         assert!(status.ends_with(said), "{status}");
-        let whole = live(true, 5, &[]).to_string();
+        let whole = live(true, 5, Some(&[])).to_string();
         assert!(whole.ends_with("held by:      5 of 5 sites; 2 may be lost\n"), "{whole}");
     }
 
@@ -380,9 +383,12 @@ mod tests {
         for (own, what) in
             [(true, "`coffer password change` gives all sites"), (false, "the device that registered it")]
         {
-            let status = live(own, 4, &[]).to_string();
+            let status = live(own, 4, Some(&[])).to_string();
             assert!(status.lines().last().is_some_and(|last| last.contains(what)), "{status}");
         }
+        // What the outbox has may only not have been sent now.
+        let unknown = live(true, 4, None).to_string();
+        assert!(!unknown.contains("missing"), "{unknown}");
     }
 
     fn vault(of_another: bool, live: Option<Live>, cool_down_until: Option<Time>) -> Vec<String> {
@@ -403,8 +409,8 @@ mod tests {
     /// Somebody's registration has waited, and nobody has objected.
     #[test]
     fn the_owner_is_told_that_another_key_has_taken_the_place() {
-        assert_eq!(vault(false, Some(live(false, 5, &[])), None), Vec::<String>::new());
-        let alarm = vault(true, Some(live(false, 5, &[])), None).concat();
+        assert_eq!(vault(false, Some(live(false, 5, Some(&[]))), None), Vec::<String>::new());
+        let alarm = vault(true, Some(live(false, 5, Some(&[]))), None).concat();
         assert!(alarm.contains("of another key: the password does not protect the key any more"), "{alarm}");
     }
 

@@ -37,13 +37,13 @@ impl Outbox for OutboxFile<'_> {
 
 /// Sends what sites that were away have still to be sent. Where that does not work it does the next time: whatever the
 /// command is about does not wait for it.
-pub(super) fn deliver(context: &Context, vault: &Vault) -> Vec<Delivery> {
+pub(super) fn deliver(context: &Context, vault: &Vault) -> Option<Vec<Delivery>> {
     let deliveries = match vault.wait(vault.session.deliver(&mut OutboxFile(&context.home))) {
         Ok(deliveries) => deliveries,
         Err(error) => {
             let text = format!("sites of the vault have still to be sent their parts of the key: {error}");
             context.output.note(&text);
-            return Vec::new();
+            return None;
         }
     };
     for delivery in &deliveries {
@@ -54,7 +54,7 @@ pub(super) fn deliver(context: &Context, vault: &Vault) -> Vec<Delivery> {
         }
         warn_of_forgers(context, &delivery.forged);
     }
-    deliveries
+    Some(deliveries)
 }
 
 /// Of sites whose word does not hold.

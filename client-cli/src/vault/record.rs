@@ -18,8 +18,9 @@ pub(crate) fn record(context: &Context, vault: &Vault, config: Option<&Config>) 
     let key = relying.and_then(|config| config.key_store.load(&context.home).ok());
     let is_of_another = key.zip(answer.live.as_ref()).is_some_and(|(key, live)| !owns(&key, live));
     let account = vault.session.account().as_str().to_owned();
-    let undelivered = answer.live.as_ref().map(|live| vault.undelivered(&live.id)).unwrap_or_default();
-    let relation = Relation { own, is_relied_on: relying.is_some(), is_of_another, undelivered: &undelivered };
+    let undelivered = answer.live.as_ref().and_then(|live| vault.undelivered(&live.id));
+    let relation =
+        Relation { own, is_relied_on: relying.is_some(), is_of_another, undelivered: undelivered.as_deref() };
     Ok(VaultRecord::of(&answer, vault.address(), account, relation, vault.sites()))
 }
 
