@@ -308,6 +308,37 @@ fn refuses_to_serve_as_another_site_or_under_a_manifest_of_one_of_three() {
     refused(serve("1"), "too few of the roots have signed it");
 }
 
+/// An operator asks before the restart, not after it.
+#[test]
+fn check_config_refuses_what_the_manifest_does_not_fit() {
+    let ceremony = Ceremony::signed(2);
+    let (manifest, fingerprint) = (ceremony.path("fleet/manifest.json"), ceremony.fingerprint());
+    let check = |site: &str, fingerprint: &str, more: &[&str]| {
+        let line = ["check-config", "--fleet-manifest-file", &manifest, "--fleet-site", site];
+        ceremony.run(&[&line[..], &["--fleet-roots-fingerprint", fingerprint], more].concat())
+    };
+    refused(check("1", &"00".repeat(32), &[]), "it is not of the roots");
+    refused(check("3", &fingerprint, &[]), "it has no site 3");
+    refused(check("1", &fingerprint, &[]), "have to be in peers.sites");
+
+    let certified = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (ceremony.path("peers.pem"), ceremony.path("peers.key"));
+    fs::write(&certificate, certified.cert.pem()).unwrap();
+    fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
+    let tls = ["--peers-certificate-file", &certificate, "--peers-key-file", &key, "--peers-ca-file", &certificate];
+    let with = |sites: &str, etcd: &[&str]| {
+        let peers = ["--peers-listen", "127.0.0.1:0", "--peers-sites", sites];
+        check("1", &fingerprint, &[&peers[..], &tls[..], etcd].concat())
+    };
+    let etcd = ["--etcd-members", "http://127.0.0.1:1"];
+    refused(with("1=https://127.0.0.1:1", &etcd), "have to be in peers.sites");
+    refused(with("2=https://127.0.0.1:1,3=https://127.0.0.1:1", &etcd), "have to be in peers.sites");
+    refused(with("2=https://127.0.0.1:1", &[]), "have to be in peers.sites");
+    with("2=https://127.0.0.1:1", &etcd).unwrap();
+    fs::write(&key, generate_simple_self_signed(["x".to_owned()]).unwrap().signing_key.serialize_pem()).unwrap();
+    refused(with("2=https://127.0.0.1:1", &etcd), "peers.pem");
+}
+
 #[test]
 fn refuses_a_card_whose_signature_does_not_hold() {
     let ceremony = Ceremony::prepare(2);

@@ -1,11 +1,15 @@
 //! A vault behind TLS, with a certificate of its operator's own.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
+use serde_json::json;
 use tempfile::TempDir;
 
+use crate::binary;
 use crate::device::{Coffer, Run};
 use crate::server::Server;
 use crate::tree::Tree;
@@ -86,4 +90,29 @@ fn refuses_a_vault_whose_certificate_is_for_another_name() {
     let device = Coffer::with_archive();
     let refused = run(&device, &server, Some(&certificate), &["protect", "password"]);
     refused.fails(26, "the vault's TLS certificate is not trusted");
+}
+
+/// Both are asked before a restart, not after it.
+#[test]
+fn check_config_refuses_a_certificate_without_its_key() {
+    let (one, other) = (Certificate::of("localhost"), Certificate::of("localhost"));
+    let keys = tempfile::NamedTempFile::new().unwrap();
+    let key = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+    fs::write(&keys, json!({ "keys": [key] }).to_string()).unwrap();
+    let tokens = ["--tokens-issuer=i", "--tokens-audience=a", "--sites=1=https://one.example", "--tokens-jwks-file"];
+    let tokens = tokens.iter().map(OsStr::new).chain([keys.path().as_os_str()]).collect::<Vec<_>>();
+    for (program, more) in [(binary::vault(), &[][..]), (binary::gateway(), &tokens[..])] {
+        let check = |key: &Path| {
+            let mut command = Command::new(program);
+            command.arg("check-config").args(more);
+            command.arg("--tls-certificate-file").arg(&one.certificate).arg("--tls-key-file").arg(key);
+            let output = command.output().unwrap();
+            (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        };
+        let (code, said) = check(&other.key);
+        assert!(code == Some(3) && said.contains("certificate.pem"), "{said}");
+        let (code, said) = check(Path::new("/nowhere/key.pem"));
+        assert!(code == Some(3) && said.contains("No such file"), "{said}");
+        assert_eq!(check(&one.key), (Some(0), String::new()));
+    }
 }

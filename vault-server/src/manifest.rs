@@ -45,9 +45,9 @@ impl Manifest {
         FleetFile::new(config.clone(), seen).load(hsm)
     }
 
-    /// What the roots have signed, whatever HSM there is here.
-    pub(crate) fn signed_by_roots(config: &FleetConfig) -> Result<FleetManifest, Error> {
-        Ok(fleet_file::believed(config)?.1)
+    /// What the manifest of a fleet of several sites says, without an HSM to hold it against.
+    pub(crate) fn read(config: &FleetConfig) -> Result<FleetManifest, Error> {
+        Ok(fleet_file::read(config)?.1)
     }
 
     /// What takes its place, if something does: the same with a new date, or the roots' next one.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use coffer_hsm_adapter::HsmAdapter;
-use coffer_proto::SiteNumber;
+use coffer_proto::{FleetManifest, SiteNumber};
 use coffer_service::{JwtTokens, Limits};
 use coffer_vault_core::{Clock as _, Fleet, Policy, Ports, Vault};
 use coffer_vault_store::EmbeddedStore;
@@ -108,18 +108,7 @@ async fn manifest(config: &Config, data: &DataFolder, hsm: &SharedHsm) -> Result
 fn fleet(config: &Config, manifest: &Manifest) -> Result<Fleet, Error> {
     let content = &manifest.content;
     let own = manifest.site();
-    let peers = config.peers.as_ref();
-    let others: Vec<SiteNumber> = peers.into_iter().flat_map(|peers| &peers.sites).map(|(site, _)| *site).collect();
-    let are_named = |others: &[SiteNumber]| {
-        let all = content.sites.iter().map(|entry| entry.site).filter(|site| *site != own);
-        others.len() + 1 == content.sites.len() && all.into_iter().all(|site| others.contains(&site))
-    };
-    if !are_named(&others) || (content.sites.len() > 1 && config.etcd.is_none()) {
-        let path = config.fleet.as_ref().map_or_else(PathBuf::new, |fleet| fleet.manifest_file.clone());
-        let why =
-            "the other sites that it names have to be in peers.sites, and the members of its cells in etcd.members";
-        return Err(Error::Manifest { path, why });
-    }
+    let others = others(config, content, own)?;
     Ok(Fleet {
         id: content.fleet,
         manifest_version: content.version,
@@ -127,10 +116,25 @@ fn fleet(config: &Config, manifest: &Manifest) -> Result<Fleet, Error> {
         threshold: content.threshold,
         site: own,
         order: std::iter::once(own).chain(others).collect(),
-        hedge_after: peers.map(|peers| peers.hedge_after),
+        hedge_after: config.peers.as_ref().map(|peers| peers.hedge_after),
         site_identities: manifest.site_identities()?,
         policy: Policy { max_attempts: content.max_attempts, ..config.policy.clone() },
     })
+}
+
+/// The other sites, the nearest first: the configuration has to say of all of them where they are.
+pub(crate) fn others(config: &Config, content: &FleetManifest, own: SiteNumber) -> Result<Vec<SiteNumber>, Error> {
+    let peers = config.peers.as_ref();
+    let others: Vec<SiteNumber> = peers.into_iter().flat_map(|peers| &peers.sites).map(|(site, _)| *site).collect();
+    let mut all = content.sites.iter().map(|entry| entry.site).filter(|site| *site != own);
+    let are_named = others.len() + 1 == content.sites.len() && all.all(|site| others.contains(&site));
+    if !are_named || (content.sites.len() > 1 && config.etcd.is_none()) {
+        let path = config.fleet.as_ref().map_or_else(PathBuf::new, |fleet| fleet.manifest_file.clone());
+        let why =
+            "the other sites that it names have to be in peers.sites, and the members of its cells in etcd.members";
+        return Err(Error::Named { path, why: why.to_owned() });
+    }
+    Ok(others)
 }
 
 fn open_tokens(config: &Config, data: &DataFolder) -> Result<JwtTokens, Error> {

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use coffer_service::check_jwks;
+use coffer_service::{check_jwks, check_tls};
 
 use crate::config::Config;
 use crate::error::{EXIT_CODES, Error};
@@ -56,6 +56,9 @@ impl Cli {
 
 /// The configuration has been read; what it names has to be there.
 fn check(config: &Config) -> Result<(), Error> {
+    if let Some(tls) = &config.tls {
+        check_tls(tls)?;
+    }
     check_jwks(&config.tokens.jwks_file)?;
     Sites::connect(&config.sites)?;
     let _ = writeln!(std::io::stdout(), "The configuration is right.");

@@ -25,7 +25,7 @@ pub use ending::Ends;
 pub use error::ServiceError;
 pub use jwks::check_jwks;
 pub use limits::{Limits, LimitsConfig};
-pub use listener::{Listener, TlsFiles, end, load_tls};
+pub use listener::{Listener, TlsFiles, check_tls, end, load_tls};
 pub use mutual_tls::{MutualTlsFiles, load_mutual_tls};
 pub use observe::{Metrics, REQUEST_ID, observe};
 pub use problem::{Failure, PROBLEM_JSON};

@@ -80,6 +80,16 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+/// Whether a server could be made with them. Not for a thread that serves.
+///
+/// # Errors
+/// `Named`, `System`.
+pub fn check_tls(files: &TlsFiles) -> Result<(), ServiceError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|error| ServiceError::System("no runtime", error.to_string()))?;
+    runtime.block_on(load_tls(files)).map(drop)
+}
+
 /// Reads them.
 ///
 /// # Errors

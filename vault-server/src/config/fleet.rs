@@ -106,7 +106,14 @@ pub(super) fn etcd(set: EtcdSettings) -> Result<Option<EtcdFiles>, Invalid> {
         _ => return Err(("etcd.user", "etcd.user and etcd.password_file are needed together".to_owned())),
     };
     let timeout = Duration::from_millis(timeout_ms.unwrap_or(TIMEOUT_MS).into());
-    Ok(Some(EtcdFiles { members: parse_members(&members)?, tls, user, timeout }))
+    let members = parse_members(&members)?;
+    let scheme = if tls.is_some() { "https://" } else { "http://" };
+    if let Some(member) = members.values().flatten().find(|member| !member.starts_with(scheme)) {
+        let why =
+            format!("{member:?} does not begin with {scheme}: TLS is spoken if etcd.ca_file is named, and only then");
+        return Err(("etcd.members", why));
+    }
+    Ok(Some(EtcdFiles { members, tls, user, timeout }))
 }
 
 fn parse_members(text: &str) -> Result<BTreeMap<u16, Vec<String>>, Invalid> {
@@ -130,8 +137,8 @@ fn parse_members(text: &str) -> Result<BTreeMap<u16, Vec<String>>, Invalid> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
-    use super::{parse_members, parse_sites, peers};
-    use crate::settings::PeersSettings;
+    use super::{etcd, parse_members, parse_sites, peers};
+    use crate::settings::{EtcdSettings, PeersSettings};
 
     #[test]
     fn the_order_of_the_sites_is_kept() {
@@ -159,6 +166,15 @@ mod tests {
         assert_eq!(one[&0], ["https://a:1", "https://b:1"]);
         let two = parse_members("1=https://a:1;2=https://b:1").unwrap();
         assert_eq!((two[&1].len(), two[&2].len()), (1, 1));
+    }
+
+    #[test]
+    fn refuses_members_in_the_clear_where_there_are_certificates() {
+        let files = ["ca", "certificate", "key"].map(|file| Some(file.into()));
+        let [ca_file, certificate_file, key_file] = files;
+        let members = Some("https://a:1,http://b:1".to_owned());
+        let set = EtcdSettings { members, ca_file, certificate_file, key_file, ..EtcdSettings::default() };
+        assert!(etcd(set).unwrap_err().1.contains("\"http://b:1\""));
     }
 
     #[test]

@@ -54,11 +54,14 @@ impl FleetFile {
     /// What the roots have signed, if this is the HSM that it names. An expired one is served: clients decide by their own
     /// clocks.
     pub(super) fn load(&self, hsm: &SharedHsm) -> Result<Manifest, Error> {
-        let (signed, content) = believed(&self.config)?;
+        let (signed, content) = read(&self.config)?;
         let keys = hsm.public_keys();
         if !content.sites.contains(&entry(self.config.site, hsm)) || content.ake.0 != keys.ake.encode() {
             let site = self.config.site;
-            return Err(self.refused(format!("its site {site} has other keys than this HSM: is fleet.site right?")));
+            return Err(refused(
+                &self.config,
+                format!("its site {site} has other keys than this HSM: is fleet.site right?"),
+            ));
         }
         let manifest = Manifest { source: Source::Fleet(self.clone()), content, signed };
         self.remember(&manifest)?;
@@ -82,9 +85,10 @@ impl FleetFile {
         let shown = Seen { fleet, roots, version, manifest: hash };
         let seen = Seen::read(&self.seen)?;
         if let Some(seen) = &seen {
-            seen.allows(&shown).map_err(|why| self.refused(why.to_owned()))?;
+            seen.allows(&shown).map_err(|why| refused(&self.config, why.to_owned()))?;
             if seen.roots.is_some_and(|roots| signed.verify(&roots, verify_es256_by).is_err()) {
-                return Err(self.refused("its roots were not named by those whom this site has had".to_owned()));
+                let why = "its roots were not named by those whom this site has had".to_owned();
+                return Err(refused(&self.config, why));
             }
         }
         if seen.as_ref() != Some(&shown) {
@@ -92,20 +96,19 @@ impl FleetFile {
         }
         Ok(())
     }
-
-    fn refused(&self, why: String) -> Error {
-        refused(&self.config, why)
-    }
 }
 
-/// Reads the file and believes what the roots have signed.
-pub(super) fn believed(config: &FleetConfig) -> Result<(SignedManifest, FleetManifest), Error> {
+/// What the roots have signed, with a site of this number. Asks no HSM.
+pub(super) fn read(config: &FleetConfig) -> Result<(SignedManifest, FleetManifest), Error> {
     let path = &config.manifest_file;
-    let bytes = fs::read(path).map_err(Error::file("read", path))?;
+    let bytes = fs::read(path).map_err(|error| refused(config, error.to_string()))?;
     let signed: SignedManifest =
         serde_json::from_slice(&bytes).map_err(|error| refused(config, format!("it cannot be read: {error}")))?;
     let content = signed.verify(&config.roots_fingerprint, verify_es256_by);
     let content = content.map_err(|error| refused(config, error.to_string()))?;
+    if content.sites.iter().all(|entry| entry.site != config.site) {
+        return Err(refused(config, format!("it has no site {}: is fleet.site right?", config.site)));
+    }
     Ok((signed, content))
 }
 
