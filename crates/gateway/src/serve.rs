@@ -31,7 +31,8 @@ pub(crate) fn run(config: Config) -> Result<(), Error> {
 
 async fn serve(config: Config) -> Result<(), Error> {
     let mut ends = Ends::listen()?;
-    let (public, private) = (Listener::bind(config.listen)?, Listener::bind(config.ops_listen)?);
+    let public = Listener::bind(config.listen)?.limited(&config.limits);
+    let private = Listener::bind(config.ops_listen)?;
     let tls = match &config.tls {
         Some(files) => Some(load_tls(files).await?),
         None => None,

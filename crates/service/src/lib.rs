@@ -7,6 +7,7 @@
 mod admission;
 mod body;
 pub mod configuration;
+mod connections;
 mod ending;
 mod error;
 mod jwks;

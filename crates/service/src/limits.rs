@@ -72,7 +72,7 @@ fn admit<K: Clone + Eq + std::hash::Hash>(limit: &Limit<K>, key: &K) -> Result<(
 }
 
 /// An IPv6 subscriber has a /64 at least.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
         address @ IpAddr::V4(_) => address,

@@ -11,10 +11,14 @@ use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
 
-use crate::ServiceError;
+use crate::connections::{Bounded, Counts};
+use crate::{LimitsConfig, ServiceError};
 
 /// A client that has not sent its headers by then is gone.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Bytes of a request's headers at most. A token has 1024.
+const MAX_HEADERS: usize = 32 << 10;
 
 /// Streams that one HTTP/2 connection may have open.
 const STREAMS: u32 = 32;
@@ -30,6 +34,7 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Ends it.
     pub handle: Handle<SocketAddr>,
+    counts: Option<Counts>,
 }
 
 impl Listener {
@@ -42,7 +47,13 @@ impl Listener {
         let socket = TcpListener::bind(address).map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Self { socket, address, handle: Handle::new() })
+        Ok(Self { socket, address, handle: Handle::new(), counts: None })
+    }
+
+    /// Takes so many connections at a time of one address, unless addresses have no limit.
+    #[must_use]
+    pub fn limited(self, limits: &LimitsConfig) -> Self {
+        Self { counts: limits.address.map(|_| Counts::default()), ..self }
     }
 
     /// Serves until the handle says otherwise.
@@ -54,15 +65,18 @@ impl Listener {
         bound(&mut server);
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
         match tls {
-            Some(tls) => server.map(|_| RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor)).serve(app).await,
-            None => server.map(|_| NoDelayAcceptor).http1_only().serve(app).await,
+            Some(tls) => {
+                let acceptor = RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor);
+                server.map(|_| Bounded::new(acceptor, self.counts)).serve(app).await
+            }
+            None => server.map(|_| Bounded::new(NoDelayAcceptor, self.counts)).http1_only().serve(app).await,
         }
     }
 }
 
 fn bound(server: &mut Server<SocketAddr>) {
     let builder = server.http_builder();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN).max_buf_size(MAX_HEADERS);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS).keep_alive_interval(HEADERS_WITHIN);
 }
 

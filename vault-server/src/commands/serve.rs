@@ -48,7 +48,7 @@ pub(crate) fn run(config: Config) -> Result<(), Error> {
 
 async fn serve(config: Config, data: &DataFolder) -> Result<(), Error> {
     let mut ends = Ends::listen()?;
-    let api = Listener::bind(config.listen)?;
+    let api = Listener::bind(config.listen)?.limited(&config.limits);
     let private = Listener::bind(config.ops_listen)?;
     let tls = match &config.tls {
         Some(files) => Some(load_tls(files).await?),
