@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use coffer_proto::{FleetAnswer, ProblemType};
+use coffer_proto::{FleetAnswer, ProblemType, SignedManifest};
 use coffer_service::Failure;
 use futures_util::future::join_all;
 use serde::Deserialize;
@@ -17,7 +17,7 @@ struct Numbered {
     version: u64,
 }
 
-/// The newest manifest that a site has shown, and what each site says of its own keys. A site that is down is left out.
+/// The manifest that most sites show, and what each site says of its own keys. A site that is down is left out.
 pub(crate) async fn get(State(app): State<SharedApp>, headers: HeaderMap) -> Result<Json<FleetAnswer>, Failure> {
     let answers = join_all(app.sites.iter().map(|site| ask(site, &headers))).await;
     let nobody = || Failure::new(ProblemType::SiteUnreachable, "No site of the fleet answers.");
@@ -34,16 +34,21 @@ async fn ask(site: &Site, headers: &HeaderMap) -> Option<(u8, FleetAnswer)> {
     parsed.ok().map(|answer| (site.number, answer))
 }
 
+/// Of manifests that as many sites show, the newest. One site can show what it likes, and its clients would refuse a
+/// manifest that it has made up.
 fn merge(answers: impl Iterator<Item = (u8, FleetAnswer)>) -> Option<FleetAnswer> {
-    let (mut newest, mut certificates) = (None, Vec::new());
+    let (mut shown, mut certificates) = (Vec::<(usize, u64, SignedManifest)>::new(), Vec::new());
     for (number, answer) in answers {
         let Ok(Numbered { version }) = serde_json::from_slice(answer.manifest.manifest.as_bytes()) else { continue };
-        certificates.extend(answer.certificates.into_iter().filter(|certificate| certificate.site.0 == number));
-        if newest.as_ref().is_none_or(|(known, _)| version > *known) {
-            newest = Some((version, answer.manifest));
+        // Each has one.
+        certificates.extend(answer.certificates.into_iter().find(|certificate| certificate.site.0 == number));
+        match shown.iter_mut().find(|(.., manifest)| *manifest == answer.manifest) {
+            Some((sites, ..)) => *sites += 1,
+            None => shown.push((1, version, answer.manifest)),
         }
     }
-    newest.map(|(_, manifest)| FleetAnswer { manifest, certificates, sealed_only: true })
+    let (.., manifest) = shown.into_iter().max_by_key(|(sites, version, _)| (*sites, *version))?;
+    Some(FleetAnswer { manifest, certificates, sealed_only: true })
 }
 
 #[cfg(test)]
@@ -78,11 +83,17 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_manifest_goes_with_every_site_s_own_certificate() {
+    fn the_manifest_of_most_sites_goes_with_every_site_s_own_certificate() {
         let merged = merge([(1, answer(3, &[1])), (2, answer(4, &[2])), (3, answer(3, &[3]))].into_iter()).unwrap();
-        assert_eq!(merged.manifest, answer(4, &[]).manifest);
+        assert_eq!(merged.manifest, answer(3, &[]).manifest);
         assert_eq!(merged.certificates.iter().map(|own| own.site.0).collect::<Vec<_>>(), [1, 2, 3]);
         assert!(merged.sealed_only);
+    }
+
+    #[test]
+    fn of_manifests_that_as_many_sites_show_the_newest_is_taken() {
+        let merged = merge([(1, answer(3, &[1])), (2, answer(5, &[2])), (3, answer(4, &[3]))].into_iter()).unwrap();
+        assert_eq!(merged.manifest, answer(5, &[]).manifest);
     }
 
     #[test]

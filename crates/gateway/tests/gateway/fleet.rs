@@ -10,6 +10,11 @@ use crate::site::Site;
 
 /// A site's answer, as far as a gateway reads it.
 fn site(number: u8, version: u64) -> Site {
+    site_with(number, version, 1)
+}
+
+/// The same, with its certificate so many times.
+fn site_with(number: u8, version: u64, certificates: usize) -> Site {
     let bytes = |count: usize| URL_SAFE_NO_PAD.encode(vec![2; count]);
     let certificate = json!({
         "site": number, "receipt_key": bytes(32), "transport_key": bytes(33), "signature": bytes(64),
@@ -18,7 +23,7 @@ fn site(number: u8, version: u64) -> Site {
     let manifest = URL_SAFE_NO_PAD.encode(json!({ "version": version }).to_string());
     let manifest =
         json!({"manifest": manifest, "roots": {"threshold": 1, "keys": []}, "signatures": [], "successions": []});
-    let answer = json!({"manifest": manifest, "certificates": [certificate], "sealed_only": true});
+    let answer = json!({"manifest": manifest, "certificates": vec![certificate; certificates], "sealed_only": true});
     Site::answering_json(&answer.to_string())
 }
 
@@ -53,4 +58,16 @@ fn a_site_that_talks_nonsense_is_left_out() {
 fn with_no_site_there_is_no_fleet() {
     let answer = Gateway::before(&[&Site::down()]).ask(Request::get("/v1/fleet"));
     assert_eq!((answer.status, answer.problem().as_str()), (502, "site-unreachable"));
+}
+
+#[test]
+fn refuses_a_newer_manifest_that_one_site_has_made_up() {
+    let gateway = Gateway::before(&[&site(1, u64::MAX), &site(2, 4), &site(3, 4)]);
+    assert_eq!(fleet(&gateway), (4, vec![1, 2, 3]));
+}
+
+#[test]
+fn refuses_more_certificates_of_a_site_than_one() {
+    let gateway = Gateway::before(&[&site_with(1, 4, 500), &site(2, 4)]);
+    assert_eq!(fleet(&gateway), (4, vec![1, 2]));
 }
