@@ -66,6 +66,10 @@ impl Site {
             .redirect(redirect::Policy::none())
             .https_only(config.url.scheme() == "https")
             .user_agent(concat!("coffer-gateway/", env!("CARGO_PKG_VERSION")));
+        if config.url.scheme() == "http" {
+            // To this machine, and not by way of a proxy of the environment's.
+            builder = builder.no_proxy();
+        }
         if let Some(path) = &config.ca_file {
             let refuse = |why: String| Error::Authority { path: path.clone(), why };
             let pem = fs::read(path).map_err(|error| refuse(error.to_string()))?;

@@ -45,6 +45,10 @@ impl HttpTransport {
             .redirect(redirect::Policy::none())
             .https_only(address.url().scheme() == "https")
             .user_agent(concat!("coffer/", env!("CARGO_PKG_VERSION")));
+        if address.url().scheme() == "http" {
+            // To this machine, and not by way of a proxy of the environment's, which would read the token.
+            builder = builder.no_proxy();
+        }
         if let Some(pem) = authorities {
             let certificates = Certificate::from_pem_bundle(pem).map_err(|_| HttpError::Certificates)?;
             if certificates.is_empty() {

@@ -81,3 +81,21 @@ async fn refuses_authorities_that_are_no_certificates() {
         assert_eq!(HttpTransport::new(&address, Some(pem)).unwrap_err(), HttpError::Certificates);
     }
 }
+
+/// What is not encrypted goes to this machine only: not by way of whatever the environment names as a proxy.
+#[tokio::test]
+async fn plain_http_goes_through_no_proxy() {
+    const ADDRESS: &str = "COFFER_TEST_ADDRESS";
+    if let Ok(address) = std::env::var(ADDRESS) {
+        assert_eq!(transport(&address).send(&REQUEST).await.unwrap().status, 204);
+        return;
+    }
+    let (address, served) = server(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()).await;
+    let (proxy, _seen) = server(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n".to_vec()).await;
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", "http::plain_http_goes_through_no_proxy"]).env(ADDRESS, &address);
+    again.env("HTTP_PROXY", proxy.split('#').next().unwrap()).env_remove("NO_PROXY").env_remove("no_proxy");
+    let asked = tokio::task::spawn_blocking(move || again.output()).await.unwrap().unwrap();
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stdout));
+    assert!(served.await.unwrap().starts_with("PUT /v1/archive-head "));
+}
