@@ -116,6 +116,8 @@ impl<T: Transport + Clone> Session<T> {
         let fleet = self.fleet();
         let status = self.status().await?;
         if let Some(retry_at) = status.cool_down_until {
+            // Who has made it up is not asked first the next time.
+            self.avoid_first();
             return Err(RegisterError::CoolDown { retry_at });
         }
         let Prepared { mut undelivered, parcels } = self.prepare(&fleet, password, backup_key, argon2)?;
@@ -246,29 +248,41 @@ impl<T: Transport + Clone> Session<T> {
                 device_signature: self.device_signature(&message),
                 authorization: (is_owned && replaces.is_some()).then(|| authorized_by(backup_key, &message)),
             };
-            let failure = match self.write(Method::Put, &holders, &path, &request).await.1 {
-                Ok(answer) => return Ok(parse(&answer).map_err(RequestError::from)?),
-                Err(failure) => failure,
-            };
-            match failure.problem_type() {
+            let said = self.write(Method::Put, &holders, &path, &request).await.1.and_then(|answer| parse(&answer));
+            let refused_with = said.as_ref().err().and_then(Failure::problem_type);
+            match refused_with {
                 // The live one belongs to another backup key.
                 Some(ProblemType::InvalidSignature) if request.authorization.is_some() => is_owned = false,
                 Some(ProblemType::RegistrationChanged) if !has_changed => {
                     has_changed = true;
-                    replaces = self.status().await?.live.map(|live| live.id);
+                    let status = self.status().await.map_err(|error| unproved(error.into()))?;
+                    replaces = status.live.map(|live| live.id);
                 }
-                _ if !failure.is_of_the_way() => return Err(refused(failure)),
-                _ => return self.activated_after_all(&id, failure).await,
+                _ => return self.activated_after_all(&id, said).await,
             }
         }
     }
 
-    /// No answer says whether an activation was taken: the vault may have, and the password be the new one.
-    async fn activated_after_all(&self, id: &RegistrationId, failure: Failure) -> Result<Activated, RegisterError> {
-        let status = self.status().await.map_err(|error| unproved(error.into()))?;
-        if status.live.is_some_and(|live| live.id == *id) {
+    /// Whoever says that an activation was refused, or waits, may have taken it, or have hidden that it was: the password
+    /// would be the new one, and its owner keep to the old one.
+    async fn activated_after_all(
+        &self,
+        id: &RegistrationId,
+        said: Result<Activated, Failure>,
+    ) -> Result<Activated, RegisterError> {
+        let is_alone = self.fleet().threshold == 1;
+        if let Some(activated) = said.as_ref().ok().filter(|said| is_alone || **said == Activated::Live) {
+            return Ok(*activated);
+        }
+        let is_live = self.stands(|status| status.live.as_ref().is_some_and(|live| live.id == *id)).await;
+        if is_live.map_err(|(_, error)| unproved(error.into()))? {
             return Ok(Activated::Live);
         }
+        let failure = match said {
+            Ok(activated) => return Ok(activated),
+            Err(failure) => failure,
+        };
+        let status = self.status().await.map_err(|error| unproved(error.into()))?;
         match status.waiting.filter(|waiting| waiting.id == *id) {
             Some(waiting) => Ok(Activated::Waiting { live_at: waiting.live_at }),
             None => Err(refused(failure)),

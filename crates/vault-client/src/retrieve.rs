@@ -104,8 +104,9 @@ impl<T: Transport + Clone> Session<T> {
     ) -> Result<Retrieved, RetrieveError> {
         let mut fresh_starts = FRESH_STARTS;
         loop {
-            let live = self.live().await?;
-            let attempt = kept_or_new(&live, password, store)?;
+            let begun = self.begin(password, store).await;
+            // Who has made it up is not asked first the next time.
+            let (live, attempt) = begun.inspect_err(|_| self.avoid_first())?;
             let ended = match self.attempt(&live, &attempt, password).await {
                 Ok(retrieved) => {
                     store.forget();
@@ -131,6 +132,16 @@ impl<T: Transport + Clone> Session<T> {
                 }
             }
         }
+    }
+
+    async fn begin(
+        &self,
+        password: &Password,
+        store: &mut impl AttemptStore,
+    ) -> Result<(LiveStatus, PendingAttempt), RetrieveError> {
+        let live = self.live().await?;
+        let attempt = kept_or_new(&live, password, store)?;
+        Ok((live, attempt))
     }
 
     async fn live(&self) -> Result<LiveStatus, RetrieveError> {
@@ -168,8 +179,8 @@ impl<T: Transport + Clone> Session<T> {
                     continue;
                 }
                 Err(error) if is_of_none || !(error.is_refusal() || error.is_no_site_s()) => {
-                    // Who has lied about the password is not asked the next time.
-                    if matches!(error, Ended::Failed(RetrieveError::WrongPassword { .. })) {
+                    // Who has lied about the password, or about the time, is not asked first the next time.
+                    if !is_of_none {
                         self.avoid(site);
                     }
                     return Err(error);

@@ -58,6 +58,11 @@ impl<T: Transport + Clone> Session<T> {
         self.first.store(usize::from(site.0), Ordering::Relaxed);
     }
 
+    /// The site that is asked first is not the first any more.
+    pub(crate) fn avoid_first(&self) {
+        self.order().first().into_iter().for_each(|site| self.avoid(*site));
+    }
+
     /// The first of these sites that can do it does it. What it says is final; a site that cannot be reached, or cannot do
     /// it just now, has the same bytes sent to the next one, and all of them a few times.
     pub(crate) async fn ask(&self, sites: &[SiteNumber], request: &Request<'_>) -> (Option<SiteNumber>, Said) {

@@ -282,3 +282,18 @@ async fn whoever_hides_that_a_gateway_is_there_gets_nothing_answered() {
     let outcome = behind.session().await.status().await;
     assert_eq!(outcome.unwrap_err(), RequestError::Refused(ProblemType::NoSuchRoute));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_hides_that_a_new_password_was_taken_makes_nobody_keep_to_the_old_one() {
+    for lie in [ProblemType::TooManyRequests, ProblemType::Unauthorized] {
+        let (behind, session) = Behind::protected().await;
+        behind.wire.tamper(move |sent, status, body| {
+            let is_activation = sent.body["route"] == "/v1/registrations/{id}/activation";
+            if is_activation { problem(lie) } else { (status, body) }
+        });
+        let outcome = session.register(&password("new"), &behind.backup_key, &CHEAP, &mut NothingKept).await;
+        assert!(matches!(outcome, Ok(Registered::Protected { .. })), "{lie:?}: {outcome:?}");
+        behind.wire.mend();
+        assert!(session.retrieve(&password("new"), &mut Kept::default()).await.is_ok());
+    }
+}

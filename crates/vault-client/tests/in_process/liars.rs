@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use coffer_proto::ProblemType;
-use coffer_vault_client::{KeptHead, NothingKept, RegisterError, RequestError, RetrieveError};
+use coffer_vault_client::{KeptHead, NothingKept, RegisterError, Registered, RequestError, RetrieveError};
 use serde_json::json;
 
 use crate::device::left;
@@ -178,4 +178,54 @@ async fn a_head_that_one_site_makes_up_hides_none_and_counts_for_none() {
     device.session.put_head(1, vec![5; 8], &device.backup_key).await.unwrap();
     let kept = another(&device).await.session.head(&device.backup_key).await.unwrap();
     assert_eq!(kept, KeptHead::Own { number: 1, sealed: vec![5; 8] });
+}
+
+/// The password is the new one then, and who believes that it is the old one guesses wrong until the key is gone.
+#[tokio::test(start_paused = true)]
+async fn one_site_that_denies_what_it_has_activated_makes_nobody_keep_to_the_old_password() {
+    let waiting =
+        || (200, serde_json::to_vec(&json!({ "state": "waiting", "live_at": "2026-12-01T00:00:00Z" })).unwrap());
+    let lies = [
+        ProblemType::InvalidReceipt,
+        ProblemType::InvalidSignature,
+        ProblemType::CoolDown,
+        ProblemType::TooManyRequests,
+    ];
+    for lie in lies.map(problem).into_iter().chain([waiting(), (200, b"[]".to_vec())]) {
+        let device = protected().await;
+        let (liar, said) = (first_site(&device).await, String::from_utf8_lossy(&lie.1).into_owned());
+        let old = device.live().await.id;
+        device.wire.vault.lie(
+            liar,
+            move |_, path, status, body| {
+                if path.ends_with("/activation") { lie.clone() } else { (status, body) }
+            },
+        );
+        let outcome = device.try_register("new", &mut NothingKept).await;
+        assert_ne!(another(&device).await.live().await.id, old, "{said}");
+        let is_believed = matches!(outcome, Ok(Registered::Protected { .. }) | Err(RegisterError::Unproved(_)));
+        assert!(is_believed, "{said}: {outcome:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_site_that_keeps_a_device_waiting_is_not_the_first_to_be_asked_again() {
+    let changes: [fn(&mut serde_json::Value); 3] = [
+        |answer| answer["live"]["retry_at"] = json!("2099-01-01T00:00:00Z"),
+        |answer| answer["live"]["argon2"]["memory_kib"] = json!(u32::MAX),
+        |answer| answer["live"]["manifest_version"] = json!(99),
+    ];
+    for change in changes {
+        let device = protected().await;
+        let liar = first_site(&device).await;
+        lie(&device, liar, STATUS, move |status, body| (status, edit(&body, change)));
+        assert!(device.retrieve("right").await.is_err());
+        assert_eq!(device.retrieve("right").await.unwrap().backup_key, device.backup_key);
+    }
+    let device = protected().await;
+    let liar = first_site(&device).await;
+    let later = |answer: &mut serde_json::Value| answer["cool_down_until"] = json!("2099-01-01T00:00:00Z");
+    lie(&device, liar, STATUS, move |status, body| (status, edit(&body, later)));
+    assert!(matches!(device.try_register("new", &mut NothingKept).await, Err(RegisterError::CoolDown { .. })));
+    assert!(device.try_register("new", &mut NothingKept).await.is_ok());
 }
