@@ -26,6 +26,8 @@ pub(crate) enum Error {
     NotARecoveryKey { origin: String, why: RecoveryKeyError },
     #[error("this device holds no key for the archive at {url}")]
     NoKey { url: String },
+    #[error("the 64 digits are needed, and none came")]
+    NoDigits,
     #[error("this device's key is missing from {place}")]
     KeyMissing { place: String },
     #[error("{place} does not hold a key: {why}")]
@@ -85,6 +87,7 @@ impl Error {
             Self::WrongRecoveryKey { .. } => "wrong-key",
             Self::NotARecoveryKey { .. } => "not-a-recovery-key",
             Self::NoKey { .. } => "no-key",
+            Self::NoDigits => "no-recovery-key",
             Self::KeyMissing { .. } => "key-missing",
             Self::KeyBroken { .. } => "key-broken",
             Self::KeyReadableByOthers { .. } => "key-readable-by-others",
@@ -117,7 +120,7 @@ impl Error {
             | Self::KeyMissing { .. }
             | Self::KeyBroken { .. } => Exit::WrongKey,
             Self::NoArchiveConfigured { .. } | Self::OtherArchive { .. } | Self::ArchiveGone { .. } => Exit::NoArchive,
-            Self::NoAddress | Self::NotAFolder { .. } | Self::TargetInArchive { .. } => Exit::Usage,
+            Self::NoAddress | Self::NoDigits | Self::NotAFolder { .. } | Self::TargetInArchive { .. } => Exit::Usage,
             Self::ReceiptUnknown { .. } => Exit::RolledBack,
             Self::NoSnapshotWhole { .. } => Exit::Damaged,
             Self::AlreadySetUp { .. } => Exit::ArchiveExists,

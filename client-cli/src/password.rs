@@ -57,6 +57,11 @@ impl PasswordOptions {
         })
     }
 
+    /// Whether it is not to come from a prompt.
+    pub(crate) const fn is_named(&self) -> bool {
+        self.password_file.is_some() || self.password_fd.is_some()
+    }
+
     fn file(&self) -> Option<PathBuf> {
         let of_descriptor = |number| Path::new("/dev/fd").join(format!("{number}"));
         match &self.password_file {

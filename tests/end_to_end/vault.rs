@@ -253,6 +253,10 @@ fn the_owner_is_told_that_another_key_has_taken_the_place() {
         let said = device.run(command).succeeds().stderr;
         assert!(said.contains(gone) && !said.contains("was not told"), "{command:?}: {said}");
     }
+    for command in [&["--json", "backup", "chats"][..], &["--json", "vault", "status"]] {
+        let said = device.run(command).succeeds().json();
+        assert!(said["alarms"][0].as_str().is_some_and(|alarm| alarm.starts_with(gone)), "{said}");
+    }
     device.run(["vault", "keep"]).fails(10, "was not registered with this device's key");
 }
 

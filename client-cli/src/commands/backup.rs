@@ -44,8 +44,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     context.output.notes(&report.notes);
     context.output.problems(&report.problems);
     let is_all_left_out = warn_of_nothing(args, context, &mut report);
-    tell_vault(context, &archive);
-    context.output.summary(&BackedUp::of(&report, is_protected))?;
+    let alarms = tell_vault(context, &archive);
+    context.output.summary(&BackedUp::of(&report, is_protected, alarms))?;
     if !is_protected {
         context.output.warning("the key is on this device only: if the device is lost, so is the backup");
         context.output.hint(
@@ -56,30 +56,34 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
 }
 
 /// The vault notes the newest snapshot for the next device. If it cannot be told now, the next backup tells it. And who
-/// backs up every night, but never asks for the status, learns here what threatens the key.
-fn tell_vault(context: &Context, archive: &Archive) {
+/// backs up every night, but never asks for the status, learns here what threatens the key. Gives what was warned of.
+fn tell_vault(context: &Context, archive: &Archive) -> Vec<String> {
+    let mut alarms = Vec::new();
     let own = opening::device(context).ok().flatten();
     let own = own.filter(|(config, id)| *id == archive.id() && config.vault.is_some() && is_by_device(context));
-    let Some((mut config, _)) = own else { return };
+    let Some((mut config, _)) = own else { return alarms };
     let is_relied_on = config.is_protected_by(Protection::Password);
-    let Err(error) = tell(context, archive, &mut config) else { return };
+    let Err(error) = tell(context, archive, &mut config, &mut alarms) else { return alarms };
     let text = format!("the vault was not told of the new snapshot: {error}");
     // Where the vault keeps nothing of this key that is no more than worth knowing.
     if is_relied_on {
         context.output.warning(&text);
         context.output.hint("the backup itself is done; the next one tells the vault");
+        alarms.push(text);
     } else {
         context.output.note(&text);
     }
+    alarms
 }
 
-fn tell(context: &Context, archive: &Archive, config: &mut Config) -> Result<(), Error> {
+fn tell(context: &Context, archive: &Archive, config: &mut Config, alarms: &mut Vec<String>) -> Result<(), Error> {
     let key = config.key_store.load(&context.home)?;
     let vault = Vault::open(context, &VaultOptions::NONE, Some(config))?;
     let record = record(context, &vault, Some(config))?;
     for alarm in record.alarms() {
-        context.output.warning(&alarm);
+        context.output.warning(alarm);
     }
+    alarms.extend_from_slice(record.alarms());
     vault.remember(context, config)?;
     // Without a registration of this key there is nothing to send it to; if that is wrong, an alarm has said so.
     if record.takes_head() { send_head(context, &vault, archive.url(), &key) } else { Ok(()) }

@@ -51,10 +51,10 @@ fn verify(context: &Context, way: &PasswordWay) -> Result<Exit, Error> {
     if context.options.recovery_key_file.is_some() || !config.is_protected_by(Protection::Password) {
         let typed = match &context.options.recovery_key_file {
             Some(file) => recovery_key::from_file(file)?,
-            None if recovery_key::can_ask() => {
-                recovery_key::ask(&context.output)?.ok_or_else(|| Error::NoKey { url: config.archive_url.clone() })?
-            }
-            None => return Err(Error::NoKey { url: config.archive_url }),
+            // Whoever names a password or its vault does not mean the digits.
+            None if way.is_of_password() => return Err(VaultError::NotByPassword.into()),
+            None if recovery_key::can_ask() => recovery_key::ask(&context.output)?.ok_or(Error::NoDigits)?,
+            None => return Err(Error::NoDigits),
         };
         if typed.backup_key() != key {
             let typo = typed.near_misses().find(|(_, near)| *near == key).map(|(typo, _)| typo);

@@ -67,7 +67,7 @@ fn status(context: &Context, options: &VaultOptions) -> Result<Exit, Error> {
         vault.remember(context, config)?;
     }
     for alarm in record.alarms() {
-        context.output.warning(&alarm);
+        context.output.warning(alarm);
     }
     context.output.show(&record)?;
     Ok(Exit::Done)

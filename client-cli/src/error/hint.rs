@@ -23,6 +23,7 @@ pub(super) fn of(error: &Error) -> Option<String> {
              password, `restore` and `init --join` get the key from a vault: --vault ADDRESS --token-file FILE"
                 .to_owned()
         }
+        Error::NoDigits => "run this in a terminal, or name a file that holds them, with --recovery-key-file FILE".to_owned(),
         Error::KeyMissing { .. } | Error::KeyBroken { .. } => {
             "open the archive with the 64 digits instead: --recovery-key-file FILE; `coffer init --join URL` puts the key \
              back in its place"

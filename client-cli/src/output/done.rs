@@ -45,12 +45,14 @@ pub(crate) struct BackedUp {
     bytes_stored: u64,
     /// Whether the key would survive the loss of this device.
     key_protected: bool,
+    /// What the owner should do something about at the vault, in words.
+    alarms: Vec<String>,
     problems: Vec<ProblemRecord>,
     notes: Vec<ProblemRecord>,
 }
 
 impl BackedUp {
-    pub(crate) fn of(report: &BackupReport, key_protected: bool) -> Self {
+    pub(crate) fn of(report: &BackupReport, key_protected: bool, alarms: Vec<String>) -> Self {
         Self {
             snapshot: SnapshotRecord::of(&report.snapshot),
             files_new: report.files_new,
@@ -59,6 +61,7 @@ impl BackedUp {
             bytes_read: report.bytes_read,
             bytes_stored: report.bytes_stored,
             key_protected,
+            alarms,
             problems: ProblemRecord::all(&report.problems),
             notes: ProblemRecord::all(&report.notes),
         }

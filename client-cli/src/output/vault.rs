@@ -27,6 +27,7 @@ pub(crate) struct VaultRecord {
     is_of_another: bool,
     /// Until when no new registration is taken.
     cool_down_until: Option<Time>,
+    alarms: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -94,7 +95,7 @@ impl VaultRecord {
             (None, None) => "none",
         };
         let locked_at = answer.locked.map(|locked| locked.at);
-        Self {
+        let mut record = Self {
             address,
             account,
             state,
@@ -104,7 +105,10 @@ impl VaultRecord {
             is_relied_on,
             is_of_another,
             cool_down_until: answer.cool_down_until,
-        }
+            alarms: Vec::new(),
+        };
+        record.alarms = record.find_alarms();
+        record
     }
 
     /// Whether an archive head can be sent.
@@ -113,7 +117,11 @@ impl VaultRecord {
     }
 
     /// What the owner should do something about, in words.
-    pub(crate) fn alarms(&self) -> Vec<String> {
+    pub(crate) fn alarms(&self) -> &[String] {
+        &self.alarms
+    }
+
+    fn find_alarms(&self) -> Vec<String> {
         let mut alarms = Vec::new();
         if let Some(waiting) = self.waiting.as_ref().filter(|waiting| !waiting.own) {
             let at = local_time(waiting.live_at);
@@ -402,8 +410,9 @@ mod tests {
             is_relied_on: true,
             is_of_another: of_another,
             cool_down_until,
+            alarms: Vec::new(),
         }
-        .alarms()
+        .find_alarms()
     }
 
     /// Somebody's registration has waited, and nobody has objected.

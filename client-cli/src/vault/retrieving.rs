@@ -37,6 +37,11 @@ pub(crate) struct Regained {
 }
 
 impl PasswordWay {
+    /// Whether a password or its vault is named.
+    pub(crate) const fn is_of_password(&self) -> bool {
+        self.vault.address.is_some() || self.password.is_named()
+    }
+
     /// Whether the person chose it: a vault is named, and no recovery key.
     pub(crate) fn is_chosen(&self, context: &Context) -> bool {
         self.vault.address.is_some() && context.options.recovery_key_file.is_none()

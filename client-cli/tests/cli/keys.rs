@@ -121,3 +121,13 @@ fn refuses_the_key_of_another_archive() {
     fs::copy(other.key_file(), device.key_file()).unwrap();
     device.coffer(["snapshots"]).fails(10).warns("this key does not open the archive");
 }
+
+#[test]
+fn a_key_is_verified_with_what_protects_it_and_the_error_says_with_what() {
+    let device = Device::with_backup();
+    device.coffer(["protect", "recovery-key"]).succeeds();
+    let run = device.coffer(["key", "verify"]).fails(2);
+    assert!(run.stderr.starts_with("error: the 64 digits are needed"), "{}", run.stderr);
+    let run = device.coffer(["key", "verify", "--password-file", "password"]).fails(23);
+    assert!(run.stderr.starts_with("error: this device's key is not protected by a password"), "{}", run.stderr);
+}
