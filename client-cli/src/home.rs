@@ -60,7 +60,9 @@ impl Home {
     pub(crate) fn write(&self, path: &Path, content: &[u8]) -> Result<(), Error> {
         let write = || -> io::Result<()> {
             DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
-            let turn = File::create(self.0.join("lock"))?;
+            // For its owner alone, too: whoever may open it may keep others waiting.
+            let turn =
+                OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(self.0.join("lock"))?;
             turn.lock()?;
             let temporary = path.with_extension("new");
             // What an interrupted run left may have any mode, and opening it would keep that.
