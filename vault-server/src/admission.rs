@@ -12,14 +12,23 @@ use coffer_vault_core::AccountToken;
 use crate::app::SharedApp;
 use crate::problem::Failure;
 
-/// In this order: the address's limit, the length that the body is said to have, the token, the account's limit.
-pub(crate) async fn admit(
+/// Every request counts for its address, whatever it asks for.
+pub(crate) async fn limit_address(
     State(app): State<SharedApp>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
     app.limits.admit_address(peer.ip())?;
+    Ok(next.run(request).await)
+}
+
+/// After the address's limit, in this order: the length that the body is said to have, the token, the account's limit.
+pub(crate) async fn admit(
+    State(app): State<SharedApp>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Failure> {
     let longest = if request.uri().path().ends_with("/sealed") { MAX_SEALED_BODY } else { MAX_BODY };
     if declared_length(request.headers()).is_some_and(|length| length > longest as u64) {
         return Err(too_large(longest).into());

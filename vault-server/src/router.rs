@@ -12,7 +12,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::admission::admit;
+use crate::admission::{admit, limit_address};
 use crate::app::SharedApp;
 use crate::observe::METRICS;
 use crate::openapi;
@@ -56,6 +56,7 @@ pub(crate) fn router(app: SharedApp) -> Router {
         .route("/openapi.json", get(async move || ([(CONTENT_TYPE, "application/json")], document)))
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(app.clone(), limit_address))
         .layer(middleware::from_fn_with_state(METRICS, observe))
         .with_state(app)
 }

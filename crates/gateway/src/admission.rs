@@ -11,14 +11,23 @@ use coffer_service::{Failure, MAX_SEALED_BODY, bearer_token, declared_length, to
 
 use crate::app::SharedApp;
 
-/// In this order: the address's limit, the length that the body is said to have, the token, the account's limit.
-pub(crate) async fn admit(
+/// Every request counts for its address, whatever it asks for.
+pub(crate) async fn limit_address(
     State(app): State<SharedApp>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
     app.limits.admit_address(peer.ip())?;
+    Ok(next.run(request).await)
+}
+
+/// After the address's limit, in this order: the length that the body is said to have, the token, the account's limit.
+pub(crate) async fn admit(
+    State(app): State<SharedApp>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Failure> {
     if declared_length(request.headers()).is_some_and(|length| length > MAX_SEALED_BODY as u64) {
         return Err(too_large(MAX_SEALED_BODY));
     }

@@ -6,7 +6,7 @@ use axum::routing::{get, post};
 use coffer_proto::ProblemType;
 use coffer_service::{Failure, Metrics, observe};
 
-use crate::admission::admit;
+use crate::admission::{admit, limit_address};
 use crate::app::SharedApp;
 use crate::{fleet, relay};
 
@@ -24,6 +24,7 @@ pub(crate) fn router(app: SharedApp) -> Router {
     Router::new()
         .nest("/v1", v1.layer(middleware::from_fn_with_state(app.clone(), admit)))
         .fallback(no_such_route)
+        .layer(middleware::from_fn_with_state(app.clone(), limit_address))
         .layer(middleware::from_fn_with_state(METRICS, observe))
         .with_state(app)
 }

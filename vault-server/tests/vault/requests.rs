@@ -114,6 +114,15 @@ fn whoever_asks_too_often_is_told_when_to_come_again() {
 }
 
 #[test]
+fn refuses_too_many_requests_of_an_address_for_what_needs_no_token_too() {
+    let home = Home::new();
+    let vault = home.start_with(&["--limits-address-per-minute=3".as_ref()]);
+    let paths = ["/openapi.json", "/nothing", "/v1/fleet", "/openapi.json"];
+    let statuses = paths.map(|path| vault.send(&Request::get(path)).status);
+    assert_eq!(statuses, [200, 404, 401, 429]);
+}
+
+#[test]
 fn an_account_s_limit_is_its_own() {
     let home = Home::new();
     let jwks = home.folder.path().join("issuer.json");

@@ -139,3 +139,12 @@ fn more_requests_from_an_address_than_are_allowed_are_not_relayed() {
     assert_eq!(gateway.ask(sealed(1)).status, 200);
     assert_eq!(problem(&gateway.ask(sealed(1))), (429, "too-many-requests".to_owned()));
 }
+
+#[test]
+fn refuses_too_many_requests_of_an_address_for_what_there_is_not_too() {
+    let site = Site::answering_json(ANSWER);
+    let gateway = Gateway::before_with(&[&site], "--limits-address-per-minute=1");
+    assert_eq!(gateway.send(&Request::get("/nothing")).status, 404);
+    assert_eq!(gateway.ask(sealed(1)).status, 429);
+    assert!(site.take_seen().is_empty());
+}
