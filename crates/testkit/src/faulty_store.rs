@@ -34,6 +34,7 @@ struct State {
 enum Write {
     Record { key: Vec<u8>, expected: Option<Version>, value: Option<Vec<u8>> },
     Row { key: Vec<u8>, expected: Option<u64>, row: LedgerRow },
+    NoRow { key: Vec<u8>, expected: u64 },
 }
 
 impl FaultyStore {
@@ -64,6 +65,7 @@ impl FaultyStore {
                 drop(self.store.replace_now(&key, expected, value.as_deref()));
             }
             Some(Write::Row { key, expected, row }) => drop(self.store.write_now(&key, expected, &row)),
+            Some(Write::NoRow { key, expected }) => drop(self.store.forget_now(&key, expected)),
             None => return false,
         }
         true
@@ -157,6 +159,12 @@ impl Ledger for FaultyStore {
     async fn write(&self, key: &[u8], expected: Option<u64>, row: &LedgerRow) -> Result<(), LedgerError> {
         let later = Write::Row { key: key.to_vec(), expected, row: row.clone() };
         let now = || self.store.write_now(key, expected, row);
+        self.attempt(now, later).await.unwrap_or(Err(LedgerError::Unavailable))
+    }
+
+    async fn forget(&self, key: &[u8], expected: u64) -> Result<(), LedgerError> {
+        let later = Write::NoRow { key: key.to_vec(), expected };
+        let now = || self.store.forget_now(key, expected);
         self.attempt(now, later).await.unwrap_or(Err(LedgerError::Unavailable))
     }
 

@@ -91,6 +91,10 @@ impl MemoryStore {
         self.change(|contents| contents.write(key, expected, row))
     }
 
+    pub(crate) fn forget_now(&self, key: &[u8], expected: u64) -> Result<(), LedgerError> {
+        self.change(|contents| contents.forget(key, expected))
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut Contents) -> T) -> T {
         change(&mut self.0.lock().expect("nothing panics while it holds the lock"))
     }
@@ -119,6 +123,14 @@ impl Contents {
         }
         self.highest_number = self.highest_number.max(row.number);
         self.rows.insert(key.to_vec(), row.clone());
+        Ok(())
+    }
+
+    fn forget(&mut self, key: &[u8], expected: u64) -> Result<(), LedgerError> {
+        if self.rows.get(key).map(|row| row.number) != Some(expected) {
+            return Err(LedgerError::Conflict);
+        }
+        self.rows.remove(key);
         Ok(())
     }
 }
@@ -152,6 +164,10 @@ impl Ledger for MemoryStore {
 
     async fn write(&self, key: &[u8], expected: Option<u64>, row: &LedgerRow) -> Result<(), LedgerError> {
         self.write_now(key, expected, row)
+    }
+
+    async fn forget(&self, key: &[u8], expected: u64) -> Result<(), LedgerError> {
+        self.forget_now(key, expected)
     }
 
     async fn rows(&self, after: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, LedgerRow)>, LedgerError> {

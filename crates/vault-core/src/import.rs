@@ -119,15 +119,20 @@ impl<W: World> Site<W> {
             if let SiteRow::Held(held) = row.content {
                 let id = Some(held.registration.id);
                 if !held.activated && held.takes_over.is_none() && id != waiting && id != live {
-                    pending.push((held.imported_at, key, row.number));
+                    pending.push((held.imported_at, key, row.number, held.is_untouched()));
                 }
             }
         }
         pending.sort();
         let surplus = (pending.len() + 1).saturating_sub(PENDING_AT_MOST);
-        for (_, key, number) in pending.into_iter().take(surplus) {
+        for (_, key, number, is_untouched) in pending.into_iter().take(surplus) {
             let erased = SiteRow::Erased { at: self.ports.now(), successor: None };
-            if let Err(WriteError::Vault(error)) = self.rows.write(&self.ports, &key, Some(number), &erased).await {
+            // With a trace of each, whoever sends registrations without end would fill the ledger.
+            let written = match is_untouched {
+                true => self.rows.forget(&self.ports, &key, number).await,
+                false => self.rows.write(&self.ports, &key, Some(number), &erased).await.map(drop),
+            };
+            if let Err(WriteError::Vault(error)) = written {
                 return Err(error);
             }
         }

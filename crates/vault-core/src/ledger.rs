@@ -151,6 +151,12 @@ impl Held {
         }
     }
 
+    /// Whether nothing was ever done with it: whatever it has, it had when it came.
+    pub(crate) fn is_untouched(&self) -> bool {
+        let was_evaluated = !self.evaluations.is_empty() || self.carried.is_some() || self.closed_to > 0;
+        !was_evaluated && self.exhausted_since.is_none() && self.threats.is_empty()
+    }
+
     /// Evaluations with no proof since.
     pub fn failures(&self) -> usize {
         usize::from(self.carried.map_or(0, |carried| carried.failures)) + self.evaluations.len()

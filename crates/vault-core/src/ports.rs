@@ -87,6 +87,9 @@ pub trait Ledger: Send + Sync {
         row: &LedgerRow,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
+    /// Removes a row, if it has the number `expected`. The highest number stays what it is.
+    fn forget(&self, key: &[u8], expected: u64) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
     /// Up to `limit` rows in order of their keys, from the first that is greater than `after`.
     fn rows(
         &self,

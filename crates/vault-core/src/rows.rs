@@ -95,6 +95,17 @@ impl Rows {
             Err(error) => Err(WriteError::Vault(error.into())),
         }
     }
+
+    /// Removes a row that has the number `expected`.
+    ///
+    /// # Errors
+    /// `Conflict` when another task was faster.
+    pub(crate) async fn forget<W: World>(&self, ports: &Ports<W>, key: &[u8], expected: u64) -> Result<(), WriteError> {
+        ports.ledger.forget(key, expected).await.map_err(|error| match error {
+            LedgerError::Conflict => WriteError::Conflict,
+            error => WriteError::Vault(error.into()),
+        })
+    }
 }
 
 /// Why a row was not written.

@@ -30,6 +30,12 @@ impl Ledger for EmbeddedLedger {
         self.0.writer.submit(write).await.unwrap_or(Err(LedgerError::Unavailable))
     }
 
+    async fn forget(&self, key: &[u8], expected: u64) -> Result<(), LedgerError> {
+        let key = key.to_owned();
+        let forget = move |tables: &mut Tables<'_>| forget(tables, &key, expected);
+        self.0.writer.submit(forget).await.unwrap_or(Err(LedgerError::Unavailable))
+    }
+
     async fn rows(&self, after: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, LedgerRow)>, LedgerError> {
         let read = self.0.read(LEDGER, |rows| {
             let rows = rows.range::<&[u8]>((Excluded(after), Unbounded))?.take(limit);
@@ -58,6 +64,15 @@ fn write(
     let highest = tables.counters.get(HIGHEST_NUMBER)?.map_or(0, |number| number.value());
     tables.counters.insert(HIGHEST_NUMBER, highest.max(row.number))?;
     tables.ledger.insert(key, (row.number, row.bytes.as_slice()))?;
+    tables.changed = true;
+    Ok(Ok(()))
+}
+
+fn forget(tables: &mut Tables<'_>, key: &[u8], expected: u64) -> Result<Result<(), LedgerError>, redb::Error> {
+    if tables.ledger.get(key)?.map(|row| row.value().0) != Some(expected) {
+        return Ok(Err(LedgerError::Conflict));
+    }
+    tables.ledger.remove(key)?;
     tables.changed = true;
     Ok(Ok(()))
 }

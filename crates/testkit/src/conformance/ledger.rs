@@ -14,6 +14,7 @@ pub async fn check_ledger(ledger: &impl Ledger) {
     a_row_is_guarded_by_its_number(ledger).await;
     keeps_any_key_and_row(ledger).await;
     refuses_what_is_too_long(ledger).await;
+    what_is_forgotten_is_guarded_too_and_its_number_is_not(ledger).await;
     rows_come_in_pages_in_order(ledger).await;
     no_write_is_lost(ledger).await;
 }
@@ -53,6 +54,17 @@ async fn refuses_what_is_too_long(ledger: &impl Ledger) {
     let row = row(next(ledger).await, &vec![1; MAX_VALUE_LEN + 1]);
     assert_eq!(ledger.write(b"too long", None, &row).await, Err(LedgerError::Unavailable));
     assert_eq!(ledger.read(b"too long").await, Ok(None), "a row that is too long is not stored");
+}
+
+async fn what_is_forgotten_is_guarded_too_and_its_number_is_not(ledger: &impl Ledger) {
+    let number = next(ledger).await;
+    assert_eq!(ledger.forget(b"forgotten", number).await, Err(LedgerError::Conflict), "nothing is there");
+    assert_eq!(ledger.write(b"forgotten", None, &row(number, b"x")).await, Ok(()));
+    assert_eq!(ledger.forget(b"forgotten", number - 1).await, Err(LedgerError::Conflict), "another number");
+    assert_eq!(ledger.forget(b"forgotten", number).await, Ok(()));
+    assert_eq!(ledger.read(b"forgotten").await, Ok(None));
+    assert_eq!(ledger.highest_number().await, Ok(number), "it was written all the same");
+    assert_eq!(ledger.write(b"forgotten", Some(number), &row(number + 1, b"x")).await, Err(LedgerError::Conflict));
 }
 
 async fn rows_come_in_pages_in_order(ledger: &impl Ledger) {
