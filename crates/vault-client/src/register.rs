@@ -114,7 +114,7 @@ impl<T: Transport + Clone> Session<T> {
         outbox: &mut impl Outbox,
     ) -> Result<Registered, RegisterError> {
         let fleet = self.fleet();
-        let status = self.status().await?;
+        let status = self.glance().await?;
         if let Some(retry_at) = status.cool_down_until {
             // Who has made it up is not asked first the next time.
             self.avoid_first();
@@ -255,7 +255,9 @@ impl<T: Transport + Clone> Session<T> {
                 Some(ProblemType::InvalidSignature) if request.authorization.is_some() => is_owned = false,
                 Some(ProblemType::RegistrationChanged) if !has_changed => {
                     has_changed = true;
-                    let status = self.status().await.map_err(|error| unproved(error.into()))?;
+                    // Who has named another one may have made it up.
+                    self.avoid_first();
+                    let status = self.glance().await.map_err(|error| unproved(error.into()))?;
                     replaces = status.live.map(|live| live.id);
                 }
                 _ => return self.activated_after_all(&id, said).await,
@@ -282,7 +284,7 @@ impl<T: Transport + Clone> Session<T> {
             Ok(activated) => return Ok(activated),
             Err(failure) => failure,
         };
-        let status = self.status().await.map_err(|error| unproved(error.into()))?;
+        let status = self.glance().await.map_err(|error| unproved(error.into()))?;
         match status.waiting.filter(|waiting| waiting.id == *id) {
             Some(waiting) => Ok(Activated::Waiting { live_at: waiting.live_at }),
             None => Err(refused(failure)),

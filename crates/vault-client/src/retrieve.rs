@@ -121,7 +121,7 @@ impl<T: Transport + Clone> Session<T> {
                 }
                 Ended::Failed(RetrieveError::WrongPassword { attempts_remaining, unchecked, .. }) => {
                     store.forget();
-                    let retry_at = self.status().await.ok().and_then(|status| status.live?.retry_at);
+                    let retry_at = self.glance().await.ok().and_then(|status| status.live?.retry_at);
                     return Err(RetrieveError::WrongPassword { attempts_remaining, retry_at, unchecked });
                 }
                 Ended::Failed(error) => {
@@ -145,7 +145,7 @@ impl<T: Transport + Clone> Session<T> {
     }
 
     async fn live(&self) -> Result<LiveStatus, RetrieveError> {
-        let status = self.status().await?;
+        let status = self.glance().await?;
         let none = if status.locked.is_some() { RetrieveError::Locked } else { RetrieveError::NotRegistered };
         let live = status.live.ok_or(none)?;
         if live.manifest_version > self.fleet().version {

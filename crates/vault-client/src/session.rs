@@ -35,7 +35,8 @@ use crate::ways::{Said, Ways};
 /// to have this believed: that nothing is registered, that it is locked or has no attempt left ([`status`](Self::status));
 /// that an attempt is closed, and a new one has to be spent ([`retrieve`](Self::retrieve)); that what was just registered
 /// is live ([`register`](Self::register)). The archive head is the newest of t sites. One site can still refuse service, by
-/// asking for patience: the next one is asked the next time.
+/// asking for patience: the next one is asked the next time. What threatens a key, on the other hand, one site could keep
+/// silent about until it has happened: whatever one of t sites warns of is shown ([`status`](Self::status)).
 pub struct Session<T> {
     pub(crate) transport: T,
     pub(crate) ways: Mutex<Arc<Ways<T>>>,
@@ -65,11 +66,31 @@ impl<T: Transport + Clone> Session<T> {
         Self { transport, ways, first, token, device_key, clock }
     }
 
-    /// What the vault has of the account. Spends nothing. See above for how many sites have to say so.
+    /// What the vault has of the account, for its owner to see. Spends nothing. See above for how many sites have to say
+    /// so, and how many are heard.
     ///
     /// # Errors
-    /// [`RequestError`]; `Unavailable` also when too few sites agree.
+    /// [`RequestError`]; `Unavailable` also when too few sites answer or agree.
     pub async fn status(&self) -> Result<RegistrationsAnswer, RequestError> {
+        let mut status = self.glance().await?;
+        let mut unheard = self.fleet().threshold;
+        if unheard == 1 {
+            return Ok(status);
+        }
+        let heard = self.hear(REGISTRATIONS, |_, answer| {
+            match answer.and_then(|answer| parse(&answer)) {
+                Ok(answer) => add_warnings(&mut status, answer),
+                Err(failure) => return refusal_of(failure),
+            }
+            unheard -= 1;
+            if unheard > 0 { ControlFlow::Continue(None) } else { ControlFlow::Break(Ok(())) }
+        });
+        heard.await?;
+        Ok(status)
+    }
+
+    /// The same, without what others than the first might warn of.
+    pub(crate) async fn glance(&self) -> Result<RegistrationsAnswer, RequestError> {
         let needed = usize::from(self.fleet().threshold);
         let mut said: Vec<(BadNews, RegistrationsAnswer)> = Vec::new();
         let heard = self.hear(REGISTRATIONS, |_, answer| {
@@ -170,6 +191,19 @@ pub(crate) fn opaque_names(
     argon2: &Argon2,
 ) -> (Vec<u8>, Vec<u8>) {
     (client_identity(account, registration), oprf_context(argon2, fleet.sites(), fleet.threshold))
+}
+
+/// What another site says of what may end the registration, and of guesses at it. That it makes something up costs its
+/// owner a look.
+fn add_warnings(status: &mut RegistrationsAnswer, other: RegistrationsAnswer) {
+    status.waiting = status.waiting.or(other.waiting);
+    let (Some(live), Some(other)) = (&mut status.live, other.live) else { return };
+    if live.id == other.id {
+        live.deletion = live.deletion.or(other.deletion);
+        if other.failed_attempts.len() > live.failed_attempts.len() {
+            live.failed_attempts = other.failed_attempts;
+        }
+    }
 }
 
 fn bad_news(answer: &RegistrationsAnswer) -> Option<BadNews> {

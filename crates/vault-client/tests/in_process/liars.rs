@@ -229,3 +229,34 @@ async fn one_site_that_keeps_a_device_waiting_is_not_the_first_to_be_asked_again
     assert!(matches!(device.try_register("new", &mut NothingKept).await, Err(RegisterError::CoolDown { .. })));
     assert!(device.try_register("new", &mut NothingKept).await.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_site_that_hides_a_takeover_a_deletion_or_guesses_hides_nothing() {
+    let device = protected().await;
+    let quiet = serde_json::to_vec(&device.session.status().await.unwrap()).unwrap();
+    left(device.retrieve("wrong").await);
+    let thief = another(&device).await;
+    assert!(matches!(thief.register("other").await, Registered::Waiting { .. }));
+    let live = device.live().await.id;
+    thief.session.delete(&live, None).await.unwrap();
+    for liar in 1..=5 {
+        let shown = quiet.clone();
+        lie(&device, liar, STATUS, move |_, _| (200, shown.clone()));
+        for _ in 0..4 {
+            let status = another(&device).await.session.status().await.unwrap();
+            let live = status.live.unwrap();
+            assert!(status.waiting.is_some() && live.deletion.is_some(), "site {liar} lies");
+            assert_eq!(live.failed_attempts.len(), 1, "site {liar} lies");
+        }
+        device.wire.vault.lie(liar, |_, _, status, body| (status, body));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_site_that_makes_a_live_registration_up_keeps_nobody_from_another_password() {
+    let device = protected().await;
+    let liar = first_site(&device).await;
+    let made_up = |answer: &mut serde_json::Value| answer["live"]["id"] = json!("00".repeat(16));
+    lie(&device, liar, STATUS, move |status, body| (status, edit(&body, made_up)));
+    assert!(matches!(device.register("new").await, Registered::Protected { .. }));
+}
