@@ -72,11 +72,16 @@ impl HttpPeers {
             self.client.as_ref()?.post(url).body(body).send().await.and_then(reqwest::Response::error_for_status);
         let answer =
             sent.inspect_err(|error| tracing::warn!(%site, why = cause(error), "a site does not answer")).ok()?;
-        if answer.content_length().is_none_or(|length| length > MAX_ANSWER) {
-            return None;
-        }
-        Some(answer.bytes().await.ok()?.to_vec())
+        read(answer).await
     }
+}
+
+/// `None`: it broke, or is longer than any. A site says how long its answers are.
+async fn read(answer: reqwest::Response) -> Option<Vec<u8>> {
+    if answer.content_length().is_none_or(|length| length > MAX_ANSWER) {
+        return None;
+    }
+    Some(answer.bytes().await.ok()?.to_vec())
 }
 
 impl Peers for HttpPeers {
@@ -129,4 +134,45 @@ fn cause(error: &reqwest::Error) -> String {
         cause = source;
     }
     if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::{MAX_ANSWER, read};
+
+    /// What is read of an answer to which this is the head, and so many bytes the body.
+    fn read_of(head: &str, length: u64) -> Option<usize> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let answer = [head.as_bytes(), b"\r\n\r\n", &vec![7; usize::try_from(length).unwrap()]].concat();
+        std::thread::spawn(move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            let _ = connection.read(&mut [0; 1024]);
+            let _ = connection.write_all(&answer);
+        });
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let asked = async { read(client.get(url).send().await.unwrap()).await };
+        let read = tokio::runtime::Runtime::new().unwrap().block_on(asked);
+        read.map(|bytes| bytes.len())
+    }
+
+    fn declared(length: u64) -> String {
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {length}")
+    }
+
+    #[test]
+    fn refuses_an_answer_that_is_longer_than_any_or_does_not_say_how_long_it_is() {
+        assert_eq!(read_of(&declared(MAX_ANSWER), MAX_ANSWER), usize::try_from(MAX_ANSWER).ok());
+        assert_eq!(read_of(&declared(MAX_ANSWER + 1), MAX_ANSWER + 1), None);
+        assert_eq!(read_of("HTTP/1.1 200 OK", 7), None);
+    }
+
+    #[test]
+    fn refuses_an_answer_that_breaks_off() {
+        assert_eq!(read_of(&declared(8), 7), None);
+    }
 }
