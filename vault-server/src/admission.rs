@@ -24,11 +24,7 @@ pub(crate) async fn limit_address(
 }
 
 /// After the address's limit, in this order: the length that the body is said to have, the token, the account's limit.
-pub(crate) async fn admit(
-    State(app): State<SharedApp>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Failure> {
+pub(crate) async fn admit(State(app): State<SharedApp>, mut request: Request, next: Next) -> Result<Response, Failure> {
     let longest = if request.uri().path().ends_with("/sealed") { MAX_SEALED_BODY } else { MAX_BODY };
     if declared_length(request.headers()).is_some_and(|length| length > longest as u64) {
         return Err(too_large(longest).into());

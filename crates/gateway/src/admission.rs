@@ -23,11 +23,7 @@ pub(crate) async fn limit_address(
 }
 
 /// After the address's limit, in this order: the length that the body is said to have, the token, the account's limit.
-pub(crate) async fn admit(
-    State(app): State<SharedApp>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Failure> {
+pub(crate) async fn admit(State(app): State<SharedApp>, request: Request, next: Next) -> Result<Response, Failure> {
     if declared_length(request.headers()).is_some_and(|length| length > MAX_SEALED_BODY as u64) {
         return Err(too_large(MAX_SEALED_BODY));
     }
