@@ -196,8 +196,8 @@ impl Archive {
         forgotten::followed(&self.snapshots, &self.forgotten.forgotten)
     }
 
-    /// The snapshots that none follows, sorted: usually the newest alone.
-    pub(crate) fn tips(&self) -> Vec<Head> {
+    /// The snapshots that none follows, sorted: usually the newest alone. They cannot be forgotten.
+    pub fn tips(&self) -> Vec<Head> {
         let followed = self.followed();
         self.heads().into_iter().filter(|head| !followed.contains(head)).collect()
     }
@@ -278,7 +278,8 @@ impl Archive {
     fn latest_is_in_doubt(&self) -> bool {
         let Some(newest) = self.snapshots.last() else { return self.lacks_newest || !self.damaged.is_empty() };
         let known = self.snapshots.iter().map(|snapshot| &snapshot.head).chain(self.forgotten.forgotten.keys());
-        let numbers: HashSet<_> = known.map(|head| head.number).filter(|number| *number <= newest.head.number).collect();
+        let numbers: HashSet<_> =
+            known.map(|head| head.number).filter(|number| *number <= newest.head.number).collect();
         let is_told = self.forgotten.damaged.is_empty();
         let missing = if is_told { newest.head.number - numbers.len() as u64 } else { 0 };
         self.lacks_newest || self.damaged.len() as u64 > missing

@@ -60,7 +60,13 @@ impl Destination {
         let runtime = runtime(&url)?;
         let (local, handle) = (LocalFolder::new(path), runtime.handle().clone());
         let folder = Folder { local, handle, reader: OnceLock::new() };
-        Ok(Self { url, service: Arc::new(Service::Folder(Box::new(folder))), _runtime: Arc::new(runtime), #[cfg(test)] faults: crate::faults::Faults::default() })
+        Ok(Self {
+            url,
+            service: Arc::new(Service::Folder(Box::new(folder))),
+            _runtime: Arc::new(runtime),
+            #[cfg(test)]
+            faults: crate::faults::Faults::default(),
+        })
     }
 
     /// A destination in this process's memory, for tests.
@@ -72,7 +78,13 @@ impl Destination {
         let runtime = runtime(&url)?;
         let operator = build(runtime.handle(), services::Memory::default());
         let operator = operator.map_err(|error| failed("read", &url, &error))?;
-        Ok(Self { url, service: Arc::new(Service::Memory(operator)), _runtime: Arc::new(runtime), #[cfg(test)] faults: crate::faults::Faults::default() })
+        Ok(Self {
+            url,
+            service: Arc::new(Service::Memory(operator)),
+            _runtime: Arc::new(runtime),
+            #[cfg(test)]
+            faults: crate::faults::Faults::default(),
+        })
     }
 
     fn folder(&self) -> Option<&LocalFolder> {

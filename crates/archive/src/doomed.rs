@@ -24,7 +24,7 @@ pub(crate) struct Doomed {
 }
 
 impl Doomed {
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut e = Encoder::new();
         e.u8(self.is_removed.into());
         self.since.encode(&mut e);
@@ -33,7 +33,7 @@ impl Doomed {
         e.finish()
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut d = Decoder::new(bytes);
         let is_removed = match d.u8()? {
             0 => false,

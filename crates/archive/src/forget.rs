@@ -7,14 +7,8 @@ use crate::envelope::ObjectType;
 use crate::error::Error;
 use crate::forgotten;
 use crate::id::ObjectName;
-use crate::snapshot::Snapshot;
 
 impl Archive {
-    /// Whether another snapshot follows this one, so that it may be forgotten.
-    pub fn is_followed(&self, snapshot: &Snapshot) -> bool {
-        !self.tips().contains(&snapshot.head)
-    }
-
     /// Forgets snapshots: says so in a sealed object, then removes theirs. Returns how many were removed; those of an
     /// interrupted run are among them.
     ///
@@ -23,11 +17,11 @@ impl Archive {
     /// what was said to be forgotten by then stays forgotten, and the next run removes it. Before anything is written,
     /// all are looked at.
     pub fn forget(&mut self, names: &[ObjectName]) -> Result<u64, Error> {
-        let mut going = Vec::new();
+        let (tips, mut going) = (self.tips(), Vec::new());
         for name in names {
             let found = self.snapshots.iter().find(|snapshot| snapshot.name == *name);
             let found = found.ok_or_else(|| Error::NoSuchSnapshot(format!("there is no snapshot {name}")))?;
-            if !self.is_followed(found) {
+            if tips.contains(&found.head) {
                 return Err(Error::Newest { number: found.head.number });
             }
             going.push((found.head, found.previous.clone()));

@@ -23,7 +23,7 @@ pub(crate) type Forgotten = BTreeMap<Head, Vec<Head>>;
 /// How often the objects are listed again when one vanishes meanwhile.
 const TRIES: usize = 3;
 
-fn encode(forgotten: &Forgotten) -> Vec<u8> {
+pub(crate) fn encode(forgotten: &Forgotten) -> Vec<u8> {
     let mut e = Encoder::new();
     let head = |e: &mut Encoder, head: &Head| {
         e.varint(head.number);
@@ -38,7 +38,7 @@ fn encode(forgotten: &Forgotten) -> Vec<u8> {
     e.finish()
 }
 
-fn decode(bytes: &[u8]) -> Result<Forgotten, CodecError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Forgotten, CodecError> {
     const DISORDER: CodecError = CodecError::Invalid("the sequence numbers do not rise");
     let mut d = Decoder::new(bytes);
     let head = |d: &mut Decoder<'_>| Ok(Head { number: d.varint()?, hash: d.array()? });

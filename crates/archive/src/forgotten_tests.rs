@@ -80,14 +80,8 @@ fn refuses_snapshots_that_are_out_of_order_or_follow_later_ones() {
             e.raw(&head(*number).hash);
         }
     };
-    let refused: [&[(u64, &[u64])]; 6] = [
-        &[(2, &[]), (1, &[])],
-        &[(2, &[]), (2, &[])],
-        &[(0, &[])],
-        &[(2, &[2])],
-        &[(2, &[0])],
-        &[(4, &[3, 1])],
-    ];
+    let refused: [&[(u64, &[u64])]; 6] =
+        [&[(2, &[]), (1, &[])], &[(2, &[]), (2, &[])], &[(0, &[])], &[(2, &[2])], &[(2, &[0])], &[(4, &[3, 1])]];
     for entries in refused {
         let mut e = Encoder::new();
         e.varint(entries.len() as u64);
@@ -121,7 +115,8 @@ fn no_old_state_passes_for_a_new_one_whatever_is_served_with_it() {
     }
     for served in 0_u32..1 << all.len() {
         for with in 0_u32..1 << said.len() {
-            let there: Vec<_> = (0..).zip(&all).filter(|(at, _)| served >> at & 1 == 1).map(|(_, one)| one.clone()).collect();
+            let there: Vec<_> =
+                (0..).zip(&all).filter(|(at, _)| served >> at & 1 == 1).map(|(_, one)| one.clone()).collect();
             let told: Forgotten =
                 (0..).zip(&said).filter(|(at, _)| with >> at & 1 == 1).flat_map(|(_, one)| one.clone()).collect();
             let known = known(&there, &told);
@@ -129,7 +124,10 @@ fn no_old_state_passes_for_a_new_one_whatever_is_served_with_it() {
                 let is_there = there.iter().any(|one| one.head.number == number);
                 let is_told = told.contains_key(&head(number));
                 let is_overtaken = there.iter().any(|one| follows[one.head.number as usize].contains(&number));
-                assert!(!known.contains(&number) || is_there || (is_told && is_overtaken), "{number}: {served:b} {with:b}");
+                assert!(
+                    !known.contains(&number) || is_there || (is_told && is_overtaken),
+                    "{number}: {served:b} {with:b}"
+                );
             }
         }
     }

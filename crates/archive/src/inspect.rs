@@ -18,7 +18,8 @@ impl Archive {
     /// `Destination` when it fails. Damage is problems in the report, not an error.
     pub fn verify(&self, read_data: bool, progress: &Progress) -> Result<VerifyReport, Error> {
         let mut report = VerifyReport { problems: self.damaged.clone(), ..VerifyReport::default() };
-        let LoadedIndex { index, unindexed, problems } = store::load_index(&self.destination, &self.ring, &BTreeSet::new())?;
+        let LoadedIndex { index, unindexed, problems } =
+            store::load_index(&self.destination, &self.ring, &BTreeSet::new())?;
         report.problems.extend(problems);
         for pack in &unindexed {
             let path = ObjectType::Pack.path(&pack.name).into();

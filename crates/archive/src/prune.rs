@@ -272,7 +272,9 @@ impl<'a> Pruning<'a> {
         self.report.packs_unused += going.len() as u64;
         if !worn.is_empty() {
             let worn: Vec<_> = worn.iter().map(|(number, _)| *number).collect();
-            let staying = |pack: &IndexedPack| !going.contains(&pack.name) && !worn.iter().any(|number| name_of(*number) == pack.name);
+            let staying = |pack: &IndexedPack| {
+                !going.contains(&pack.name) && !worn.iter().any(|number| name_of(*number) == pack.name)
+            };
             let unindexed = unindexed.into_iter().filter(staying).collect();
             let (emptied, problems, stored) = repack(&store, &self.needed.chunks, &worn, unindexed, progress)?;
             self.report.packs_repacked += emptied.len() as u64;

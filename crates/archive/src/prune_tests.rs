@@ -1,7 +1,7 @@
 //! Pruning and forgetting, interrupted between every two operations, on a full disk, with others at work at the same
 //! time and with listings that are old. After everything, every snapshot is there in full.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use crate::backup::BackupOptions;
 use crate::destination::Destination;
 use crate::device::DeviceMemory;
 use crate::error::{DestinationErrorKind, Error};
-use crate::faults::Fault;
+use crate::faults::{Fault, Faults};
 use crate::id::ObjectName;
 use crate::prune::PruneOptions;
 use crate::report::{Progress, PruneReport, Wait};
@@ -29,6 +29,8 @@ type Files = BTreeMap<PathBuf, Vec<u8>>;
 struct World {
     folder: tempfile::TempDir,
     known: Mutex<BTreeMap<ObjectName, Files>>,
+    /// Snapshots that nobody forgot.
+    expected: Mutex<BTreeSet<ObjectName>>,
     day: AtomicU64,
 }
 
@@ -83,7 +85,12 @@ impl World {
     fn new() -> (Self, Destination) {
         let place = Destination::memory().unwrap();
         Archive::init(place.clone(), &key()).unwrap();
-        let world = Self { folder: tempfile::tempdir().unwrap(), known: Mutex::default(), day: AtomicU64::new(0) };
+        let world = Self {
+            folder: tempfile::tempdir().unwrap(),
+            known: Mutex::default(),
+            expected: Mutex::default(),
+            day: AtomicU64::new(0),
+        };
         fs::create_dir(world.source()).unwrap();
         (world, place)
     }
@@ -105,11 +112,13 @@ impl World {
     /// A day passes: one file changes each day, one every third, one comes back that was there before.
     fn live(&self) {
         let day = self.day.fetch_add(1, Ordering::Relaxed);
-        for (name, seed) in [("daily", day), ("rarely", 100 + day / 3), ("changing back", 200 + day % 2), ("never", 7)] {
+        for (name, seed) in [("daily", day), ("rarely", 100 + day / 3), ("changing back", 200 + day % 2), ("never", 7)]
+        {
             fs::write(self.source().join(name), noise(2000, seed)).unwrap();
         }
         // Long enough for a list.
-        let pages: Vec<u8> = (0..30).flat_map(|page| noise(4096, 1000 + page + if page == 3 { day } else { 0 })).collect();
+        let pages: Vec<u8> =
+            (0..30).flat_map(|page| noise(4096, 1000 + page + if page == 3 { day } else { 0 })).collect();
         fs::write(self.source().join("pages"), [b"SQLite format 3\0\x10\0".as_slice(), &pages[18..]].concat()).unwrap();
     }
 
@@ -118,15 +127,30 @@ impl World {
         let report = open(place)?.backup(&options, &Progress::default())?;
         assert_eq!(report.problems, []);
         self.known.lock().unwrap().insert(report.snapshot.name, files(&self.source()));
+        self.expected.lock().unwrap().insert(report.snapshot.name);
         Ok(())
     }
 
     /// Forgets all but the newest `keep`.
     fn forget_all_but(&self, place: &Destination, keep: usize) -> Result<u64, Error> {
         let mut archive = open(place)?;
+        let tips = archive.tips();
         let going = archive.snapshots().len().saturating_sub(keep);
-        let names: Vec<_> = archive.snapshots()[..going].iter().map(|snapshot| snapshot.name).collect();
+        let going = archive.snapshots()[..going].iter().filter(|snapshot| !tips.contains(&snapshot.head));
+        let names: Vec<_> = going.map(|snapshot| snapshot.name).collect();
+        self.expected.lock().unwrap().retain(|name| !names.contains(name));
         archive.forget(&names)
+    }
+
+    /// Whatever listings show, every snapshot that nobody forgot is there in full.
+    #[track_caller]
+    fn check_exactly(&self, place: &Destination, why: &str) {
+        let mut place = place.clone();
+        place.faults = Faults::default();
+        self.restore_all(&place, why);
+        let archive = open(&place).unwrap();
+        let there: BTreeSet<_> = archive.snapshots().iter().map(|snapshot| snapshot.name).collect();
+        assert!(self.expected.lock().unwrap().is_subset(&there), "{why}");
     }
 
     /// Every byte of every snapshot is there. Returns how many there are.
@@ -181,7 +205,8 @@ fn world() -> (World, Destination) {
 #[test]
 fn removes_what_no_snapshot_needs_and_nothing_else() {
     let (world, place) = world();
-    let size = |place: &Destination| place.list("packs/").unwrap().iter().map(|path| place.len(path).unwrap()).sum::<u64>();
+    let size =
+        |place: &Destination| place.list("packs/").unwrap().iter().map(|path| place.len(path).unwrap()).sum::<u64>();
     let before = size(&place);
     let told = open(&place).unwrap().prune(&PruneOptions { dry_run: true, ..options() }, &Progress::default()).unwrap();
     assert_eq!(size(&place), before, "a dry run removes nothing");
@@ -216,7 +241,7 @@ fn a_prune_that_dies_before_any_change_loses_nothing() {
 #[test]
 fn a_prune_one_operation_of_which_fails_loses_nothing() {
     let (world, start) = world();
-    for count in 0.. {
+    for count in (0..).step_by(stride()) {
         let place = copy(&start);
         place.faults.strike(count, Fault::Once);
         let pruned = prune(&place);
@@ -269,13 +294,20 @@ fn a_forget_that_dies_before_any_change_loses_nothing_and_alarms_nobody() {
     }
 }
 
+/// Every so many operations something happens in `make test`, and at each in `make test-faults`.
+fn stride() -> usize {
+    if std::env::var_os("COFFER_TEST_THOROUGHLY").is_some() { 1 } else { 7 }
+}
+
 /// Runs `first`, and `second` on another device between any two of its operations, one after the other.
 fn interleave(first: impl Fn(&World, &Destination), second: impl Fn(&World, &Destination) + Send + Sync + 'static) {
     let second = Arc::new(second);
     let (world, start) = world();
     let world = Arc::new(world);
     world.live();
-    for count in 0_u64.. {
+    // Another share of them each time.
+    let from = std::process::id() as usize % stride();
+    for count in (from as u64..).step_by(stride()) {
         let place = copy(&start);
         let other = another(&place);
         let (mut left, has_run) = (count, Arc::new(AtomicU64::new(0)));
@@ -447,4 +479,69 @@ fn where_listings_are_late_packs_are_removed_a_day_later() {
     prune(&place).unwrap();
     assert_eq!(place.list("doomed/").unwrap().len(), 0);
     world.check(&place, "two days later");
+}
+
+/// A small generator: what happens is the same for the same seed.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (self.0 >> 33) % end
+    }
+}
+
+/// What a device does, whatever comes of it.
+fn act(world: &World, place: &Destination, chance: &mut Chance) {
+    match chance.below(4) {
+        0 => drop(world.forget_all_but(place, 1 + chance.below(3) as usize)),
+        1 => drop(prune(place)),
+        _ => drop(world.back_up(place)),
+    }
+}
+
+/// Devices that back up, forget and prune for weeks, die, are overtaken by another one in the middle, and take days for one
+/// run, at a provider whose every listing is up to eleven hours old in any of its parts.
+fn weeks_with_late_listings(seed: u64) {
+    let (world, start) = World::with_days(1);
+    let world = Arc::new(world);
+    start.faults.list_late(DAY / 24 * 11, seed);
+    let mut chance = Chance(seed);
+    for step in 0..30 {
+        let place = another(&start);
+        let hours = |chance: &mut Chance, most| DAY / 24 * chance.below(most) as u32;
+        match chance.below(6) {
+            0 => place.faults.strike(chance.below(60), Fault::Death),
+            1 => {
+                let (in_world, other, mut others) =
+                    (Arc::clone(&world), another(&start), Chance(chance.below(1 << 40)));
+                let (mut left, late, after) = (chance.below(60), hours(&mut chance, 50), hours(&mut chance, 50));
+                place.faults.between(move |_, _| {
+                    if left == 0 {
+                        other.faults.pass(late);
+                        act(&in_world, &other, &mut others);
+                        other.faults.pass(after);
+                    }
+                    left = left.wrapping_sub(1);
+                });
+            }
+            _ => {}
+        }
+        world.live();
+        act(&world, &place, &mut chance);
+        start.faults.pass(hours(&mut chance, 40));
+        if chance.below(4) == 0 {
+            let mut exact = start.clone();
+            exact.faults = Faults::default();
+            unlock(&exact);
+        }
+        world.check_exactly(&start, &format!("seed {seed}, step {step}"));
+    }
+}
+
+#[test]
+fn weeks_with_late_listings_lose_nothing() {
+    let seeds = if stride() == 1 { 300 } else { 6 };
+    let first = std::process::id().into();
+    (first..first + seeds).for_each(weeks_with_late_listings);
 }

@@ -116,7 +116,11 @@ pub(crate) fn list_objects(destination: &Destination, kind: ObjectType) -> Resul
     Ok(names)
 }
 
-pub(crate) fn read_index(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<Vec<IndexedPack>, Error> {
+pub(crate) fn read_index(
+    destination: &Destination,
+    ring: &Keyring,
+    name: &ObjectName,
+) -> Result<Vec<IndexedPack>, Error> {
     let path = ObjectType::Index.path(name);
     let object = destination.read(&path, ObjectType::Index.max_len())?;
     let content = open_object(ring, ObjectType::Index, name, &object)?;

@@ -164,7 +164,8 @@ impl Pruning<'_> {
 
     fn remove(&mut self, packs: &BTreeSet<ObjectName>) -> Result<(), Error> {
         let destination = &self.archive.destination;
-        for name in store::list_objects(destination, ObjectType::Pack)?.into_iter().filter(|name| packs.contains(name)) {
+        for name in store::list_objects(destination, ObjectType::Pack)?.into_iter().filter(|name| packs.contains(name))
+        {
             let path = ObjectType::Pack.path(&name);
             match destination.len(&path) {
                 Ok(len) => {
