@@ -12,9 +12,9 @@ use crate::output::Forgot;
 
 const EXAMPLES: &str = "\
 Examples:
-  coffer forget --keep-daily 7 --keep-weekly 4 --keep-monthly 12    one a day for a week, one a week for a month …
-  coffer forget --keep-within 30d --dry-run                         what would go?
-  coffer forget 3 4                                                 snapshots 3 and 4
+  coffer forget --keep-daily 7 --keep-weekly 4    one a day for a week, one a week for a month
+  coffer forget --keep-within 30d --dry-run       what would go?
+  coffer forget 3 4                               snapshots 3 and 4
 
 The space is freed by `coffer prune`. The newest snapshot always stays, as does any that no other follows: they are how \
 an old copy of the archive is told from a new one.";
@@ -27,12 +27,12 @@ pub(crate) struct Args {
     #[arg(value_name = "SNAPSHOT", required_unless_present_any = RULES, conflicts_with_all = RULES)]
     snapshots: Vec<String>,
 
-    #[command(flatten)]
-    rules: Rules,
-
     /// Only say what would be forgotten
     #[arg(long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    rules: Rules,
 }
 
 const RULES: [&str; 7] = ["last", "hourly", "daily", "weekly", "monthly", "yearly", "within"];

@@ -106,8 +106,8 @@ impl Pruned {
 
 impl fmt::Display for Pruned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [unused, repacked, removed] =
-            [self.packs_unused, self.packs_repacked, self.packs_removed].map(|count| Counted(count, "pack"));
+        let [unused, removed] = [self.packs_unused, self.packs_removed].map(|count| Counted(count, "pack"));
+        let repacked = self.packs_repacked;
         let [freed, stored] = [self.bytes_freed, self.bytes_stored].map(DecimalBytes);
         if self.dry_run {
             return writeln!(f, "would remove {unused} and repack {repacked}: {freed} to free");
