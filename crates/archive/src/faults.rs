@@ -14,6 +14,8 @@ pub(crate) struct Faults {
     provider: Arc<Mutex<Provider>>,
 }
 
+type Between = Box<dyn FnMut(&str, &str) + Send>;
+
 #[derive(Default)]
 struct Line {
     /// Operations left until it goes wrong, and how.
@@ -22,8 +24,8 @@ struct Line {
     count: u64,
     is_dead: bool,
     has_struck: bool,
-    /// Called before each change, with its number.
-    between: Option<Box<dyn FnMut(&str, &str) + Send>>,
+    /// Called before each operation, with its action and its path.
+    between: Option<Between>,
 }
 
 /// What goes wrong.

@@ -48,7 +48,7 @@ mod pack;
 mod pipeline;
 mod prune;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod prune_tests;
 mod repair;
 mod report;

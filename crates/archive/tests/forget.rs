@@ -1,10 +1,10 @@
 //! What stays protected after snapshots were forgotten, and what an index made anew holds.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod support;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use coffer_archive::{Archive, DeviceMemory, Error, OpenOptions, Progress, PruneOptions, Receipt};
 use support::{Fixture, copy_folder, destination, key, merge_folder, noise, same_tree};
@@ -45,8 +45,8 @@ fn memory_of(fixture: &Fixture, name: &str) -> PathBuf {
     folder
 }
 
-fn open(fixture: &Fixture, memory: &PathBuf) -> Result<Archive, Error> {
-    let memory = Some(DeviceMemory::at(memory.clone()).unwrap());
+fn open(fixture: &Fixture, memory: &Path) -> Result<Archive, Error> {
+    let memory = Some(DeviceMemory::at(memory.to_owned()).unwrap());
     Archive::open(destination(&fixture.archive), &key(), OpenOptions { memory, ..OpenOptions::default() })
 }
 
