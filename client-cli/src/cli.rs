@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use coffer_archive::Receipt;
 
 use crate::commands::{
-    backup, completions, init, key, ls, man, password, protect, restore, snapshots, status, vault, verify,
+    backup, completions, forget, init, key, ls, man, password, protect, prune, repair, restore, snapshots, status,
+    unlock, vault, verify,
 };
 use crate::context::Context;
 use crate::error::Error;
@@ -96,6 +97,10 @@ pub(crate) enum Command {
     Ls(ls::Args),
     Restore(restore::Args),
     Verify(verify::Args),
+    Forget(forget::Args),
+    Prune(prune::Args),
+    Repair(repair::Args),
+    Unlock(unlock::Args),
     Key(key::Args),
     Password(password::Args),
     Vault(vault::Args),
@@ -114,6 +119,10 @@ impl Command {
             Self::Ls(args) => ls::run(args, context),
             Self::Restore(args) => restore::run(args, context),
             Self::Verify(args) => verify::run(args, context),
+            Self::Forget(args) => forget::run(args, context),
+            Self::Prune(args) => prune::run(args, context),
+            Self::Repair(args) => repair::run(args, context),
+            Self::Unlock(args) => unlock::run(args, context),
             Self::Key(args) => key::run(args, context),
             Self::Password(args) => password::run(args, context),
             Self::Vault(args) => vault::run(args, context),

@@ -11,6 +11,7 @@ mod context;
 mod error;
 mod exit;
 mod home;
+mod keep;
 mod key_store;
 mod opening;
 mod output;

@@ -6,6 +6,7 @@ mod done;
 mod error;
 mod listing;
 mod secret;
+mod space;
 mod status;
 mod text;
 mod time;
@@ -15,6 +16,7 @@ pub(crate) use archived::{LockRecord, ProblemRecord, SnapshotRecord, Snapshots, 
 pub(crate) use done::{BackedUp, Restored, SetUp, Verified};
 pub(crate) use listing::Listing;
 pub(crate) use secret::ShownKey;
+pub(crate) use space::{Forgot, IndexRepaired, Pruned, Unlocked};
 pub(crate) use status::{ArchiveStatus, DeviceStatus, Status};
 pub(crate) use time::local_time;
 pub(crate) use vault::{Deleted, DeviceKey, Kept, Protected, Relation, VaultRecord, VerifiedKey, named_sites};

@@ -143,6 +143,7 @@ fn is_protected(context: &Context, archive: &Archive) -> Result<bool, Error> {
     Ok(device.is_none_or(|(config, _)| config.is_protected()))
 }
 
-fn host_name() -> String {
+/// The name of this device.
+pub(crate) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -1,9 +1,13 @@
 //! Looking at an archive: is all of it whole, and who works on it.
 
+use std::collections::BTreeSet;
+
 use crate::archive::Archive;
 use crate::device::Head;
+use crate::doomed;
 use crate::envelope::ObjectType;
 use crate::error::{Damage, DestinationErrorKind, Error};
+use crate::id::ObjectName;
 use crate::lock::{self, Lock};
 use crate::report::{Problem, Progress, VerifyReport};
 use crate::store::{self, ChunkStore, LoadedIndex};
@@ -16,7 +20,8 @@ impl Archive {
     /// `Destination` when it fails. Damage is problems in the report, not an error.
     pub fn verify(&self, read_data: bool, progress: &Progress) -> Result<VerifyReport, Error> {
         let mut report = VerifyReport { problems: self.damaged.clone(), ..VerifyReport::default() };
-        let LoadedIndex { index, unindexed, problems } = store::load_index(&self.destination, &self.ring)?;
+        let doomed = self.verify_doomed(&mut report)?;
+        let LoadedIndex { index, unindexed, problems } = store::load_index(&self.destination, &self.ring, &doomed)?;
         report.problems.extend(problems);
         for pack in &unindexed {
             let path = ObjectType::Pack.path(&pack.name).into();
@@ -36,14 +41,39 @@ impl Archive {
     }
 
     fn verify_chain(&self, report: &mut VerifyReport) {
-        for snapshot in &self.snapshots {
-            let is_there = |head: &Head| self.snapshots.iter().any(|other| other.head == *head);
-            for previous in snapshot.previous.iter().filter(|head| !is_there(head)) {
-                let path = ObjectType::Snapshot.path(&snapshot.name).into();
+        let known = self.known_heads();
+        let mut missing = |path: String, previous: &[Head]| {
+            for previous in previous.iter().filter(|head| !known.contains(head)) {
                 let what = format!("{}: {}", Damage::PreviousMissing, previous.receipt());
-                report.problems.push(Problem { path, what });
+                report.problems.push(Problem { path: path.clone().into(), what });
+            }
+        };
+        for snapshot in &self.snapshots {
+            missing(ObjectType::Snapshot.path(&snapshot.name), &snapshot.previous);
+        }
+        for (head, previous) in self.forgotten.forgotten.iter().filter(|(head, _)| known.contains(head)) {
+            missing(format!("snapshot {} (forgotten)", head.number), previous);
+        }
+        report.problems.extend(self.forgotten.damaged.iter().cloned());
+    }
+
+    /// The packs that are doomed, as far as that can be read.
+    fn verify_doomed(&self, report: &mut VerifyReport) -> Result<BTreeSet<ObjectName>, Error> {
+        let mut packs = BTreeSet::new();
+        for name in doomed::list(&self.destination)? {
+            let path = ObjectType::Doomed.path(&name).into();
+            match doomed::read(&self.destination, &self.ring, &name) {
+                Ok(doomed) => {
+                    let what = format!("{} packs are to be removed: the next prune does", doomed.packs.len());
+                    report.notes.push(Problem { path, what });
+                    packs.extend(doomed.packs);
+                }
+                Err(error) if error.is_not_found() => {}
+                Err(error) if error.is_damage() => report.problems.push(Problem { path, what: error.to_string() }),
+                Err(error) => return Err(error),
             }
         }
+        Ok(packs)
     }
 
     fn verify_locks(&self, report: &mut VerifyReport) -> Result<(), Error> {

@@ -25,9 +25,14 @@ mod databases;
 mod deep;
 mod destination;
 mod device;
+mod doomed;
 mod envelope;
 mod error;
+#[cfg(test)]
+mod faults;
 mod folder;
+mod forget;
+mod forgotten;
 mod frame;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -38,8 +43,14 @@ mod inspect;
 mod list;
 mod local_folder;
 mod lock;
+mod needed;
 mod pack;
 mod pipeline;
+mod prune;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod prune_tests;
+mod repair;
 mod report;
 mod restore;
 #[cfg(test)]
@@ -52,6 +63,7 @@ mod snapshot;
 mod source;
 mod sqlite;
 mod store;
+mod sweep;
 mod target;
 mod tree;
 mod vault_head;
@@ -67,7 +79,8 @@ pub use device::{DeviceMemory, Head, Receipt};
 pub use error::{Damage, DestinationErrorKind, Error};
 pub use id::ObjectName;
 pub use lock::Lock;
-pub use report::{BackupReport, Problem, Progress, RestoreReport, VerifyReport};
+pub use prune::PruneOptions;
+pub use report::{BackupReport, IndexReport, Problem, Progress, PruneReport, RestoreReport, VerifyReport, Wait};
 pub use restore::RestoreOptions;
 pub use snapshot::{Snapshot, Totals};
 pub use tree::{Node, NodeKind, Time};

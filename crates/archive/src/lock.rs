@@ -1,10 +1,11 @@
-//! Lock objects: who works on the archive. Backups need no exclusion and take none; prune will respect them.
+//! Lock objects: who works on the archive. Backups exclude nobody; what removes objects works alone.
 
 use crate::codec::{CodecError, Decoder, Encoder};
 use crate::destination::Destination;
 use crate::envelope::{Keyring, ObjectType, open_object, seal_object};
 use crate::error::Error;
 use crate::id::ObjectName;
+use crate::store;
 use crate::tree::Time;
 
 /// A run that has announced itself and not ended, or was interrupted.
@@ -18,7 +19,7 @@ pub struct Lock {
     pub pid: u32,
     /// When it began.
     pub since: Time,
-    /// What it does: "backup".
+    /// What it does: "backup", "prune".
     pub operation: String,
 }
 
@@ -65,11 +66,25 @@ pub(crate) fn withdraw(destination: &Destination, name: &ObjectName) -> Result<(
     destination.delete(&ObjectType::Lock.path(name))
 }
 
+/// All locks. One that does not open may be anybody's, and is an error.
+pub(crate) fn all(destination: &Destination, ring: &Keyring) -> Result<Vec<Lock>, Error> {
+    let mut locks = Vec::new();
+    for name in store::list_objects(destination, ObjectType::Lock)? {
+        match read(destination, ring, &name) {
+            Ok(lock) => locks.push(lock),
+            // It ended a moment ago.
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(locks)
+}
+
 /// Withdraws locks of this device whose processes have ended (runs that were killed), and returns the others.
 pub(crate) fn withdraw_dead(destination: &Destination, locks: Vec<Lock>, host: &str) -> Vec<Lock> {
     let (dead, others): (Vec<_>, _) = locks.into_iter().partition(|lock| lock.host == host && !is_alive(lock.pid));
     for lock in dead {
-        // One that stays does no harm to backups.
+        // One that stays does no harm to backups, and is in the way of a prune.
         let _ = withdraw(destination, &lock.name);
     }
     others

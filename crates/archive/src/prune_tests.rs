@@ -1,0 +1,200 @@
+//! Pruning and forgetting, interrupted between every two operations, on a full disk, with others at work at the same
+//! time and with listings that are old. After everything, every snapshot is there in full.
+
+mod beside;
+mod world;
+
+use self::world::*;
+use crate::archive::{Archive, OpenOptions};
+use crate::destination::Destination;
+use crate::device::DeviceMemory;
+use crate::error::{DestinationErrorKind, Error};
+use crate::faults::Fault;
+use crate::prune::PruneOptions;
+use crate::report::Progress;
+use crate::restore::RestoreOptions;
+
+#[test]
+fn removes_what_no_snapshot_needs_and_nothing_else() {
+    let (world, place) = world();
+    let size =
+        |place: &Destination| place.list("packs/").unwrap().iter().map(|path| place.len(path).unwrap()).sum::<u64>();
+    let before = size(&place);
+    let told = open(&place).unwrap().prune(&PruneOptions { dry_run: true, ..options() }, &Progress::default()).unwrap();
+    assert_eq!(size(&place), before, "a dry run removes nothing");
+    assert!(told.packs_unused > 0 && told.packs_repacked > 0 && told.bytes_freed > 0, "{told:?}");
+    let report = prune(&place).unwrap();
+    assert_eq!((report.packs_unused, report.packs_repacked), (told.packs_unused, told.packs_repacked));
+    assert_eq!(report.packs_removed, report.packs_unused + report.packs_repacked);
+    assert!(report.bytes_freed > report.bytes_stored, "{report:?}");
+    assert!(size(&place) < before);
+    world.check_and_clean(&place, "after a prune");
+    // It goes on as before.
+    world.live();
+    world.back_up(&place).unwrap();
+    assert_eq!(world.check(&place, "after a backup"), 3);
+}
+
+#[test]
+fn a_prune_that_dies_before_any_change_loses_nothing() {
+    let (world, start) = world();
+    for count in 0.. {
+        let place = copy(&start);
+        place.faults.strike(count, Fault::Death);
+        let pruned = prune(&place);
+        if !place.faults.has_struck() {
+            assert!(count > 8, "{count} changes");
+            return assert!(pruned.is_ok());
+        }
+        world.check_and_clean(&place, &format!("dead at change {count}"));
+    }
+}
+
+#[test]
+fn a_prune_one_operation_of_which_fails_loses_nothing() {
+    let (world, start) = world();
+    for count in (0..).step_by(stride()) {
+        let place = copy(&start);
+        place.faults.strike(count, Fault::Once);
+        let pruned = prune(&place);
+        if !place.faults.has_struck() {
+            assert!(count > 40, "{count} operations");
+            return assert!(pruned.is_ok());
+        }
+        world.check_and_clean(&place, &format!("operation {count} failed"));
+    }
+}
+
+#[test]
+fn a_prune_without_room_for_packs_removes_what_is_unused_and_loses_nothing() {
+    let (world, start) = world();
+    for count in 0..3 {
+        let place = copy(&start);
+        place.faults.strike(count, Fault::Full);
+        match prune(&place) {
+            Err(Error::Destination { kind: DestinationErrorKind::Full, .. }) => {
+                assert!(place.list("packs/").unwrap().len() < start.list("packs/").unwrap().len());
+            }
+            other => assert!(other.is_ok() && !place.faults.has_struck(), "{other:?}"),
+        }
+        world.check_and_clean(&place, &format!("no room for pack {count}"));
+    }
+}
+
+#[test]
+fn a_forget_that_dies_before_any_change_loses_nothing_and_alarms_nobody() {
+    let (world, start) = World::with_days(5);
+    // A device that was away since the third day.
+    let away = tempfile::tempdir().unwrap();
+    let third = open(&start).unwrap().snapshots()[2].head;
+    let memory = || DeviceMemory::at(away.path().to_owned()).unwrap();
+    for count in 0.. {
+        memory().remember(&[third], &[third].into(), true).unwrap();
+        let place = copy(&start);
+        place.faults.strike(count, Fault::Death);
+        let forgotten = world.forget_all_but(&place, 1);
+        let has_struck = place.faults.has_struck();
+        let there = world.check(&another(&place), &format!("dead at change {count}"));
+        assert!(if count == 0 { there == 5 } else { there == 1 }, "{count}: {there}");
+        let options = OpenOptions { memory: Some(memory()), ..OpenOptions::default() };
+        Archive::open(another(&place), &key(), options).unwrap();
+        world.check_and_clean(&place, &format!("dead at change {count}"));
+        assert_eq!(place.faults.another().listed("", another(&place).list("snapshots/").unwrap()).len(), there);
+        if !has_struck {
+            return assert!(forgotten.is_ok() && count > 4);
+        }
+    }
+}
+
+#[test]
+fn a_prune_waits_for_nobody_and_says_for_whom() {
+    let (world, place) = world();
+    let archive = open(&place).unwrap();
+    let lock = crate::lock::announce(&place, &archive.ring, "phone", "backup").unwrap();
+    match prune(&place) {
+        Err(Error::Busy(busy)) => assert_eq!((busy.name, busy.host.as_str()), (lock, "phone")),
+        other => panic!("{other:?}"),
+    }
+    archive.unlock(&lock).unwrap();
+    assert!(prune(&place).is_ok());
+    world.check_and_clean(&place, "after an unlock");
+}
+
+#[test]
+fn refuses_to_prune_beside_a_lock_that_does_not_open() {
+    let (_world, place) = world();
+    place.write(&format!("locks/{}", "ab".repeat(16)), b"garbage".to_vec()).unwrap();
+    assert!(matches!(prune(&place), Err(Error::Damaged { object, .. }) if object.starts_with("locks/")));
+}
+
+#[test]
+fn refuses_to_prune_while_a_snapshot_does_not_open() {
+    let (_world, place) = world();
+    place.write(&format!("snapshots/{}", "ab".repeat(16)), b"garbage".to_vec()).unwrap();
+    let packs = place.list("packs/").unwrap().len();
+    assert!(matches!(prune(&place), Err(Error::Damaged { object, .. }) if object.starts_with("snapshots/")));
+    assert_eq!(place.list("packs/").unwrap().len(), packs);
+}
+
+#[test]
+fn refuses_to_prune_while_a_tree_cannot_be_read() {
+    let (_world, start) = world();
+    let mut refused = 0;
+    for pack in start.list("packs/").unwrap() {
+        let place = copy(&start);
+        let mut bytes = place.read(&pack, 1 << 24).unwrap();
+        bytes[100] ^= 1;
+        place.write(&pack, bytes).unwrap();
+        let packs = place.list("packs/").unwrap().len();
+        if let Err(error) = prune(&place) {
+            assert!(matches!(error, Error::Unreadable { .. }), "{error}");
+            assert_eq!(place.list("packs/").unwrap().len(), packs);
+            refused += 1;
+        }
+    }
+    assert!(refused >= 1);
+}
+
+#[test]
+fn a_damaged_object_of_doom_stops_backups_until_the_next_prune() {
+    let (world, place) = world();
+    place.write(&format!("doomed/{}", "ab".repeat(16)), b"garbage".to_vec()).unwrap();
+    assert!(matches!(world.back_up(&place), Err(Error::Damaged { object, .. }) if object.starts_with("doomed/")));
+    unlock(&place);
+    prune(&place).unwrap();
+    world.back_up(&place).unwrap();
+    world.check_and_clean(&place, "after damage");
+}
+
+/// A copy that was made because the first one is damaged must not be taken for one too many.
+#[test]
+fn a_damaged_copy_is_no_reason_to_remove_the_other() {
+    let (world, place) = World::with_days(1);
+    // The second run does not see what the first has stored, as if both ran at once.
+    let behind = copy(&place);
+    for path in behind.list("packs/").unwrap().iter().chain(&behind.list("index/").unwrap()) {
+        behind.delete(path).unwrap();
+    }
+    for path in behind.list("snapshots/").unwrap() {
+        behind.delete(&path).unwrap();
+    }
+    world.back_up(&behind).unwrap();
+    for path in behind.list("/").unwrap() {
+        place.write(&path, behind.read(&path, 1 << 30).unwrap()).unwrap();
+    }
+    for damaged in place.list("packs/").unwrap() {
+        let place = copy(&place);
+        let mut bytes = place.read(&damaged, 1 << 24).unwrap();
+        bytes[100] ^= 1;
+        place.write(&damaged, bytes).unwrap();
+        let report = prune(&place).unwrap();
+        assert!(report.packs_removed > 0, "{report:?}");
+        let archive = open(&place).unwrap();
+        for snapshot in archive.snapshots() {
+            let target = tempfile::tempdir().unwrap();
+            let to = RestoreOptions { target: target.path().to_owned(), ..RestoreOptions::default() };
+            let restored = archive.restore(snapshot, &to, &Progress::default()).unwrap();
+            assert_eq!(restored.problems, [], "with {damaged} damaged");
+        }
+    }
+}
