@@ -63,8 +63,8 @@ impl Hasher for IdHasher {
 pub(crate) type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
 pub(crate) type IdSet<K> = HashSet<K, BuildHasherDefault<IdHasher>>;
 
-/// Where a chunk lies.
-#[derive(Debug, Clone, Copy)]
+/// Where a chunk lies. In the order of packs, and within them of their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Location {
     /// Number of the pack in [`Index::packs`].
     pub(crate) pack: u32,
