@@ -155,7 +155,7 @@ class Rustic(Tool):
 
 class Age(Tool):
     """The floor: everything again each day, into one file."""
-    name = "tar|zstd|age"
+    name = "tar+zstd+age"
 
     def init(self):
         return ["sh", "-c", 'mkdir -p "$0" && age-keygen -o "$1/key" 2>/dev/null', self.repo, self.home]
@@ -363,7 +363,7 @@ def header(tools, rounds):
 def find(names, coffer, peers):
     """The programs that are here: {name: (path, version)}. Says which are not."""
     os.environ["PATH"] = f"{peers}:{os.environ['PATH']}"
-    files = {"coffer": coffer.resolve(), "bare pipeline": coffer.resolve().parent / "examples/bare_pipeline", "tar|zstd|age": "age"}
+    files = {"coffer": coffer.resolve(), "bare pipeline": coffer.resolve().parent / "examples/bare_pipeline", "tar+zstd+age": "age"}
     found = {}
     for name in names:
         binary = shutil.which(str(files.get(name, name)))

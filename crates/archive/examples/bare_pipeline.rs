@@ -4,7 +4,7 @@
 //! 1 MiB, one writes them to files of 16 MiB, each synced. No chunks, no index, no names: nothing could be restored.
 //!
 //!     bare_pipeline SOURCE DESTINATION
-#![expect(clippy::unwrap_used, reason = "it may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "it may stop at the first surprise")]
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
