@@ -162,7 +162,7 @@ pub(crate) fn run<T: Send>(
         // Closes the first channel, and so, one after the other, the rest.
         drop(sink);
         let packed = joined(packer.join());
-        storers.into_iter().map(|storer| joined(storer.join())).collect::<Result<(), _>>()?;
+        storers.into_iter().try_for_each(|storer| joined(storer.join()))?;
         packed?;
         worked
     })?;

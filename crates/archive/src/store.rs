@@ -66,6 +66,7 @@ pub(crate) fn load_index(destination: &Destination, ring: &Keyring) -> Result<Lo
     for name in list_objects(destination, ObjectType::Index)? {
         match read_index(destination, ring, &name) {
             Ok(packs) => {
+                loaded.index.expect(&packs);
                 let (there, missing): (Vec<_>, Vec<_>) =
                     packs.into_iter().partition(|pack| listed.contains(&pack.name));
                 there.iter().for_each(|pack| loaded.index.insert(pack, true));
@@ -201,7 +202,8 @@ impl<'a> ChunkStore<'a> {
             cache.segments.insert((number.0, segment), Slot::Busy);
         }
         drop(cache);
-        let (opened, read_ahead) = self.fetch(number, sealed, ahead.clone());
+        let mut read_ahead = Vec::new();
+        let opened = self.fetch(number, sealed, ahead.clone(), &mut read_ahead);
         let mut cache = self.lock();
         match &opened {
             Err(Error::Damaged { why, .. }) => self.lose(number, *why),
@@ -245,23 +247,20 @@ impl<'a> ChunkStore<'a> {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(number, why);
     }
 
-    /// Opens a segment, which is read unless it is here `sealed`; those that were read `ahead` with it come back sealed.
+    /// Opens a segment, which is read unless it is here `sealed`; those `ahead` that were read with it stay sealed.
     fn fetch(
         &self,
         number: SegmentNumber,
         sealed: Option<Vec<u8>>,
         ahead: Range<u32>,
-    ) -> (Result<Arc<Vec<u8>>, Error>, Vec<Vec<u8>>) {
+        read_ahead: &mut Vec<Vec<u8>>,
+    ) -> Result<Arc<Vec<u8>>, Error> {
         let pack = &self.index.packs[number.0 as usize];
         let path = ObjectType::Pack.path(&pack.name);
-        let mut read_ahead = Vec::new();
-        let sealed = sealed.map_or_else(|| self.read_sealed(&path, number, ahead, &mut read_ahead), Ok);
-        let opened = sealed.and_then(|sealed| {
-            let cipher = ObjectCipher::from_salt(self.ring, ObjectType::Pack, &pack.name, &pack.salt);
-            let plain = open_segment(&cipher, number.1, sealed, pack.segments[number.1 as usize].plain_len);
-            plain.map(Arc::new).map_err(|why| Error::damaged(path, why))
-        });
-        (opened, read_ahead)
+        let sealed = sealed.map_or_else(|| self.read_sealed(&path, number, ahead, read_ahead), Ok)?;
+        let cipher = ObjectCipher::from_salt(self.ring, ObjectType::Pack, &pack.name, &pack.salt);
+        let plain = open_segment(&cipher, number.1, sealed, pack.segments[number.1 as usize].plain_len);
+        plain.map(Arc::new).map_err(|why| Error::damaged(path, why))
     }
 
     fn read_sealed(
