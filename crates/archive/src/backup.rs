@@ -184,8 +184,10 @@ impl Walk<'_, '_> {
             self.findings.note(path, "left out: it is the archive itself");
             return Ok(None);
         }
-        let mut node = self.describe(path, name, &metadata);
         let file_type = metadata.file_type();
+        let is_unchanged =
+            before.as_ref().is_some_and(|before| file_type.is_file() && self.is_unchanged(&metadata, before));
+        let mut node = self.describe(path, name, &metadata, before.as_ref().filter(|_| is_unchanged));
         if file_type.is_file() {
             return self.file(path, node, (&metadata, before), is_accompanied);
         }
@@ -223,14 +225,18 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Everything about a node but what it is.
-    fn describe(&mut self, path: &Path, name: &OsStr, metadata: &Metadata) -> Node {
-        let xattrs = source::xattrs(path).unwrap_or_else(|error| {
-            if error.kind() != io::ErrorKind::NotFound {
-                self.findings.problem(path, format!("its extended attributes cannot be read: {error}"));
-            }
-            Vec::new()
-        });
+    /// Everything about a node but what it is. What a file is `unchanged` from has its extended attributes, too: a
+    /// change of theirs changes its times.
+    fn describe(&mut self, path: &Path, name: &OsStr, metadata: &Metadata, unchanged: Option<&Node>) -> Node {
+        let xattrs = match unchanged {
+            Some(before) => before.xattrs.clone(),
+            None => source::xattrs(path).unwrap_or_else(|error| {
+                if error.kind() != io::ErrorKind::NotFound {
+                    self.findings.problem(path, format!("its extended attributes cannot be read: {error}"));
+                }
+                Vec::new()
+            }),
+        };
         let is_linked = metadata.is_file() && metadata.nlink() > 1;
         Node {
             name: name.as_bytes().to_vec(),
@@ -265,7 +271,7 @@ impl Walk<'_, '_> {
     }
 
     /// Whether a file is as the previous snapshot has it, so far as its metadata tell.
-    pub(crate) fn is_unchanged(&self, node: &Node, metadata: &Metadata, before: &Node) -> bool {
+    pub(crate) fn is_unchanged(&self, metadata: &Metadata, before: &Node) -> bool {
         let settled = self.previous_started.is_some_and(|started| {
             let total = before.changed.nanoseconds + TICK.subsec_nanos();
             let seconds = before.changed.seconds + i64::from(total / 1_000_000_000);
@@ -273,9 +279,9 @@ impl Walk<'_, '_> {
         });
         settled
             && before.size() == metadata.size()
-            && before.inode == node.inode
-            && before.modified == node.modified
-            && before.changed == node.changed
+            && before.inode == metadata.ino()
+            && before.modified == source::modified(metadata)
+            && before.changed == source::changed(metadata)
     }
 }
 

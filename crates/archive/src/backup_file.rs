@@ -35,7 +35,7 @@ impl Walk<'_, '_> {
         (metadata, before): (&Metadata, Option<Node>),
         is_accompanied: bool,
     ) -> Result<Option<Found>, Error> {
-        if let Some((content, capture)) = self.unchanged(path, &node, (metadata, before.as_ref()), is_accompanied) {
+        if let Some((content, capture)) = self.unchanged(path, (metadata, before.as_ref()), is_accompanied) {
             self.findings.tally.files_unchanged += 1;
             return Ok(Some(self.take(path, node, content, capture)));
         }
@@ -68,7 +68,6 @@ impl Walk<'_, '_> {
     fn unchanged(
         &self,
         path: &Path,
-        node: &Node,
         (metadata, before): (&Metadata, Option<&Node>),
         is_accompanied: bool,
     ) -> Option<(Content, Capture)> {
@@ -76,7 +75,7 @@ impl Walk<'_, '_> {
         let NodeKind::File { content } = &before.kind else { return None };
         let fingerprint = is_accompanied.then(|| Fingerprint::of(path));
         // What a journal beside a database holds does not show in the database's own metadata.
-        let is_unchanged = self.is_unchanged(node, metadata, before) && !(is_accompanied && sqlite::has_journal(path));
+        let is_unchanged = self.is_unchanged(metadata, before) && !(is_accompanied && sqlite::has_journal(path));
         let capture = fingerprint.map_or(Capture::Other, Capture::Complete);
         (is_unchanged && self.holds(content)).then(|| (content.clone(), capture))
     }

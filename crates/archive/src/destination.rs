@@ -2,10 +2,10 @@
 
 use std::error::Error as _;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use opendal::{ErrorKind, Operator, blocking, services};
+use opendal::{Buffer, ErrorKind, Operator, blocking, services};
 
 use crate::error::{Damage, DestinationErrorKind, Error};
 use crate::local_folder::LocalFolder;
@@ -15,22 +15,17 @@ use crate::local_folder::LocalFolder;
 pub struct Destination {
     url: String,
     service: Arc<Service>,
-    // The executor lives as long as the operators that run on it.
-    _runtime: Arc<tokio::runtime::Runtime>,
     #[cfg(test)]
     pub(crate) faults: crate::faults::Faults,
 }
 
 enum Service {
-    Memory(blocking::Operator),
-    Folder(Box<Folder>),
-}
-
-/// OpenDAL makes the folder that an `fs` operator is built for. So it is built when there is something to read.
-struct Folder {
-    local: LocalFolder,
-    handle: tokio::runtime::Handle,
-    reader: OnceLock<blocking::Operator>,
+    /// The executor lives as long as the operator that runs on it.
+    Memory {
+        operator: blocking::Operator,
+        _runtime: tokio::runtime::Runtime,
+    },
+    Folder(LocalFolder),
 }
 
 impl std::fmt::Debug for Destination {
@@ -57,13 +52,9 @@ impl Destination {
         };
         let path = std::path::absolute(folder).map_err(|error| bad(&error.to_string()))?;
         let url = format!("fs://{}", path.to_str().ok_or_else(|| bad("the path is not UTF-8"))?);
-        let runtime = runtime(&url)?;
-        let (local, handle) = (LocalFolder::new(path), runtime.handle().clone());
-        let folder = Folder { local, handle, reader: OnceLock::new() };
         Ok(Self {
             url,
-            service: Arc::new(Service::Folder(Box::new(folder))),
-            _runtime: Arc::new(runtime),
+            service: Arc::new(Service::Folder(LocalFolder::new(path))),
             #[cfg(test)]
             faults: crate::faults::Faults::default(),
         })
@@ -80,8 +71,7 @@ impl Destination {
         let operator = operator.map_err(|error| failed("read", &url, &error))?;
         Ok(Self {
             url,
-            service: Arc::new(Service::Memory(operator)),
-            _runtime: Arc::new(runtime),
+            service: Arc::new(Service::Memory { operator, _runtime: runtime }),
             #[cfg(test)]
             faults: crate::faults::Faults::default(),
         })
@@ -89,26 +79,18 @@ impl Destination {
 
     fn folder(&self) -> Option<&LocalFolder> {
         match &*self.service {
-            Service::Memory(_) => None,
-            Service::Folder(folder) => Some(&folder.local),
+            Service::Memory { .. } => None,
+            Service::Folder(folder) => Some(folder),
         }
     }
 
-    /// The operator to read with; `None` where the folder is not there, so that there is nothing to read.
-    fn reader(&self) -> Result<Option<&blocking::Operator>, Error> {
-        match &*self.service {
-            Service::Memory(operator) => Ok(Some(operator)),
-            Service::Folder(folder) => match folder.local.root() {
-                Ok(_) => folder.reader().map(Some),
-                Err(_) if folder.local.was_found() => Err(gone("read", &self.url)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(from_system("open", &self.url, &error)),
-            },
+    /// What went wrong with reading from a folder. One that is not there holds nothing; one that was there is gone.
+    fn reading(&self, folder: &LocalFolder, action: &'static str, path: &str, error: &io::Error) -> Error {
+        match folder.root() {
+            Err(_) if folder.was_found() => gone("read", &self.url),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => from_system("open", &self.url, &error),
+            _ => from_system(action, path, error),
         }
-    }
-
-    fn reader_of(&self, path: &str) -> Result<&blocking::Operator, Error> {
-        self.reader()?.ok_or_else(|| from_system("read", path, &io::ErrorKind::NotFound.into()))
     }
 
     /// The address, without credentials.
@@ -156,9 +138,15 @@ impl Destination {
         }
         #[cfg(test)]
         self.faults.meet("read", path)?;
-        let options = opendal::options::ReadOptions { range: (at..at + len).into(), ..Default::default() };
-        let fetched = self.reader_of(path)?.read_options(path, options);
-        let bytes = fetched.map_err(|error| failed("read", path, &error))?.to_vec();
+        let bytes = match &*self.service {
+            Service::Memory { operator, .. } => {
+                let options = opendal::options::ReadOptions { range: (at..at + len).into(), ..Default::default() };
+                operator.read_options(path, options).map_err(|error| failed("read", path, &error))?.to_vec()
+            }
+            Service::Folder(folder) => {
+                folder.read_range(path, at, len).map_err(|error| self.reading(folder, "read", path, &error))?
+            }
+        };
         if bytes.len() as u64 == len { Ok(bytes) } else { Err(cut_short(path)) }
     }
 
@@ -166,8 +154,13 @@ impl Destination {
     pub(crate) fn len(&self, path: &str) -> Result<u64, Error> {
         #[cfg(test)]
         self.faults.meet("read", path)?;
-        let metadata = self.reader_of(path)?.stat(path).map_err(|error| failed("read", path, &error))?;
-        Ok(metadata.content_length())
+        match &*self.service {
+            Service::Memory { operator, .. } => match operator.stat(path) {
+                Ok(metadata) => Ok(metadata.content_length()),
+                Err(error) => Err(failed("read", path, &error)),
+            },
+            Service::Folder(folder) => folder.len(path).map_err(|error| self.reading(folder, "read", path, &error)),
+        }
     }
 
     /// When an object was written, by the clock of where it lies, if that tells.
@@ -176,8 +169,15 @@ impl Destination {
         if let Some(written) = self.faults.written(path) {
             return Ok(Some(written));
         }
-        let metadata = self.reader_of(path)?.stat(path).map_err(|error| failed("read", path, &error))?;
-        Ok(metadata.last_modified().map(SystemTime::from))
+        match &*self.service {
+            Service::Memory { operator, .. } => match operator.stat(path) {
+                Ok(metadata) => Ok(metadata.last_modified().map(SystemTime::from)),
+                Err(error) => Err(failed("read", path, &error)),
+            },
+            Service::Folder(folder) => {
+                folder.modified(path).map(Some).map_err(|error| self.reading(folder, "read", path, &error))
+            }
+        }
     }
 
     /// Whether a listing shows at once what was written, and no longer what was removed.
@@ -191,25 +191,28 @@ impl Destination {
     }
 
     pub(crate) fn exists(&self, path: &str) -> Result<bool, Error> {
-        #[cfg(test)]
-        self.faults.meet("read", path)?;
-        let Some(reader) = self.reader()? else { return Ok(false) };
-        match reader.stat(path) {
+        match self.len(path) {
             Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(failed("read", path, &error)),
+            Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
     /// Stores an object whole: after an error or a crash it is either there in full or not at all.
     pub(crate) fn write(&self, path: &str, bytes: Vec<u8>) -> Result<(), Error> {
+        self.write_parts(path, vec![bytes])
+    }
+
+    /// Stores an object that consists of these parts.
+    pub(crate) fn write_parts(&self, path: &str, parts: Vec<Vec<u8>>) -> Result<(), Error> {
         #[cfg(test)]
         self.faults.change("write", path)?;
         match &*self.service {
-            Service::Memory(operator) => {
+            Service::Memory { operator, .. } => {
+                let bytes: Buffer = parts.into_iter().map(|part| Buffer::from(part).to_bytes()).collect();
                 operator.write(path, bytes).map(drop).map_err(|error| failed("write", path, &error))
             }
-            Service::Folder(folder) => folder.local.write(path, &bytes).map_err(|error| writing(path, &error)),
+            Service::Folder(folder) => folder.write(path, parts).map_err(|error| writing(path, &error)),
         }
     }
 
@@ -223,19 +226,28 @@ impl Destination {
         #[cfg(test)]
         self.faults.change("delete", path)?;
         match &*self.service {
-            Service::Memory(operator) => operator.delete(path).map_err(|error| failed("delete", path, &error)),
-            Service::Folder(folder) => folder.local.delete(path).map_err(|error| writing(path, &error)),
+            Service::Memory { operator, .. } => operator.delete(path).map_err(|error| failed("delete", path, &error)),
+            Service::Folder(folder) => folder.delete(path).map_err(|error| writing(path, &error)),
         }
     }
 
     /// The paths of all objects below `folder` (which ends in a slash), in no particular order; none when there is
     /// no such folder.
     pub(crate) fn list(&self, folder: &str) -> Result<Vec<String>, Error> {
-        let options = opendal::options::ListOptions { recursive: true, ..Default::default() };
-        let Some(reader) = self.reader()? else { return Ok(Vec::new()) };
         #[cfg(test)]
         self.faults.meet("list", folder)?;
-        match reader.list_options(folder, options) {
+        let operator = match &*self.service {
+            Service::Memory { operator, .. } => operator,
+            Service::Folder(local) => {
+                return match local.list(folder) {
+                    Ok(paths) => Ok(paths),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound && !local.was_found() => Ok(Vec::new()),
+                    Err(error) => Err(self.reading(local, "list", folder, &error)),
+                };
+            }
+        };
+        let options = opendal::options::ListOptions { recursive: true, ..Default::default() };
+        match operator.list_options(folder, options) {
             Ok(entries) => {
                 let files = entries.into_iter().filter(|entry| entry.metadata().is_file());
                 let paths = files.map(|entry| entry.path().to_owned()).collect();
@@ -253,17 +265,6 @@ impl Destination {
         if let Some(folder) = self.folder() {
             folder.sweep(age);
         }
-    }
-}
-
-impl Folder {
-    fn reader(&self) -> Result<&blocking::Operator, Error> {
-        if let Some(operator) = self.reader.get() {
-            return Ok(operator);
-        }
-        let fs = services::Fs::default().root(&self.local.path.to_string_lossy());
-        let operator = build(&self.handle, fs).map_err(|error| failed("open", "the archive", &error))?;
-        Ok(self.reader.get_or_init(|| operator))
     }
 }
 

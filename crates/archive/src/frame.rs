@@ -10,15 +10,15 @@ pub(crate) const RAW: u8 = 0;
 /// Compression: one zstd frame.
 pub(crate) const ZSTD: u8 = 1;
 
-/// The zstd level for small objects and segments.
-pub(crate) const LEVEL: i32 = 4;
+/// The zstd level of frames.
+const LEVEL: i32 = 4;
 
 /// No frame decompresses to more than this, bytes; what bounds an index object (`pipeline`) stays far below.
 const CONTENT_LIMIT: u64 = 1 << 26;
 
-/// Appends the frame of `content` to `object`, padded to the Padmé size of the whole object, `after` bytes of which
-/// will follow the frame.
-pub(crate) fn append(object: &mut Vec<u8>, content: &[u8], after: usize) {
+/// Appends the frame of `content` to what there is of an object, padded to the Padmé size of the whole object, which
+/// has `elsewhere` bytes more.
+pub(crate) fn append(object: &mut Vec<u8>, content: &[u8], elsewhere: usize) {
     let packed = zstd::bulk::compress(content, LEVEL).ok().filter(|packed| packed.len() < content.len());
     let (compression, stored) = packed.as_deref().map_or((RAW, content), |packed| (ZSTD, packed));
     let mut encoder = Encoder::new();
@@ -26,7 +26,7 @@ pub(crate) fn append(object: &mut Vec<u8>, content: &[u8], after: usize) {
     encoder.varint(content.len() as u64);
     encoder.bytes(stored);
     object.extend_from_slice(&encoder.finish());
-    let target = padme(object.len() + after) - after;
+    let target = padme(object.len() + elsewhere) - elsewhere;
     object.resize(target, 0);
 }
 

@@ -63,8 +63,8 @@ impl Hasher for IdHasher {
 pub(crate) type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
 pub(crate) type IdSet<K> = HashSet<K, BuildHasherDefault<IdHasher>>;
 
-/// Where a chunk lies.
-#[derive(Debug, Clone, Copy)]
+/// Where a chunk lies. In the order of packs, and within them of their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Location {
     /// Number of the pack in [`Index::packs`].
     pub(crate) pack: u32,
@@ -116,6 +116,12 @@ pub(crate) struct Index {
 }
 
 impl Index {
+    /// Makes room for what these packs hold, at once: growing step by step costs as much as taking them in.
+    pub(crate) fn expect(&mut self, packs: &[IndexedPack]) {
+        let segments = packs.iter().flat_map(|pack| &pack.toc.segments);
+        self.chunks.reserve(segments.map(|segment| segment.chunks.len()).sum());
+    }
+
     /// Takes in a pack; one that is known already changes nothing (two runs may both have indexed it). Of several
     /// places of a chunk, the one that was taken in first is read first.
     pub(crate) fn insert(&mut self, pack: &IndexedPack, is_kept: bool) {

@@ -1,11 +1,11 @@
-//! Writing into a folder of this machine: whole objects, on the disk when that is said, and never anywhere else.
+//! A folder of this machine: objects are written whole, on the disk when that is said, and never anywhere else.
 //!
-//! Reading goes through OpenDAL as everywhere. Its `fs` service writes are not used: they make folders that have
-//! vanished anew, keep what a full disk cut off, do not sync the folders that name new files, and follow links.
+//! OpenDAL's `fs` service is not used: it makes folders that have vanished anew, keeps what a full disk cut off, does
+//! not sync the folders that name new files, and follows links; each read goes by way of another thread.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -76,13 +76,16 @@ impl LocalFolder {
     }
 
     /// Writes an object whole: beside its place first, then under its name. After an error nothing of it is left.
-    pub(crate) fn write(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&self, path: &str, parts: Vec<Vec<u8>>) -> io::Result<()> {
         let (parent, name) = split(path);
         let (folder, temporary) = (self.enter(parent, true)?, self.enter(Path::new(TEMPORARY), true)?);
         let write = || -> io::Result<()> {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let mut file = File::from(openat(&temporary, name, flags, Mode::from_raw_mode(0o666))?);
-            bytes.chunks(PIECE).try_for_each(|piece| file.write_all(piece))?;
+            // Their memory is free again before the disk has them.
+            for part in parts {
+                part.chunks(PIECE).try_for_each(|piece| file.write_all(piece))?;
+            }
             file.sync_all()?;
             Ok(renameat(&temporary, name, &folder, name)?)
         };
@@ -93,6 +96,60 @@ impl LocalFolder {
         let changed = Path::new(path).ancestors().skip(1).map(Path::to_owned);
         self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).extend(changed);
         Ok(())
+    }
+
+    /// Bytes `at .. at + len` of an object; fewer if it ends before.
+    pub(crate) fn read_range(&self, path: &str, at: u64, len: u64) -> io::Result<Vec<u8>> {
+        let mut file = File::from(openat(self.root()?, path, OFlags::CLOEXEC, Mode::empty())?);
+        file.seek(SeekFrom::Start(at))?;
+        let mut bytes = Vec::with_capacity(len as usize);
+        file.take(len).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Length of an object in bytes.
+    pub(crate) fn len(&self, path: &str) -> io::Result<u64> {
+        Ok(statat(self.root()?, path, AtFlags::empty())?.st_size.unsigned_abs())
+    }
+
+    /// When a file was written, by the clock of where it lies.
+    pub(crate) fn modified(&self, path: &str) -> io::Result<SystemTime> {
+        File::from(openat(self.root()?, path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
+            .metadata()?
+            .modified()
+    }
+
+    /// The paths of all files below `folder` (which ends in a slash); none when there is no such folder.
+    pub(crate) fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        let root = self.root()?;
+        let (mut files, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+        while let Some(folder) = folders.pop() {
+            let open = match openat(root, folder.as_str(), FOLDER, Mode::empty()) {
+                Ok(open) => open,
+                Err(Errno::NOENT) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            for entry in Dir::new(open)? {
+                let entry = entry?;
+                // What is not UTF-8 is not ours.
+                let Some(name) = entry.file_name().to_str().ok().filter(|name| !matches!(*name, "." | "..")) else {
+                    continue;
+                };
+                let path = format!("{folder}{name}");
+                let kind = match entry.file_type() {
+                    FileType::Unknown => {
+                        FileType::from_raw_mode(statat(root, path.as_str(), AtFlags::SYMLINK_NOFOLLOW)?.st_mode)
+                    }
+                    known => known,
+                };
+                match kind {
+                    FileType::RegularFile => files.push(path),
+                    FileType::Directory => folders.push(path + "/"),
+                    _ => {}
+                }
+            }
+        }
+        Ok(files)
     }
 
     pub(crate) fn delete(&self, path: &str) -> io::Result<()> {

@@ -14,6 +14,11 @@ pub(crate) const MAX_SEGMENT: usize = 1 << 20;
 /// The sealed trailer: offset of the sealed table of contents u64, its length u32, number of segments u32, tag.
 pub(crate) const TRAILER_LEN: usize = 16 + TAG_LEN;
 
+/// From this size on a pack is complete, …
+const GOOD_PACK: usize = 12 << 20;
+/// … if padding it takes no more bytes than this.
+const GOOD_PADDING: usize = 64 << 10;
+
 /// The bytes that a table of contents takes for a segment and for a chunk, at most.
 const TOC_PER_SEGMENT: usize = 16;
 const TOC_PER_CHUNK: usize = ChunkId::LEN + 4;
@@ -118,7 +123,10 @@ pub(crate) struct Segment {
 pub(crate) struct PackWriter {
     name: ObjectName,
     cipher: ObjectCipher,
-    bytes: Vec<u8>,
+    /// The prefix, and the sealed segments.
+    parts: Vec<Vec<u8>>,
+    /// The bytes in them.
+    len: usize,
     toc: Toc,
     toc_room: usize,
 }
@@ -127,8 +135,16 @@ pub(crate) struct PackWriter {
 pub(crate) struct FinishedPack {
     pub(crate) name: ObjectName,
     pub(crate) salt: [u8; 32],
-    pub(crate) bytes: Vec<u8>,
+    /// Its bytes, in pieces: they have never been copied together.
+    pub(crate) parts: Vec<Vec<u8>>,
     pub(crate) toc: Toc,
+}
+
+impl FinishedPack {
+    #[cfg(test)]
+    fn bytes(&self) -> Vec<u8> {
+        self.parts.concat()
+    }
 }
 
 impl PackWriter {
@@ -139,43 +155,48 @@ impl PackWriter {
 
     /// A pack under its cipher, which must have sealed nothing yet.
     pub(crate) fn with_cipher(name: ObjectName, cipher: ObjectCipher) -> Self {
-        let mut bytes = Vec::with_capacity(MAX_PACK);
-        bytes.extend_from_slice(cipher.prefix());
-        Self { name, cipher, bytes, toc: Toc::default(), toc_room: 64 + TRAILER_LEN + TAG_LEN }
+        let parts = vec![cipher.prefix().to_vec()];
+        Self { name, cipher, parts, len: PREFIX_LEN, toc: Toc::default(), toc_room: 64 + TRAILER_LEN + TAG_LEN }
     }
 
     /// Whether `segment` still fits.
     pub(crate) fn fits(&self, segment: &Segment) -> bool {
         let sealed = segment.payload.len() + TAG_LEN;
-        self.bytes.len() + self.toc_room + sealed + toc_room(segment) <= MAX_PACK
+        self.len + self.toc_room + sealed + toc_room(segment) <= MAX_PACK
+    }
+
+    /// Whether it is large, and little would be lost to padding if it ended here.
+    pub(crate) fn is_good(&self) -> bool {
+        let len = self.len + self.toc_room;
+        len >= GOOD_PACK && frame::padme(len) - len <= GOOD_PADDING
     }
 
     /// Seals a segment and appends it.
     pub(crate) fn append(&mut self, segment: Segment) {
         self.toc_room += toc_room(&segment);
-        let from = self.bytes.len();
-        self.bytes.extend_from_slice(&segment.payload);
-        self.cipher.seal(Part::Segment(self.toc.segments.len() as u32), &mut self.bytes, from);
-        let sealed_len = (self.bytes.len() - from) as u32;
-        self.toc.segments.push(TocSegment { kind: segment.kind, sealed_len, chunks: segment.chunks });
+        let Segment { kind, payload: mut sealed, chunks } = segment;
+        self.cipher.seal(Part::Segment(self.toc.segments.len() as u32), &mut sealed, 0);
+        self.toc.segments.push(TocSegment { kind, sealed_len: sealed.len() as u32, chunks });
+        self.len += sealed.len();
+        self.parts.push(sealed);
     }
 
     /// Appends table of contents and trailer, padded: exact sizes, of full packs too, would tell where content is cut,
     /// and whether a known file is stored.
     pub(crate) fn finish(mut self) -> FinishedPack {
-        let toc_at = self.bytes.len();
         let count = self.toc.segments.len() as u32;
         let mut encoder = Encoder::new();
         self.toc.encode(&mut encoder);
-        frame::append(&mut self.bytes, &encoder.finish(), TAG_LEN + TRAILER_LEN);
-        self.cipher.seal(Part::Last(count), &mut self.bytes, toc_at);
-        let toc_len = (self.bytes.len() - toc_at) as u32;
-        let trailer_at = self.bytes.len();
-        self.bytes.extend_from_slice(&(toc_at as u64).to_le_bytes());
-        self.bytes.extend_from_slice(&toc_len.to_le_bytes());
-        self.bytes.extend_from_slice(&count.to_le_bytes());
-        self.cipher.seal(Part::Trailer, &mut self.bytes, trailer_at);
-        FinishedPack { name: self.name, salt: self.cipher.salt(), bytes: self.bytes, toc: self.toc }
+        let mut end = Vec::new();
+        frame::append(&mut end, &encoder.finish(), self.len + TAG_LEN + TRAILER_LEN);
+        self.cipher.seal(Part::Last(count), &mut end, 0);
+        let toc_len = end.len();
+        end.extend_from_slice(&(self.len as u64).to_le_bytes());
+        end.extend_from_slice(&(toc_len as u32).to_le_bytes());
+        end.extend_from_slice(&count.to_le_bytes());
+        self.cipher.seal(Part::Trailer, &mut end, toc_len);
+        self.parts.push(end);
+        FinishedPack { name: self.name, salt: self.cipher.salt(), parts: self.parts, toc: self.toc }
     }
 }
 
@@ -234,8 +255,15 @@ pub(crate) fn open_segment(
     plain_len: u32,
 ) -> Result<Vec<u8>, Damage> {
     cipher.open(Part::Segment(number), &mut sealed).map_err(|WrongTag| Damage::Tag)?;
-    let (compression, stored) = sealed.split_first().ok_or(Damage::Truncated)?;
-    frame::decompress(*compression, stored, plain_len as usize)
+    match sealed.split_first() {
+        None => Err(Damage::Truncated),
+        // What is not compressed stays where it is.
+        Some((&frame::RAW, stored)) if stored.len() == plain_len as usize => {
+            sealed.drain(..1);
+            Ok(sealed)
+        }
+        Some((compression, stored)) => frame::decompress(*compression, stored, plain_len as usize),
+    }
 }
 
 #[cfg(test)]

@@ -82,11 +82,11 @@ proptest! {
             plains.push(plain);
         }
         let pack = writer.finish();
-        let read = read(&pack.bytes, &pack.toc).unwrap();
-        prop_assert_eq!(read.toc.unwrap(), pack.toc);
+        let read = read(&pack.bytes(), &pack.toc).unwrap();
+        prop_assert_eq!(read.toc.as_ref().unwrap(), &pack.toc);
         prop_assert_eq!(read.segments.into_iter().collect::<Result<Vec<_>, _>>().unwrap(), plains);
         prop_assert_eq!(pack.salt, SALT);
-        prop_assert_eq!(frame::padme(pack.bytes.len()), pack.bytes.len());
+        prop_assert_eq!(frame::padme(pack.bytes().len()), pack.bytes().len());
     }
 
     #[test]
@@ -116,8 +116,8 @@ mod sizes {
     fn check(lens: &[usize]) {
         let pack = fill(lens).finish();
         assert!(!pack.toc.segments.is_empty(), "not one segment of {} chunks fits", lens.len());
-        assert!(pack.bytes.len() <= MAX_PACK, "{} segments: {} bytes", pack.toc.segments.len(), pack.bytes.len());
-        assert_eq!(read(&pack.bytes, &Toc::default()).unwrap().toc.unwrap(), pack.toc);
+        assert!(pack.bytes().len() <= MAX_PACK, "{} segments: {} bytes", pack.toc.segments.len(), pack.bytes().len());
+        assert_eq!(read(&pack.bytes(), &Toc::default()).unwrap().toc.unwrap(), pack.toc);
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod sizes {
             if writer.fits(&segment) {
                 writer.append(segment);
             }
-            assert!(writer.finish().bytes.len() <= MAX_PACK);
+            assert!(writer.finish().bytes().len() <= MAX_PACK);
         }
     }
 }
@@ -172,9 +172,9 @@ mod sizes {
 fn a_flipped_byte_costs_its_own_part_only() {
     let pack = small_pack();
     let [first, second] = [0, 1].map(|number| pack.toc.segments[number].sealed_len as usize);
-    let ends = [PREFIX_LEN, PREFIX_LEN + first, PREFIX_LEN + first + second, pack.bytes.len()];
-    for at in 0..pack.bytes.len() {
-        let mut flipped = pack.bytes.clone();
+    let ends = [PREFIX_LEN, PREFIX_LEN + first, PREFIX_LEN + first + second, pack.bytes().len()];
+    for at in 0..pack.bytes().len() {
+        let mut flipped = pack.bytes();
         flipped[at] ^= 0x40;
         let Ok(read) = read(&flipped, &pack.toc) else {
             assert!(at < PREFIX_LEN, "byte {at}");
@@ -190,16 +190,16 @@ fn a_flipped_byte_costs_its_own_part_only() {
 #[test]
 fn refuses_any_truncation() {
     let pack = small_pack();
-    for len in 0..pack.bytes.len() {
-        assert!(read(&pack.bytes[..len], &pack.toc).map_or(true, |read| read.toc.is_err()), "length {len}");
+    for len in 0..pack.bytes().len() {
+        assert!(read(&pack.bytes()[..len], &pack.toc).map_or(true, |read| read.toc.is_err()), "length {len}");
     }
 }
 
 #[test]
 fn refuses_bytes_before_or_after_the_trailer() {
     let pack = small_pack();
-    for at in [pack.bytes.len(), pack.bytes.len() - TRAILER_LEN, PREFIX_LEN] {
-        let mut longer = pack.bytes.clone();
+    for at in [pack.bytes().len(), pack.bytes().len() - TRAILER_LEN, PREFIX_LEN] {
+        let mut longer = pack.bytes();
         longer.insert(at, 0);
         assert!(read(&longer, &pack.toc).unwrap().toc.is_err());
     }
@@ -209,7 +209,7 @@ fn refuses_bytes_before_or_after_the_trailer() {
 fn refuses_a_segment_under_another_number() {
     let pack = small_pack();
     let first = &pack.toc.segments[0];
-    let sealed = &pack.bytes[PREFIX_LEN..PREFIX_LEN + first.sealed_len as usize];
+    let sealed = &pack.bytes()[PREFIX_LEN..PREFIX_LEN + first.sealed_len as usize];
     assert!(open_segment(&cipher(), 0, sealed.to_vec(), first.plain_len()).is_ok());
     for number in [1, 2, 255, 256, u32::MAX] {
         assert_eq!(open_segment(&cipher(), number, sealed.to_vec(), first.plain_len()), Err(Damage::Tag));
@@ -222,7 +222,7 @@ fn refuses_a_segment_of_another_pack() {
     let renamed = ObjectCipher::from_salt(&ring(1), ObjectType::Pack, &ObjectName::from_bytes([1; 16]), &SALT);
     let pack = small_pack();
     let first = &pack.toc.segments[0];
-    let sealed = &pack.bytes[PREFIX_LEN..PREFIX_LEN + first.sealed_len as usize];
+    let sealed = &pack.bytes()[PREFIX_LEN..PREFIX_LEN + first.sealed_len as usize];
     for cipher in [other, renamed] {
         assert_eq!(open_segment(&cipher, 0, sealed.to_vec(), first.plain_len()), Err(Damage::Tag));
     }
@@ -232,7 +232,7 @@ fn refuses_a_segment_of_another_pack() {
 fn refuses_the_table_of_contents_as_a_segment() {
     let pack = small_pack();
     let toc_at = PREFIX_LEN + pack.toc.segments.iter().map(|segment| segment.sealed_len as usize).sum::<usize>();
-    let sealed = &pack.bytes[toc_at..pack.bytes.len() - TRAILER_LEN];
+    let sealed = &pack.bytes()[toc_at..pack.bytes().len() - TRAILER_LEN];
     for number in 0..4 {
         assert_eq!(open_segment(&cipher(), number, sealed.to_vec(), 10), Err(Damage::Tag));
     }

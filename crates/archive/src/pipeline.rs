@@ -1,13 +1,15 @@
 //! The way of new chunks: deduplicate → segment → compress (on every core) → seal into packs → store → index.
 //!
-//! One thread reads and chunks, some compress, one seals, one stores; bounded channels between them bound the
-//! memory: about 8 segments of 1 MiB and 3 packs of 16 MiB.
+//! One thread reads and chunks, some compress, one seals, two store, for while one waits for the disk the other has
+//! something to write. Bounded channels between them bound the memory: about 8 segments of 1 MiB and 3 packs of 16 MiB.
 
 use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use crate::aead::TAG_LEN;
 use crate::content::ListStore;
 use crate::deep::on_deep_stack;
 use crate::destination::Destination;
@@ -25,6 +27,15 @@ const PACKS_PER_INDEX: usize = 32;
 const CHUNKS_PER_INDEX: usize = 100_000;
 /// Segments that wait between two stages.
 const QUEUED_SEGMENTS: usize = 2;
+/// Packs that are stored at a time.
+const STORERS: usize = 2;
+
+/// The zstd level of a first backup, …
+const FAST: i32 = 3;
+/// … and that of what changes from day to day, …
+const FINE: i32 = 6;
+/// … so many bytes of it.
+const FINE_BYTES: usize = 64 << 20;
 
 /// How chunks are gathered into segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +83,7 @@ impl Sink<'_> {
         }
         let open = &mut self.open[class as usize];
         if open.bytes.capacity() < MAX_SEGMENT && open.bytes.len() + chunk.len() > open.bytes.capacity() {
-            open.bytes.reserve(MAX_SEGMENT + 1 - open.bytes.len());
+            open.bytes.reserve(MAX_SEGMENT + 1 + TAG_LEN - open.bytes.len());
         }
         open.bytes.extend_from_slice(chunk);
         open.chunks.push((id, chunk.len() as u32));
@@ -122,19 +133,26 @@ pub(crate) fn run<T: Send>(
     work: impl FnOnce(&mut Sink<'_>) -> Result<T, Error> + Send,
 ) -> Result<(T, u64), Error> {
     let workers = thread::available_parallelism().map_or(2, usize::from);
-    thread::scope(|scope| {
+    let indexer = Mutex::new(Indexer::new(store.destination, store.ring));
+    unindexed.into_iter().try_for_each(|pack| lock(&indexer).index(pack))?;
+    let fine = AtomicUsize::new(if store.index.packs.is_empty() { 0 } else { FINE_BYTES });
+    let worked = thread::scope(|scope| {
         let (to_compress, compress_from) = sync_channel(QUEUED_SEGMENTS);
         let (to_pack, pack_from) = sync_channel(QUEUED_SEGMENTS);
-        // A full pack is handed over directly: one being filled and one being stored are enough.
+        // A full pack is handed over directly: one being filled and those being stored are enough.
         let (to_store, store_from) = sync_channel(0);
-        let compress_from = std::sync::Arc::new(Mutex::new(compress_from));
+        let compress_from = Arc::new(Mutex::new(compress_from));
         for _ in 0..workers {
-            let (from, to) = (std::sync::Arc::clone(&compress_from), to_pack.clone());
-            scope.spawn(move || compress(&from, &to));
+            let (from, to, fine) = (Arc::clone(&compress_from), to_pack.clone(), &fine);
+            scope.spawn(move || compress(&from, &to, fine));
         }
         drop((to_pack, compress_from));
         let packer = scope.spawn(|| pack(store.ring, pack_from, to_store));
-        let storer = scope.spawn(|| Storer::new(store.destination, store.ring).run(unindexed, store_from));
+        let store_from = Arc::new(Mutex::new(Some(store_from)));
+        let storers = [(); STORERS].map(|()| {
+            let (from, indexer) = (Arc::clone(&store_from), &indexer);
+            scope.spawn(move || store_packs(store.destination, indexer, &from))
+        });
         let open = [Class::Text, Class::Media, Class::Tree].map(OpenSegment::new);
         let mut sink = Sink { store, fresh: IdSet::default(), open, segments: to_compress };
         let worked = on_deep_stack(|| work(&mut sink)).and_then(|done| {
@@ -144,25 +162,29 @@ pub(crate) fn run<T: Send>(
         // Closes the first channel, and so, one after the other, the rest.
         drop(sink);
         let packed = joined(packer.join());
-        let stored = joined(storer.join())?;
+        storers.into_iter().try_for_each(|storer| joined(storer.join()))?;
         packed?;
-        Ok((worked?, stored))
-    })
+        worked
+    })?;
+    let mut indexer = indexer.into_inner().unwrap_or_else(PoisonError::into_inner);
+    indexer.write()?;
+    Ok((worked, indexer.stored))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn joined<T>(result: thread::Result<T>) -> T {
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn compress(from: &Mutex<Receiver<OpenSegment>>, to: &SyncSender<Segment>) {
-    let mut compressor = zstd::bulk::Compressor::new(frame::LEVEL).ok();
+fn compress(from: &Mutex<Receiver<OpenSegment>>, to: &SyncSender<Segment>, fine: &AtomicUsize) {
+    let mut compressor = Compressor::default();
     loop {
-        let received = from.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let received = lock(from).recv();
         let Ok(segment) = received else { return };
-        let packed = match (segment.class, &mut compressor) {
-            (Class::Media, _) | (_, None) => None,
-            (_, Some(compressor)) => compressed(compressor, &segment.bytes[1..]),
-        };
+        let packed = if segment.class == Class::Media { None } else { compressor.pack(&segment.bytes[1..], fine) };
         let kind = if segment.class == Class::Tree { SegmentKind::Tree } else { SegmentKind::Data };
         let payload = packed.unwrap_or(segment.bytes);
         if to.send(Segment { kind, payload, chunks: segment.chunks }).is_err() {
@@ -171,13 +193,30 @@ fn compress(from: &Mutex<Receiver<OpenSegment>>, to: &SyncSender<Segment>) {
     }
 }
 
-/// The payload of a compressed segment, if that saves at least one byte in 32.
-fn compressed(compressor: &mut zstd::bulk::Compressor<'_>, plain: &[u8]) -> Option<Vec<u8>> {
-    let mut payload = Vec::with_capacity(1 + zstd::zstd_safe::compress_bound(plain.len()));
-    payload.push(frame::ZSTD);
-    let packed = compressor.compress(plain).ok()?;
-    payload.extend_from_slice(&packed);
-    (packed.len() < plain.len() - plain.len() / 32).then_some(payload)
+/// zstd, and what it writes to, kept from segment to segment.
+#[derive(Default)]
+struct Compressor {
+    zstd: zstd::bulk::Compressor<'static>,
+    packed: Vec<u8>,
+}
+
+impl Compressor {
+    /// The payload of a compressed segment, if that saves at least one byte in 32. Of what is to be compressed well,
+    /// `fine` bytes are left.
+    fn pack(&mut self, plain: &[u8], fine: &AtomicUsize) -> Option<Vec<u8>> {
+        let left = |fine: usize| fine.checked_sub(plain.len());
+        let level = fine.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).map_or(FAST, |_| FINE);
+        self.zstd.set_compression_level(level).ok()?;
+        self.packed.reserve(zstd::zstd_safe::compress_bound(plain.len()));
+        self.zstd.compress_to_buffer(plain, &mut self.packed).ok()?;
+        if self.packed.len() >= plain.len() - plain.len() / 32 {
+            return None;
+        }
+        let mut payload = Vec::with_capacity(1 + self.packed.len() + TAG_LEN);
+        payload.push(frame::ZSTD);
+        payload.extend_from_slice(&self.packed);
+        Some(payload)
+    }
 }
 
 /// Fills one pack with data and one with trees at a time.
@@ -189,7 +228,12 @@ fn pack(ring: &Keyring, from: Receiver<Segment>, to: SyncSender<FinishedPack>) -
             to.send(full.finish()).map_err(|_| stopped())?;
         }
         match slot {
-            Some(pack) => pack.append(segment),
+            Some(pack) => {
+                pack.append(segment);
+                if let Some(good) = slot.take_if(|pack| pack.is_good()) {
+                    to.send(good.finish()).map_err(|_| stopped())?;
+                }
+            }
             None => {
                 let pack = slot.insert(PackWriter::new(ring)?);
                 // Deduplication sees to it: a segment has fewer than 400 000 distinct chunks, however small.
@@ -204,8 +248,30 @@ fn pack(ring: &Keyring, from: Receiver<Segment>, to: SyncSender<FinishedPack>) -
     Ok(())
 }
 
-/// Stores packs, and an index now and then.
-struct Storer<'a> {
+/// Stores packs as they come. The first failure ends it for all that take from the same channel.
+fn store_packs(
+    destination: &Destination,
+    indexer: &Mutex<Indexer<'_>>,
+    from: &Mutex<Option<Receiver<FinishedPack>>>,
+) -> Result<(), Error> {
+    loop {
+        let received = lock(from).as_ref().and_then(|from| from.recv().ok());
+        let Some(FinishedPack { name, salt, parts, toc }) = received else { return Ok(()) };
+        let len: usize = parts.iter().map(Vec::len).sum();
+        let stored = destination.write_parts(&ObjectType::Pack.path(&name), parts).and_then(|()| {
+            let mut indexer = lock(indexer);
+            indexer.stored += len as u64;
+            indexer.index(IndexedPack { name, salt, toc })
+        });
+        if stored.is_err() {
+            lock(from).take();
+            return stored;
+        }
+    }
+}
+
+/// Writes an index now and then, of packs that are stored.
+struct Indexer<'a> {
     destination: &'a Destination,
     ring: &'a Keyring,
     pending: Vec<IndexedPack>,
@@ -214,34 +280,21 @@ struct Storer<'a> {
     stored: u64,
 }
 
-impl<'a> Storer<'a> {
+impl<'a> Indexer<'a> {
     fn new(destination: &'a Destination, ring: &'a Keyring) -> Self {
         Self { destination, ring, pending: Vec::new(), pending_chunks: 0, stored: 0 }
-    }
-
-    fn run(mut self, unindexed: Vec<IndexedPack>, from: Receiver<FinishedPack>) -> Result<u64, Error> {
-        for pack in unindexed {
-            self.index(pack)?;
-        }
-        for pack in from {
-            self.stored += pack.bytes.len() as u64;
-            self.destination.write(&ObjectType::Pack.path(&pack.name), pack.bytes)?;
-            self.index(IndexedPack { name: pack.name, salt: pack.salt, toc: pack.toc })?;
-        }
-        self.write_index()?;
-        Ok(self.stored)
     }
 
     fn index(&mut self, pack: IndexedPack) -> Result<(), Error> {
         self.pending_chunks += pack.toc.segments.iter().map(|segment| segment.chunks.len()).sum::<usize>();
         self.pending.push(pack);
         if self.pending.len() >= PACKS_PER_INDEX || self.pending_chunks >= CHUNKS_PER_INDEX {
-            self.write_index()?;
+            self.write()?;
         }
         Ok(())
     }
 
-    fn write_index(&mut self) -> Result<(), Error> {
+    fn write(&mut self) -> Result<(), Error> {
         if self.pending.is_empty() {
             return Ok(());
         }

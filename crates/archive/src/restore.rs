@@ -1,10 +1,12 @@
-//! Restoring: one thread walks the tree, several write files. What is damaged is named, and the rest goes on.
+//! Restoring: one thread walks the tree, several write files, each in the order in which its pieces lie in the archive.
+//! What is damaged is named, and the rest goes on.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::Read as _;
 use std::ops::Range;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,14 +19,21 @@ use crate::deep::{allow_many_open_folders, on_deep_stack};
 use crate::error::{Damage, Error};
 use crate::folder::Entries;
 use crate::id::ChunkId;
+use crate::index::Location;
 use crate::report::{Problem, Progress, RestoreReport};
 use crate::roots::Selection;
 use crate::store::ChunkStore;
 use crate::target::{Refusal, Remarks, TargetFolder};
 use crate::tree::{Node, NodeKind};
 
-/// Files that wait to be written.
-const QUEUED_FILES: usize = 64;
+/// Batches of files that wait to be written: …
+const QUEUED_BATCHES: usize = 4;
+/// … neighbours, for they lie in the same segments, so many …
+const BATCH_FILES: usize = 64;
+/// … or so many bytes.
+const BATCH_BYTES: u64 = 1 << 20;
+/// Pieces of a file that are brought into the archive's order at a time: 256 MiB of a database.
+const PIECES: usize = 1 << 16;
 
 /// Where to restore, and what.
 #[derive(Debug, Clone, Default)]
@@ -60,7 +69,23 @@ enum Done {
     AlreadyThere,
 }
 
-type Job = (Arc<TargetFolder>, Node);
+type Batch = Vec<(Arc<TargetFolder>, Node)>;
+
+/// A chunk on its way into a file.
+struct Piece {
+    location: Option<Location>,
+    /// Where it goes in the file.
+    at: u64,
+    id: ChunkId,
+    len: u64,
+}
+
+/// Pieces that lie behind one another in a segment as well as in the file: they are written in one go.
+struct Run {
+    segment: Arc<Vec<u8>>,
+    range: Range<usize>,
+    at: u64,
+}
 
 /// One restore.
 pub(crate) struct Restorer<'a> {
@@ -83,14 +108,17 @@ impl<'a> Restorer<'a> {
         let remarks = Arc::new(Remarks::default());
         let unusable = |source| Error::Target { path: target.to_owned(), source };
         let target = TargetFolder::root(target, Arc::clone(&remarks)).map_err(unusable)?;
-        let (send, receive) = sync_channel(QUEUED_FILES);
+        let (send, receive) = sync_channel(QUEUED_BATCHES);
         let receive = Mutex::new(receive);
         thread::scope(|scope| {
             for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
                 scope.spawn(|| self.work(&receive));
             }
-            let mut walk = Walk { restorer: &self, jobs: send, linked: HashMap::new() };
-            on_deep_stack(move || walk.folder(&Arc::new(target), content, selection));
+            let mut walk = Walk { restorer: &self, batches: send, batch: (Vec::new(), 0), linked: HashMap::new() };
+            on_deep_stack(move || {
+                walk.folder(&Arc::new(target), content, selection);
+                walk.send();
+            });
         });
         match self.fatal.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
@@ -102,11 +130,13 @@ impl<'a> Restorer<'a> {
         }
     }
 
-    fn work(&self, jobs: &Mutex<Receiver<Job>>) {
+    fn work(&self, batches: &Mutex<Receiver<Batch>>) {
         loop {
-            let received = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok((folder, node)) = received else { return };
-            self.restore_file(&folder, &node);
+            let received = batches.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(batch) = received else { return };
+            for (folder, node) in batch {
+                self.restore_file(&folder, &node);
+            }
         }
     }
 
@@ -176,8 +206,8 @@ impl<'a> Restorer<'a> {
                 return Err(Refusal::Conflict("it exists already with other content").into());
             }
         }
-        let mut unfinished = folder.begin()?;
-        self.write_content(&mut unfinished.file, content)?;
+        let unfinished = folder.begin()?;
+        self.write_content(&unfinished.file, content)?;
         unfinished.finish(node, self.force)?;
         Ok(Done::Written)
     }
@@ -208,32 +238,43 @@ impl<'a> Restorer<'a> {
         Ok(true)
     }
 
-    fn write_content(&self, file: &mut File, content: &Content) -> Result<(), Lost> {
-        // Chunks that lie behind one another in a segment are written in one piece.
-        let mut run: Option<(Arc<Vec<u8>>, Range<usize>)> = None;
+    fn write_content(&self, file: &File, content: &Content) -> Result<(), Lost> {
+        let (mut pieces, mut at, mut written) = (Vec::new(), 0, 0);
         for extent in content.extents(|id| self.store.read(id)) {
-            match extent.map_err(Lost::Damaged)? {
-                Extent::Hole { len } => {
-                    flush(file, &mut run)?;
-                    file.seek(SeekFrom::Current(len as i64))?;
-                }
-                Extent::Chunk { id, len } => {
-                    let (segment, range) = self.chunk(&id, len).map_err(Lost::Damaged)?;
-                    match &mut run {
-                        Some((last, running)) if Arc::ptr_eq(last, &segment) && running.end == range.start => {
-                            running.end = range.end;
-                        }
-                        _ => {
-                            flush(file, &mut run)?;
-                            run = Some((segment, range));
-                        }
+            let extent = extent.map_err(Lost::Damaged)?;
+            if let Extent::Chunk { id, len } = extent {
+                pieces.push(Piece { location: self.store.index.locations(&id).next(), at, id, len });
+                written = at + len;
+            }
+            at += extent.len();
+            if pieces.len() == PIECES {
+                self.write_pieces(file, &mut pieces)?;
+            }
+        }
+        self.write_pieces(file, &mut pieces)?;
+        // It may end with a hole.
+        if written < at {
+            file.set_len(at)?;
+        }
+        Ok(())
+    }
+
+    /// Writes pieces in the order of the archive, so that each of its segments is read once.
+    fn write_pieces(&self, file: &File, pieces: &mut Vec<Piece>) -> Result<(), Lost> {
+        pieces.sort_unstable_by_key(|piece| (piece.location, piece.at));
+        let mut run: Option<Run> = None;
+        for Piece { at, id, len, .. } in pieces.drain(..) {
+            let (segment, range) = self.chunk(&id, len).map_err(Lost::Damaged)?;
+            match &mut run {
+                Some(run) if run.is_followed_by(&segment, &range, at) => run.range.end = range.end,
+                _ => {
+                    if let Some(run) = run.replace(Run { segment, range, at }) {
+                        run.write(file)?;
                     }
                 }
             }
         }
-        flush(file, &mut run)?;
-        file.set_len(content.len())?;
-        Ok(())
+        Ok(run.map_or(Ok(()), |run| run.write(file))?)
     }
 
     /// A chunk of known length: the segment that it lies in, and where. Its content has its id.
@@ -246,17 +287,22 @@ impl<'a> Restorer<'a> {
     }
 }
 
-fn flush(file: &mut File, run: &mut Option<(Arc<Vec<u8>>, Range<usize>)>) -> std::io::Result<()> {
-    match run.take() {
-        Some((segment, range)) => file.write_all(&segment[range]),
-        None => Ok(()),
+impl Run {
+    fn is_followed_by(&self, segment: &Arc<Vec<u8>>, range: &Range<usize>, at: u64) -> bool {
+        Arc::ptr_eq(&self.segment, segment) && self.range.end == range.start && self.at + self.range.len() as u64 == at
+    }
+
+    fn write(&self, file: &File) -> std::io::Result<()> {
+        file.write_all_at(&self.segment[self.range.clone()], self.at)
     }
 }
 
 /// The walk over the tree.
 struct Walk<'r, 'a> {
     restorer: &'r Restorer<'a>,
-    jobs: SyncSender<Job>,
+    batches: SyncSender<Batch>,
+    /// The batch being gathered, and its bytes.
+    batch: (Batch, u64),
     /// The first name restored of each file that has several.
     linked: HashMap<(u64, u64), (Arc<TargetFolder>, Node)>,
 }
@@ -293,8 +339,7 @@ impl Walk<'_, '_> {
             },
             NodeKind::File { .. } => match node.linked_on {
                 Some(filesystem) => self.linked_file(target, node, filesystem),
-                // The workers end only after this walk has.
-                None => drop(self.jobs.send((Arc::clone(target), node))),
+                None => self.file(target, node),
             },
             _ => {
                 if let Err(refusal) = target.make_special(&node, self.restorer.force) {
@@ -302,6 +347,19 @@ impl Walk<'_, '_> {
                 }
             }
         }
+    }
+
+    fn file(&mut self, target: &Arc<TargetFolder>, node: Node) {
+        self.batch.1 += node.size();
+        self.batch.0.push((Arc::clone(target), node));
+        if self.batch.0.len() == BATCH_FILES || self.batch.1 >= BATCH_BYTES {
+            self.send();
+        }
+    }
+
+    fn send(&mut self) {
+        // The workers end only after this walk has.
+        let _ = self.batches.send(std::mem::take(&mut self.batch).0);
     }
 
     /// A file with several names is restored here, at once, so that the next name can link to it.

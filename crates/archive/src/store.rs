@@ -1,6 +1,8 @@
 //! Reading chunks back: index, ranged read, open, decompress, and a bounded memory of what was opened last.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::iter;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::destination::Destination;
@@ -11,8 +13,10 @@ use crate::index::{self, Index, IndexedPack, Location};
 use crate::pack::{TRAILER_LEN, Toc, Trailer, open_segment};
 use crate::report::Problem;
 
-/// Segments kept open: at 1 MiB each, 24 MiB.
+/// Segments kept, open or read ahead: at 1 MiB each, 24 MiB.
 const CACHED_SEGMENTS: usize = 24;
+/// Bytes of neighbouring segments that are read in one go where they are asked for one after the other.
+const READ_AT_ONCE: u64 = 4 << 20;
 
 /// The chunks of an archive, readable from several threads.
 pub(crate) struct ChunkStore<'a> {
@@ -36,8 +40,10 @@ struct Cache {
 }
 
 enum Slot {
-    /// Another thread is fetching it.
-    Fetching,
+    /// A thread is fetching or opening it.
+    Busy,
+    /// Read ahead, and not opened yet.
+    Sealed(Vec<u8>),
     Open(Arc<Vec<u8>>),
 }
 
@@ -65,6 +71,7 @@ pub(crate) fn load_index(
     for name in list_objects(destination, ObjectType::Index)? {
         match read_index(destination, ring, &name) {
             Ok(packs) => {
+                loaded.index.expect(&packs);
                 let (kept, rest): (Vec<_>, Vec<_>) = packs.into_iter().partition(|pack| is_kept(&pack.name));
                 kept.iter().for_each(|pack| loaded.index.insert(pack, true));
                 others.extend(rest);
@@ -211,32 +218,61 @@ impl<'a> ChunkStore<'a> {
     /// An open segment, from memory or fetched; two threads that want the same one fetch it once.
     pub(crate) fn segment(&self, number: SegmentNumber) -> Result<Arc<Vec<u8>>, Error> {
         let mut cache = self.lock();
-        loop {
-            match cache.segments.get(&number) {
+        let sealed = loop {
+            match cache.segments.get_mut(&number) {
                 Some(Slot::Open(segment)) => {
                     let segment = Arc::clone(segment);
                     cache.touch(number);
                     return Ok(segment);
                 }
-                Some(Slot::Fetching) => cache = self.opened.wait(cache).unwrap_or_else(PoisonError::into_inner),
-                None => break,
+                Some(Slot::Sealed(bytes)) => break Some(std::mem::take(bytes)),
+                Some(Slot::Busy) => cache = self.opened.wait(cache).unwrap_or_else(PoisonError::into_inner),
+                None => break None,
             }
+        };
+        let ahead = if sealed.is_none() { self.ahead(&cache, number) } else { 0..0 };
+        for segment in iter::once(number.1).chain(ahead.clone()) {
+            cache.segments.insert((number.0, segment), Slot::Busy);
         }
-        cache.segments.insert(number, Slot::Fetching);
         drop(cache);
-        let fetched = self.fetch(number);
+        let mut read_ahead = Vec::new();
+        let opened = self.fetch(number, sealed, ahead.clone(), &mut read_ahead);
         let mut cache = self.lock();
-        match &fetched {
+        match &opened {
             Err(Error::Damaged { why, .. }) => self.lose(number, *why),
             Err(error) if error.is_damage() => self.lose(number, Damage::Missing),
             _ => {}
         }
-        match &fetched {
-            Ok(segment) => cache.keep(number, Arc::clone(segment)),
-            Err(_) => drop(cache.segments.remove(&number)),
+        ahead.clone().for_each(|segment| drop(cache.segments.remove(&(number.0, segment))));
+        ahead.zip(read_ahead).for_each(|(segment, bytes)| cache.keep((number.0, segment), Slot::Sealed(bytes)));
+        match &opened {
+            Ok(segment) => cache.keep(number, Slot::Open(Arc::clone(segment))),
+            Err(_) => cache.forget(number),
         }
         self.opened.notify_all();
-        fetched
+        opened
+    }
+
+    /// The segments behind this one that are worth reading with it: none, unless the one before it was read, too.
+    fn ahead(&self, cache: &Cache, (pack, number): SegmentNumber) -> Range<u32> {
+        let before = match (pack, number) {
+            (0, 0) => return 0..0,
+            (_, 0) => (pack - 1, (self.index.packs[pack as usize - 1].segments.len() as u32).saturating_sub(1)),
+            _ => (pack, number - 1),
+        };
+        let next = number + 1;
+        if !cache.segments.contains_key(&before) {
+            return next..next;
+        }
+        let segments = &self.index.packs[pack as usize].segments;
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = READ_AT_ONCE.saturating_sub(segments[number as usize].sealed_len.into());
+        let fits = |segment: &u32| {
+            let len = segments[*segment as usize].sealed_len.into();
+            let is_wanted = !cache.segments.contains_key(&(pack, *segment)) && !lost.contains_key(&(pack, *segment));
+            is_wanted && left.checked_sub(len).map(|rest| left = rest).is_some()
+        };
+        next..next + (next..segments.len() as u32).take_while(fits).count() as u32
     }
 
     /// Remembers that a segment is not to be had, so that it is fetched, and counted on, no more.
@@ -244,18 +280,49 @@ impl<'a> ChunkStore<'a> {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(number, why);
     }
 
-    fn fetch(&self, number: SegmentNumber) -> Result<Arc<Vec<u8>>, Error> {
-        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).get(&number).copied();
-        let (pack, number) = (&self.index.packs[number.0 as usize], number.1);
-        let segment = pack.segments[number as usize];
+    /// Opens a segment, which is read unless it is here `sealed`; those `ahead` that were read with it stay sealed.
+    fn fetch(
+        &self,
+        number: SegmentNumber,
+        sealed: Option<Vec<u8>>,
+        ahead: Range<u32>,
+        read_ahead: &mut Vec<Vec<u8>>,
+    ) -> Result<Arc<Vec<u8>>, Error> {
+        let pack = &self.index.packs[number.0 as usize];
         let path = ObjectType::Pack.path(&pack.name);
+        let sealed = sealed.map_or_else(|| self.read_sealed(&path, number, ahead, read_ahead), Ok)?;
+        let cipher = ObjectCipher::from_salt(self.ring, ObjectType::Pack, &pack.name, &pack.salt);
+        let plain = open_segment(&cipher, number.1, sealed, pack.segments[number.1 as usize].plain_len);
+        plain.map(Arc::new).map_err(|why| Error::damaged(path, why))
+    }
+
+    fn read_sealed(
+        &self,
+        path: &str,
+        number: SegmentNumber,
+        ahead: Range<u32>,
+        read_ahead: &mut Vec<Vec<u8>>,
+    ) -> Result<Vec<u8>, Error> {
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).get(&number).copied();
         if let Some(why) = lost {
             return Err(Error::damaged(path, why));
         }
-        let sealed = self.destination.read_range(&path, segment.offset.into(), segment.sealed_len.into())?;
-        let cipher = ObjectCipher::from_salt(self.ring, ObjectType::Pack, &pack.name, &pack.salt);
-        let plain = open_segment(&cipher, number, sealed, segment.plain_len);
-        plain.map(Arc::new).map_err(|why| Error::damaged(path, why))
+        let segments = &self.index.packs[number.0 as usize].segments;
+        let (first, behind) = (segments[number.1 as usize], &segments[ahead.start as usize..ahead.end as usize]);
+        let len = behind.iter().fold(u64::from(first.sealed_len), |len, segment| len + u64::from(segment.sealed_len));
+        let mut bytes = match self.destination.read_range(path, first.offset.into(), len) {
+            // What is wrong with those behind is none of this one's business.
+            Err(error) if error.is_damage() && !behind.is_empty() => {
+                return self.destination.read_range(path, first.offset.into(), first.sealed_len.into());
+            }
+            read => read?,
+        };
+        for segment in behind {
+            let from = (segment.offset - first.offset) as usize;
+            read_ahead.push(bytes[from..from + segment.sealed_len as usize].to_vec());
+        }
+        bytes.truncate(first.sealed_len as usize);
+        Ok(bytes)
     }
 }
 
@@ -268,13 +335,18 @@ impl Cache {
         self.order.push_back(number);
     }
 
-    fn keep(&mut self, number: SegmentNumber, segment: Arc<Vec<u8>>) {
-        self.segments.insert(number, Slot::Open(segment));
+    fn keep(&mut self, number: SegmentNumber, slot: Slot) {
+        self.segments.insert(number, slot);
         self.touch(number);
         while self.order.len() > CACHED_SEGMENTS {
             if let Some(oldest) = self.order.pop_front() {
                 self.segments.remove(&oldest);
             }
         }
+    }
+
+    fn forget(&mut self, number: SegmentNumber) {
+        self.segments.remove(&number);
+        self.order.retain(|other| *other != number);
     }
 }

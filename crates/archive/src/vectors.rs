@@ -184,7 +184,7 @@ fn packs_are_the_known_ones() {
             writer.append(Segment { kind: segment_kind(known), payload: bytes(known, "stored"), chunks });
         }
         let pack = writer.finish();
-        assert_eq!(hex::encode(pack.bytes), text(&vector, "bytes"), "{}", text(&vector, "comment"));
+        assert_eq!(hex::encode(pack.parts.concat()), text(&vector, "bytes"), "{}", text(&vector, "comment"));
     }
 }
 

@@ -74,6 +74,22 @@ fn one_flipped_bit_costs_the_files_in_its_segment_alone() {
 }
 
 #[test]
+fn a_pack_that_ends_within_what_is_read_ahead_keeps_its_first_files() {
+    let fixture = Fixture::new();
+    for number in 0..6 {
+        // A photo is one chunk, and two of these do not fit into a segment.
+        let photo = [b"\xff\xd8\xff".to_vec(), noise(900_000, number)].concat();
+        fs::write(fixture.source.join(format!("{number}.jpg")), photo).unwrap();
+    }
+    fixture.backup();
+    // Three segments are whole, the fourth in part.
+    fs::File::options().write(true).open(largest_pack(&fixture)).unwrap().set_len(3_300_000).unwrap();
+    let report = fixture.restore("latest");
+    assert_eq!((report.files, report.damaged), (3, 3), "{:?}", report.problems);
+    assert_eq!(named_by_restore(&fixture, &report), lost(&fixture));
+}
+
+#[test]
 fn a_flipped_bit_of_a_table_of_contents_costs_nothing() {
     let fixture = many_files();
     let pack = largest_pack(&fixture);

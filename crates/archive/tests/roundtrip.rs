@@ -54,6 +54,42 @@ fn everything_comes_back_as_it_was() {
 }
 
 #[test]
+fn a_file_whose_pieces_lie_scattered_and_in_another_order_comes_back() {
+    let fixture = Fixture::new();
+    let path = fixture.source.join("film.mkv");
+    let piece = |seed: u64| {
+        let mut piece = noise(1 << 20, seed);
+        // Its magic makes it media: a chunk is a piece of 1 MiB.
+        piece[..4].copy_from_slice(b"\x1a\x45\xdf\xa3");
+        piece
+    };
+    // Each backup stores one piece more, in a pack of its own.
+    for day in 1..=4 {
+        fs::write(&path, (1..=day).map(piece).collect::<Vec<_>>().concat()).unwrap();
+        fixture.backup();
+    }
+    let mut content = [3, 1, 1, 4, 2, 3].map(piece).concat();
+    content.extend(noise(5_000, 9));
+    fs::write(&path, &content).unwrap();
+    // A hole in the middle, and one at the end.
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    rustix::fs::fallocate(
+        &file,
+        rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE,
+        2 << 20,
+        1 << 20,
+    )
+    .unwrap();
+    file.set_len(content.len() as u64 + (3 << 20)).unwrap();
+    drop(file);
+    fixture.backup();
+    assert_eq!(fixture.restore("latest").problems, []);
+    same_tree(&fixture.source, &fixture.restored());
+    let restored = fs::metadata(fixture.restored().join("film.mkv")).unwrap();
+    assert!(restored.blocks() * 512 < 6 << 20, "it came back with {} blocks", restored.blocks());
+}
+
+#[test]
 fn an_unchanged_tree_costs_next_to_nothing() {
     let fixture = Fixture::new();
     rich_tree(&fixture.source);
