@@ -18,6 +18,7 @@ use crate::lock;
 use crate::pipeline;
 use crate::report::{BackupReport, Problem, Progress};
 use crate::roots::Roots;
+use crate::rules::Matcher;
 use crate::snapshot::Snapshot;
 use crate::sqlite;
 use crate::store::{self, ChunkStore, LoadedIndex};
@@ -32,15 +33,16 @@ impl Archive {
     /// Makes a snapshot of the sources.
     ///
     /// # Errors
-    /// `Source` and `BadSource` for sources that do not exist; `Destination` when it fails. What was stored by then
+    /// `Source` and `BadSource` for sources that do not exist; `BadRule`; `Destination` when it fails. What was stored by then
     /// is found and used by the next run. Files that cannot be read are problems in the report, not errors.
     pub fn backup(&mut self, options: &BackupOptions, progress: &Progress) -> Result<BackupReport, Error> {
         let roots = Roots::resolve(&options.sources)?;
+        let rules = Matcher::new(&options.rules, &roots)?;
         let started = Time::now();
         let running = lock::withdraw_dead(&self.destination, self.locks()?, &options.host);
         self.destination.sweep_temporary(if running.is_empty() { QUIET_AGE } else { BUSY_AGE });
         let lock = lock::announce(&self.destination, &self.ring, &options.host, "backup")?;
-        let made = self.make_snapshot(&roots, options, started, progress);
+        let made = self.make_snapshot((&roots, rules), options, started, progress);
         // A lock that stays does no harm; the next run withdraws it.
         let withdrawn = lock::withdraw(&self.destination, &lock);
         let mut report = made?;
@@ -52,7 +54,7 @@ impl Archive {
 
     fn make_snapshot(
         &mut self,
-        roots: &Roots,
+        (roots, rules): (&Roots, Matcher),
         options: &BackupOptions,
         started: Time,
         progress: &Progress,
@@ -73,7 +75,7 @@ impl Archive {
         let chunker = Chunker::new(self.ring.keys.chunker.derive_gear());
         let scratch = self.scratch();
         sqlite::sweep(&scratch);
-        let ((root, mut findings), stored) = pipeline::run(&store, unindexed, |sink| {
+        let ((root, mut findings, rules), stored) = pipeline::run(&store, unindexed, |sink| {
             let mut walk = Walk {
                 sink,
                 store: &store,
@@ -82,6 +84,7 @@ impl Archive {
                 previous_started: previous.map(|snapshot| snapshot.started),
                 own_folder: self.destination.folder_metadata().map(|metadata| (metadata.dev(), metadata.ino())),
                 scratch,
+                rules,
                 findings: Findings {
                     folder: roots.base.parent().unwrap_or(&roots.base).to_owned(),
                     ..Findings::default()
@@ -90,14 +93,15 @@ impl Archive {
                 buffer: Vec::new(),
             };
             let root = walk.folder(&roots.base, &roots.selection(), previous.map(|snapshot| &snapshot.root))?;
-            Ok((root, walk.findings))
+            Ok((root, walk.findings, walk.rules))
         })?;
         findings.notes.extend(problems);
+        findings.notes.extend(rules.unused());
         let (snapshot, len) = self.commit(roots, options, started, (root, &findings))?;
         self.snapshots.push(snapshot.clone());
         self.lacks_newest = false;
         self.remember(self.allow_rollback)?;
-        Ok(findings.into_report(snapshot, stored + len))
+        Ok(findings.into_report(snapshot, rules.excluded(), stored + len))
     }
 
     /// Writes the snapshot object: the moment at which the backup exists. Returns its length too.

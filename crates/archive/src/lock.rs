@@ -5,6 +5,7 @@ use crate::destination::Destination;
 use crate::envelope::{Keyring, ObjectType, open_object, seal_object};
 use crate::error::Error;
 use crate::id::ObjectName;
+use crate::store;
 use crate::tree::Time;
 
 /// A run that has announced itself and not ended, or was interrupted.
@@ -79,6 +80,19 @@ pub(crate) fn withdraw_dead(destination: &Destination, locks: Vec<Lock>, host: &
 pub(crate) fn is_alive(pid: u32) -> bool {
     let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return false };
     rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
+}
+
+/// All locks that can be read.
+pub(crate) fn all(destination: &Destination, ring: &Keyring) -> Result<Vec<Lock>, Error> {
+    let mut locks = Vec::new();
+    for name in store::list_objects(destination, ObjectType::Lock)? {
+        match read(destination, ring, &name) {
+            Ok(lock) => locks.push(lock),
+            Err(error) if error.is_damage() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(locks)
 }
 
 /// Reads one lock.
