@@ -13,8 +13,8 @@ use crate::progress;
 const EXAMPLES: &str = "\
 Examples:
   coffer copy --to /mnt/second/backups
-  coffer --archive /mnt/second/backups copy --to /mnt/disk/backups    bring back what the first one lost
   coffer --archive /mnt/second/backups verify --read-data
+  coffer --archive /mnt/second/backups copy --to /mnt/disk/backups    when the first lost something
 
 The copy is the same archive under the same keys: whatever opens one opens the other. Only what is missing there is copied, \
 nothing there is overwritten or removed, and what does not open here is not spread. An interrupted copy goes on where it \

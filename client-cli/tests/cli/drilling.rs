@@ -58,7 +58,7 @@ fn a_share_of_the_data_is_read() {
     let some = device.coffer(["verify", "--read-data=5%", "--json"]).succeeds().json();
     let number = |json: &serde_json::Value, name: &str| json[name].as_u64().unwrap();
     assert_eq!((number(&all, "packs_read"), &all["read_data"]), (number(&all, "packs"), &true.into()));
-    assert_eq!((number(&some, "packs_read"), &some["read_data"]), (1, &false.into()));
+    assert!(number(&some, "packs_read") < number(&all, "packs_read") && some["read_data"] == false, "{some}");
     assert!(number(&some, "bytes_read") >= number(&some, "bytes_stored") / 20 && number(&all, "packs") >= 3, "{some}");
     let said = device.coffer(["verify", "--read-data=50%"]).succeeds().stdout;
     assert!(said.contains("drawn at random") && said.contains("what was read is whole"), "{said}");
