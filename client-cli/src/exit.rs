@@ -28,7 +28,7 @@ pub(crate) enum Exit {
     Unauthorized = 25,
     VaultRefused = 26,
     Unconfirmed = 27,
-    HookFailed = 28,
+    HookFailed = 29,
 }
 
 const TABLE: &[(Exit, &str)] = &[

@@ -106,10 +106,10 @@ fn a_hook_that_fails_before_stops_the_backup() {
     let device = Device::with_archive();
     let before = hook(&device, "before", 3);
     device.coffer(["profile", "add", "chats", "chats", "--before", &before]).succeeds();
-    device.coffer(["backup", "--profile", "chats"]).fails(28).warns("the hook before").warns("exit status: 3");
+    device.coffer(["backup", "--profile", "chats"]).fails(29).warns("the hook before").warns("exit status: 3");
     assert_eq!(device.coffer(["snapshots"]).succeeds().stdout, "");
     fs::remove_file(&before).unwrap();
-    device.coffer(["backup", "--profile", "chats"]).fails(28).warns("cannot be run");
+    device.coffer(["backup", "--profile", "chats"]).fails(29).warns("cannot be run");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_hook_that_fails_afterwards_does_not_hide_what_happened() {
     let [success, failure] = ["success", "failure"].map(|name| hook(&device, name, 1));
     let hooks = ["--after-success", &success, "--after-failure", &failure];
     device.coffer(["profile", "add", "chats", "chats"].into_iter().chain(hooks)).succeeds();
-    device.coffer(["backup", "--profile", "chats"]).fails(28).warns("after-success");
+    device.coffer(["backup", "--profile", "chats"]).fails(29).warns("after-success");
     assert!(device.coffer(["snapshots"]).succeeds().stdout.contains("2 files"));
     fs::remove_dir_all(device.archive()).unwrap();
     device.coffer(["backup", "--profile", "chats"]).fails(13).warns("after-failure");
