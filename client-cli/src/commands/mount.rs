@@ -70,6 +70,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
 }
 
 fn unmount(session: BackgroundSession, args: &Args, context: &Context) -> io::Result<()> {
+    if session.guard.is_finished() {
+        return session.join();
+    }
     match session.umount_and_join() {
         // Somebody still works in it: it leaves the tree of folders now, and ends when they have closed their files.
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {

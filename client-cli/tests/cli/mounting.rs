@@ -157,15 +157,18 @@ fn what_is_damaged_cannot_be_read_and_the_rest_can() {
     let before = crate::device::files_below(&device.path("archive/packs"));
     device.back_up();
     let mounted = Mounted::on(&device);
-    let pack =
-        crate::device::files_below(&device.path("archive/packs")).into_iter().find(|pack| !before.contains(pack));
-    let pack = pack.unwrap();
-    // The segment of data comes first.
-    let mut bytes = fs::read(&pack).unwrap();
+    // What lists the folder is known by then.
     assert_eq!(fs::read_dir(mounted.folder.join("latest/chats")).unwrap().count(), 3);
-    bytes[85] ^= 1;
-    fs::write(&pack, bytes).unwrap();
-    assert_eq!(fs::read(mounted.folder.join("latest/chats/second")).unwrap_err().raw_os_error(), Some(5));
+    let second = mounted.folder.join("latest/chats/second");
+    assert_eq!(fs::metadata(&second).unwrap().len(), 20);
+    for pack in crate::device::files_below(&device.path("archive/packs")) {
+        let mut bytes = fs::read(&pack).unwrap();
+        if !before.contains(&pack) {
+            bytes[85] ^= 1;
+            fs::write(&pack, bytes).unwrap();
+        }
+    }
+    assert_eq!(fs::read(second).unwrap_err().raw_os_error(), Some(5));
     assert_eq!(fs::read(mounted.folder.join("latest/chats/photo.jpg")).unwrap(), [0x5a; 3000]);
 }
 
