@@ -6,9 +6,11 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 use coffer_archive::Receipt;
 
+#[cfg(all(target_os = "linux", feature = "mount"))]
+use crate::commands::mount;
 use crate::commands::{
-    backup, completions, forget, init, key, ls, man, password, protect, prune, repair, restore, snapshots, status,
-    unlock, vault, verify,
+    backup, completions, copy, diff, drill, forget, init, key, ls, man, password, profile, protect, prune, repair,
+    restore, schedule, snapshots, status, unlock, vault, verify,
 };
 use crate::context::Context;
 use crate::error::Error;
@@ -96,13 +98,20 @@ pub(crate) enum Command {
     Snapshots(snapshots::Args),
     Ls(ls::Args),
     Restore(restore::Args),
+    Diff(diff::Args),
+    #[cfg(all(target_os = "linux", feature = "mount"))]
+    Mount(mount::Args),
     Verify(verify::Args),
     Forget(forget::Args),
     Prune(prune::Args),
     Repair(repair::Args),
     Unlock(unlock::Args),
+    Drill(drill::Args),
+    Copy(copy::Args),
     Key(key::Args),
     Password(password::Args),
+    Profile(profile::Args),
+    Schedule(schedule::Args),
     Vault(vault::Args),
     Status(status::Args),
     Completions(completions::Args),
@@ -118,13 +127,20 @@ impl Command {
             Self::Snapshots(args) => snapshots::run(args, context),
             Self::Ls(args) => ls::run(args, context),
             Self::Restore(args) => restore::run(args, context),
+            Self::Diff(args) => diff::run(args, context),
+            #[cfg(all(target_os = "linux", feature = "mount"))]
+            Self::Mount(args) => mount::run(args, context),
             Self::Verify(args) => verify::run(args, context),
             Self::Forget(args) => forget::run(args, context),
             Self::Prune(args) => prune::run(args, context),
             Self::Repair(args) => repair::run(args, context),
             Self::Unlock(args) => unlock::run(args, context),
+            Self::Drill(args) => drill::run(args, context),
+            Self::Copy(args) => copy::run(args, context),
             Self::Key(args) => key::run(args, context),
             Self::Password(args) => password::run(args, context),
+            Self::Profile(args) => profile::run(args, context),
+            Self::Schedule(args) => schedule::run(args, context),
             Self::Vault(args) => vault::run(args, context),
             Self::Status(args) => status::run(args, context),
             Self::Completions(args) => completions::run(args),

@@ -64,6 +64,16 @@ pub(crate) enum Error {
     ConfigBroken { path: PathBuf, why: String },
     #[error("{} has version {found}; this program reads up to version {supported}", path.display())]
     ConfigTooNew { path: PathBuf, found: u32, supported: u32 },
+    #[error("cannot use {}: {why}", path.display())]
+    ProfilesBroken { path: PathBuf, why: String },
+    #[error("{url} is the archive itself")]
+    CopyOntoItself { url: String },
+    #[error("there is no profile {name}")]
+    NoSuchProfile { name: String, known: Vec<String> },
+    #[error("there is a profile {name} already")]
+    ProfileExists { name: String },
+    #[error("the hook {hook} ({}) {how}", path.display())]
+    HookFailed { hook: &'static str, path: PathBuf, how: String },
     #[error("cannot tell where this platform keeps a program's data")]
     NoHome,
     #[error("cannot {action} {}: {source}", path.display())]
@@ -107,6 +117,11 @@ impl Error {
             Self::TargetInArchive { .. } => "target-in-archive",
             Self::ConfigBroken { .. } => "configuration",
             Self::ConfigTooNew { .. } => "configuration-too-new",
+            Self::ProfilesBroken { .. } => "profiles",
+            Self::CopyOntoItself { .. } => "copy-onto-itself",
+            Self::NoSuchProfile { .. } => "no-such-profile",
+            Self::ProfileExists { .. } => "profile-exists",
+            Self::HookFailed { .. } => "hook-failed",
             Self::NoHome => "no-home",
             Self::File { .. } => "file",
             Self::Output(_) => "output",
@@ -123,7 +138,14 @@ impl Error {
             | Self::KeyMissing { .. }
             | Self::KeyBroken { .. } => Exit::WrongKey,
             Self::NoArchiveConfigured { .. } | Self::OtherArchive { .. } | Self::ArchiveGone { .. } => Exit::NoArchive,
-            Self::NoAddress | Self::NoDigits | Self::NotAFolder { .. } | Self::TargetInArchive { .. } => Exit::Usage,
+            Self::NoAddress
+            | Self::NoDigits
+            | Self::NotAFolder { .. }
+            | Self::TargetInArchive { .. }
+            | Self::CopyOntoItself { .. }
+            | Self::NoSuchProfile { .. }
+            | Self::ProfileExists { .. } => Exit::Usage,
+            Self::HookFailed { .. } => Exit::HookFailed,
             Self::ReceiptUnknown { .. } => Exit::RolledBack,
             Self::NoSuchLock { .. } => Exit::NotFound,
             Self::NoSnapshotWhole { .. } => Exit::Damaged,
@@ -135,6 +157,7 @@ impl Error {
             | Self::KeyLeftBehind { .. }
             | Self::PlatformStore { .. }
             | Self::ConfigBroken { .. }
+            | Self::ProfilesBroken { .. }
             | Self::NoHome
             | Self::TargetNotAFolder { .. }
             | Self::File { .. }

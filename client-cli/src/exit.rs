@@ -29,6 +29,7 @@ pub(crate) enum Exit {
     VaultRefused = 26,
     Unconfirmed = 27,
     Busy = 28,
+    HookFailed = 29,
 }
 
 const TABLE: &[(Exit, &str)] = &[
@@ -55,6 +56,7 @@ const TABLE: &[(Exit, &str)] = &[
     (Exit::VaultRefused, "the vault refuses, or is not to be trusted"),
     (Exit::Unconfirmed, "a question was not answered with yes"),
     (Exit::Busy, "another run works on the archive, or was interrupted"),
+    (Exit::HookFailed, "a hook failed; if it was the one before a backup, nothing was backed up"),
 ];
 
 /// What is not this program's to choose.

@@ -1,5 +1,5 @@
-//! The folder in which this device keeps what it needs: `config.json`, perhaps `key`, `device-key`, `attempt` and `outbox`, and
-//! `archives/<id>/`. `lock` is for who writes.
+//! The folder in which this device keeps what it needs: `config.json`, perhaps `profiles.json`, `key`, `device-key`, `attempt`
+//! and `outbox`, and `archives/<id>/`. `lock` is for who writes.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -44,6 +44,11 @@ impl Home {
     /// What sites of the vault have still to be sent.
     pub(crate) fn outbox_file(&self) -> PathBuf {
         self.0.join("outbox")
+    }
+
+    /// What is backed up under which name.
+    pub(crate) fn profiles_file(&self) -> PathBuf {
+        self.0.join("profiles.json")
     }
 
     /// The folder for what the device remembers of one archive.

@@ -21,7 +21,11 @@ fn sample() -> Snapshot {
     let folder = tempfile::tempdir().unwrap();
     let (place, key) = (Destination::memory().unwrap(), BackupKey::from_bytes([1; 32]));
     Archive::init(place.clone(), &key).unwrap();
-    let options = BackupOptions { sources: vec![folder.path().to_owned()], host: "laptop".to_owned() };
+    let options = BackupOptions {
+        sources: vec![folder.path().to_owned()],
+        host: "laptop".to_owned(),
+        rules: coffer_archive::Rules::default(),
+    };
     let mut archive = Archive::open(place, &key, OpenOptions::default()).unwrap();
     archive.backup(&options, &Progress::default()).unwrap().snapshot
 }

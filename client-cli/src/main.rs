@@ -11,15 +11,22 @@ mod context;
 mod error;
 mod exit;
 mod home;
+mod hooks;
 mod keep;
 mod key_store;
+#[cfg(all(target_os = "linux", feature = "mount"))]
+mod mounted;
 mod opening;
 mod output;
 mod password;
+mod profile;
 mod progress;
 mod recovery_key;
+mod schedule;
 mod secret_text;
+mod size;
 mod vault;
+mod what;
 
 use std::process::ExitCode;
 

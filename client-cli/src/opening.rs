@@ -195,6 +195,12 @@ fn open_typed(context: &Context, found: &Found, typed: &RecoveryKey) -> Result<(
     }
 }
 
+/// Whether an archive was opened with the key that this device keeps, which proves nothing of the 64 digits.
+pub(crate) fn is_by_device_key(context: &Context, id: ArchiveId) -> Result<bool, Error> {
+    let is_own = || Ok(device(context)?.is_some_and(|(_, own)| own == id));
+    if context.options.recovery_key_file.is_some() { Ok(false) } else { is_own() }
+}
+
 /// The key that this device keeps, and the configuration that says so.
 pub(crate) fn device_key(context: &Context) -> Result<(Config, BackupKey), Error> {
     let not_set_up = || Error::NoArchiveConfigured { home: context.home.folder().to_owned() };

@@ -2,9 +2,14 @@
 //! be piped on while a person still sees the warnings.
 
 mod archived;
+mod differences;
 mod done;
+mod drilled;
 mod error;
 mod listing;
+mod profile;
+mod recognised;
+mod schedules;
 mod secret;
 mod space;
 mod status;
@@ -13,8 +18,13 @@ mod time;
 mod vault;
 
 pub(crate) use archived::{LockRecord, ProblemRecord, SnapshotRecord, Snapshots, shown_sources};
-pub(crate) use done::{BackedUp, Restored, SetUp, Verified};
+pub(crate) use differences::Differences;
+pub(crate) use done::{BackedUp, Copied, Restored, SetUp, Verified};
+pub(crate) use drilled::Drilled;
 pub(crate) use listing::Listing;
+pub(crate) use profile::{ProfileNames, ShownProfile};
+pub(crate) use recognised::RecognisedRecord;
+pub(crate) use schedules::{ScheduleRecord, Schedules};
 pub(crate) use secret::ShownKey;
 pub(crate) use space::{Forgot, IndexRepaired, Pruned, Unlocked};
 pub(crate) use status::{ArchiveStatus, DeviceStatus, Status};
@@ -27,6 +37,8 @@ use std::io::{self, Write as _};
 use clap::builder::styling::{AnsiColor, Style};
 use coffer_archive::{Archive, Problem};
 use serde::Serialize;
+
+pub(crate) use error::failure_of;
 
 use self::error::ErrorRecord;
 use self::text::Clean;

@@ -4,55 +4,80 @@ use std::fs::{self, FileType};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
-use coffer_archive::{Archive, BackupOptions, BackupReport, Problem};
+use clap::ArgGroup;
+use coffer_archive::{Archive, BackupOptions, BackupReport, Excluded, Problem};
 
 use crate::config::{Config, Protection};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::hooks;
 use crate::opening;
-use crate::output::BackedUp;
+use crate::output::{BackedUp, RecognisedRecord};
+use crate::profile::Profiles;
 use crate::progress;
 use crate::vault::{Vault, VaultOptions, record, send_head};
+use crate::what::What;
 
 const EXAMPLES: &str = "\
 Examples:
   coffer backup ~/chats                    back up a folder
   coffer backup ~/chats ~/exports/a.zip    several paths, in one snapshot
+  coffer backup --whatsapp ~/phone         what counts of WhatsApp's files
+  coffer backup ~ --exclude '*.tmp' --exclude /Downloads --exclude-caches
+  coffer backup --profile chats            what `coffer profile add chats …` was told
 
 Only what has changed since the last snapshot is read and stored. An interrupted backup goes on where it stopped when \
 the same command is run again.";
 
 /// Back up files and folders
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, override_usage = "coffer backup [OPTIONS] <PATH>...")]
+#[command(
+    after_help = EXAMPLES,
+    override_usage = "coffer backup [OPTIONS] <PATH>...",
+    group = ArgGroup::new("sources").required(true).multiple(true)
+        .args(["paths", "whatsapp", "whatsapp_export", "signal", "telegram_export", "profile"])
+)]
 pub(crate) struct Args {
-    /// What to back up
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    what: What,
 
-    /// The name of this device in the snapshot [default: its host name]
-    #[arg(long, value_name = "NAME")]
-    host: Option<String>,
+    /// Back up what this profile says, and run its hooks
+    #[arg(long, value_name = "NAME", conflicts_with = "What")]
+    profile: Option<String>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
+    let Some(name) = &args.profile else { return back_up(&args.what, context).map(|(exit, _)| exit) };
+    let profiles = Profiles::read(&context.home)?;
+    let profile = profiles.get(name)?;
+    hooks::around(context, name, &profile.hooks, || back_up(&profile.backup, context))
+}
+
+fn back_up(what: &What, context: &Context) -> Result<(Exit, BackedUp), Error> {
+    let taken = what.take()?;
+    let recognised: Vec<_> = taken.recognised.iter().map(RecognisedRecord::of).collect();
+    for found in &recognised {
+        found.say(context.output);
+    }
     let mut archive = opening::open(context)?;
     let is_protected = is_protected(context, &archive)?;
-    let options = BackupOptions { sources: args.paths.clone(), host: args.host.clone().unwrap_or_else(host_name) };
+    let options = BackupOptions { sources: taken.sources, host: what.host(), rules: taken.rules };
     let mut report = progress::shown(&context.output, "backing up", |progress| archive.backup(&options, progress))?;
     context.output.notes(&report.notes);
     context.output.problems(&report.problems);
-    let is_all_left_out = warn_of_nothing(args, context, &mut report);
+    let is_all_left_out = warn_of_nothing(&options.sources, context, &mut report);
     let alarms = tell_vault(context, &archive);
-    context.output.summary(&BackedUp::of(&report, is_protected, alarms))?;
+    let record = BackedUp::of(&report, is_protected, recognised, alarms);
+    context.output.summary(&record)?;
     if !is_protected {
         context.output.warning("the key is on this device only: if the device is lost, so is the backup");
         context.output.hint(
             "run `coffer protect recovery-key` and write the 64 digits down, or set a password with `coffer protect password`",
         );
     }
-    Ok(if report.problems.is_empty() && !is_all_left_out { Exit::Done } else { Exit::Incomplete })
+    let exit = if report.problems.is_empty() && !is_all_left_out { Exit::Done } else { Exit::Incomplete };
+    Ok((exit, record))
 }
 
 /// The vault notes the newest snapshot for the next device. If it cannot be told now, the next backup tells it. And who
@@ -96,9 +121,10 @@ fn is_by_device(context: &Context) -> bool {
 
 /// Warns of sources without content and of a snapshot without files: who made it may believe in it. Returns whether
 /// there was something to store, and none of it was.
-fn warn_of_nothing(args: &Args, context: &Context, report: &mut BackupReport) -> bool {
-    let mut is_left_out = report.notes.iter().any(|note| note.what.starts_with(LEFT_OUT));
-    for path in &args.paths {
+fn warn_of_nothing(sources: &[PathBuf], context: &Context, report: &mut BackupReport) -> bool {
+    let mut is_left_out =
+        report.excluded != Excluded::default() || report.notes.iter().any(|note| note.what.starts_with(LEFT_OUT));
+    for path in sources {
         if let Some(kind) = without_content(path) {
             let what = format!("it is a {kind}: what can be read from it is not backed up");
             let note = Problem { path: path.clone(), what };
@@ -141,9 +167,4 @@ fn is_protected(context: &Context, archive: &Archive) -> Result<bool, Error> {
     }
     let device = opening::device(context)?.filter(|(_, id)| *id == archive.id());
     Ok(device.is_none_or(|(config, _)| config.is_protected()))
-}
-
-/// The name of this device.
-pub(crate) fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

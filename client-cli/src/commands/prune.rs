@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use coffer_archive::PruneOptions;
 
-use crate::commands::backup::host_name;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::opening;
 use crate::output::Pruned;
 use crate::progress;
+use crate::what::host_name;
 
 const EXAMPLES: &str = "\
 Examples:

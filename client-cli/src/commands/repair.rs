@@ -2,13 +2,13 @@
 
 use clap::Subcommand;
 
-use crate::commands::backup::host_name;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::opening;
 use crate::output::IndexRepaired;
 use crate::progress;
+use crate::what::host_name;
 
 const EXAMPLES: &str = "\
 Examples:

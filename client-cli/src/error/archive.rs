@@ -25,6 +25,10 @@ pub(super) const fn kind(error: &Error) -> &'static str {
         Error::BadUrl { .. } => "bad-url",
         Error::Source { .. } => "source",
         Error::BadSource(_) => "bad-source",
+        Error::BadRule { .. } => "bad-rule",
+        Error::Incomparable { .. } => "incomparable",
+        Error::OtherArchive { .. } => "other-archive",
+        Error::NotRecognised { .. } => "not-recognised",
         Error::Target { .. } => "target",
         Error::NoSnapshot => "no-snapshot",
         Error::NoSuchSnapshot(_) => "no-such-snapshot",
@@ -44,7 +48,7 @@ pub(super) const fn exit(error: &Error) -> Exit {
         Error::WrongKey => Exit::WrongKey,
         Error::Damaged { .. } | Error::HeaderMissing { .. } | Error::Unreadable { .. } => Exit::Damaged,
         Error::NoArchive { .. } => Exit::NoArchive,
-        Error::ArchiveExists { .. } | Error::NotEmpty { .. } => Exit::ArchiveExists,
+        Error::ArchiveExists { .. } | Error::NotEmpty { .. } | Error::OtherArchive { .. } => Exit::ArchiveExists,
         Error::FormatTooNew { .. } => Exit::TooNew,
         Error::Rollback { .. } => Exit::RolledBack,
         Error::VaultHead { .. } => Exit::VaultRefused,
@@ -55,8 +59,12 @@ pub(super) const fn exit(error: &Error) -> Exit {
             DestinationErrorKind::NotFound => Exit::Damaged,
             _ => Exit::Failed,
         },
-        Error::BadUrl { .. } | Error::BadSource(_) => Exit::Usage,
         Error::Busy(_) | Error::Disturbed => Exit::Busy,
+        Error::BadUrl { .. }
+        | Error::BadSource(_)
+        | Error::BadRule { .. }
+        | Error::NotRecognised { .. }
+        | Error::Incomparable { .. } => Exit::Usage,
         Error::NoSnapshot | Error::NoSuchSnapshot(_) | Error::NotInSnapshot { .. } => Exit::NotFound,
         _ => Exit::Failed,
     }

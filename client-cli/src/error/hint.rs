@@ -82,6 +82,14 @@ pub(super) fn of(error: &Error) -> Option<String> {
                 .to_owned()
         }
         Error::ConfigTooNew { .. } => NEWER_PROGRAM.to_owned(),
+        Error::ProfilesBroken { .. } => {
+            "put back what it was, or remove it and add the profiles again; nothing in it is secret".to_owned()
+        }
+        Error::CopyOntoItself { .. } => "name another place, or with --archive URL another archive to copy from".to_owned(),
+        Error::NoSuchProfile { known, .. } if known.is_empty() => "make one with `coffer profile add NAME PATH`".to_owned(),
+        Error::NoSuchProfile { known, .. } => format!("there are {}", known.join(", ")),
+        Error::ProfileExists { .. } => "`--replace` puts the new one in its place".to_owned(),
+        Error::HookFailed { .. } => "run it by hand to see why; `coffer profile show NAME` tells what is run when".to_owned(),
         Error::NoHome => "name a folder with --home DIR or COFFER_HOME".to_owned(),
         Error::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
             "check its permissions and owner (was coffer run with sudo?)".to_owned()
@@ -149,6 +157,12 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
         ArchiveError::Destination { kind, .. } => return of_destination(*kind),
         ArchiveError::BadUrl { .. } => AN_ADDRESS,
         ArchiveError::Source { source, .. } | ArchiveError::Target { source, .. } => return of_system(source),
+        ArchiveError::Incomparable { .. } => "`coffer snapshots` shows which are of the same folders",
+        ArchiveError::OtherArchive { .. } => "name an empty place, or an earlier copy of this very archive",
+        ArchiveError::BadRule { .. } => "patterns are written as in a .gitignore: `*.tmp`, `/Downloads`, `**/cache/`",
+        ArchiveError::NotRecognised { .. } => {
+            "to back it up as it is, name it without the option: `coffer backup PATH`"
+        }
         ArchiveError::NoSnapshot => "make one with `coffer backup PATH`",
         ArchiveError::NoSuchSnapshot(_) => {
             "`coffer snapshots` lists them; a path is given to `coffer ls latest PATH` or `coffer restore --path PATH`"

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::path::Path;
 
-use coffer_archive::{BackupReport, RestoreReport, VerifyReport};
+use coffer_archive::{BackupReport, CopyReport, ReadData, RestoreReport, VerifyReport};
 use indicatif::{DecimalBytes, HumanCount};
 use serde::Serialize;
 
 use super::archived::{ProblemRecord, SnapshotRecord};
+use super::recognised::RecognisedRecord;
 use super::text::{Clean, CleanPath, Counted, PathField};
 
 /// `coffer init`.
@@ -43,6 +44,10 @@ pub(crate) struct BackedUp {
     files_unchanged: u64,
     bytes_read: u64,
     bytes_stored: u64,
+    excluded_files: u64,
+    excluded_folders: u64,
+    /// What presets found.
+    recognised: Vec<RecognisedRecord>,
     /// Whether the key would survive the loss of this device.
     key_protected: bool,
     /// What the owner should do something about at the vault, in words.
@@ -52,7 +57,12 @@ pub(crate) struct BackedUp {
 }
 
 impl BackedUp {
-    pub(crate) fn of(report: &BackupReport, key_protected: bool, alarms: Vec<String>) -> Self {
+    pub(crate) fn of(
+        report: &BackupReport,
+        key_protected: bool,
+        recognised: Vec<RecognisedRecord>,
+        alarms: Vec<String>,
+    ) -> Self {
         Self {
             snapshot: SnapshotRecord::of(&report.snapshot),
             files_new: report.files_new,
@@ -60,6 +70,9 @@ impl BackedUp {
             files_unchanged: report.files_unchanged,
             bytes_read: report.bytes_read,
             bytes_stored: report.bytes_stored,
+            excluded_files: report.excluded.files,
+            excluded_folders: report.excluded.folders,
+            recognised,
             key_protected,
             alarms,
             problems: ProblemRecord::all(&report.problems),
@@ -73,7 +86,15 @@ impl fmt::Display for BackedUp {
         writeln!(f, "snapshot {}: {}", self.snapshot.number(), self.snapshot.contents())?;
         let [new, changed, unchanged] = [self.files_new, self.files_changed, self.files_unchanged].map(HumanCount);
         let [read, stored] = [self.bytes_read, self.bytes_stored].map(DecimalBytes);
-        writeln!(f, "{new} new, {changed} changed, {unchanged} unchanged; {read} read, {stored} stored")
+        write!(f, "{new} new, {changed} changed, {unchanged} unchanged; {read} read, {stored} stored")?;
+        match (self.excluded_files, self.excluded_folders) {
+            (0, 0) => writeln!(f),
+            (files, 0) => writeln!(f, "; {} left out", Counted(files, "file")),
+            (0, folders) => writeln!(f, "; {} left out", Counted(folders, "folder")),
+            (files, folders) => {
+                writeln!(f, "; {} and {} left out", Counted(files, "file"), Counted(folders, "folder"))
+            }
+        }
     }
 }
 
@@ -128,20 +149,25 @@ pub(crate) struct Verified {
     snapshots: u64,
     packs: u64,
     chunks: u64,
+    packs_read: u64,
     bytes_read: u64,
+    bytes_stored: u64,
+    /// Whether all data were read.
     read_data: bool,
     problems: Vec<ProblemRecord>,
     notes: Vec<ProblemRecord>,
 }
 
 impl Verified {
-    pub(crate) fn of(report: &VerifyReport, read_data: bool) -> Self {
+    pub(crate) fn of(report: &VerifyReport, read_data: ReadData) -> Self {
         Self {
             snapshots: report.snapshots,
             packs: report.packs,
             chunks: report.chunks,
+            packs_read: report.packs_read,
             bytes_read: report.bytes_read,
-            read_data,
+            bytes_stored: report.bytes_stored,
+            read_data: read_data == ReadData::All,
             problems: ProblemRecord::all(&report.problems),
             notes: ProblemRecord::all(&report.notes),
         }
@@ -155,11 +181,48 @@ impl fmt::Display for Verified {
         write!(f, "looked at {snapshots}, {packs} and {chunks}")?;
         if self.read_data {
             write!(f, ", reading {}", DecimalBytes(self.bytes_read))?;
+        } else if self.packs_read > 0 {
+            let (read, all) = (DecimalBytes(self.bytes_read), DecimalBytes(self.bytes_stored));
+            write!(f, ", reading {} drawn at random, {read} of {all}", Counted(self.packs_read, "pack"))?;
         }
         match (self.problems.len() as u64, self.read_data) {
             (0, true) => writeln!(f, ": all is whole"),
+            (0, false) if self.packs_read > 0 => writeln!(f, ": nothing is missing, and what was read is whole"),
             (0, false) => writeln!(f, ": nothing is missing (--read-data checks every byte)"),
             (count, _) => writeln!(f, ": {}", Counted(count, "problem")),
+        }
+    }
+}
+
+/// `coffer copy`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Copied {
+    to: String,
+    objects: u64,
+    bytes: u64,
+    already_there: u64,
+    problems: Vec<ProblemRecord>,
+}
+
+impl Copied {
+    pub(crate) fn of(report: &CopyReport, to: &str) -> Self {
+        Self {
+            to: to.to_owned(),
+            objects: report.objects,
+            bytes: report.bytes,
+            already_there: report.already_there,
+            problems: ProblemRecord::all(&report.problems),
+        }
+    }
+}
+
+impl fmt::Display for Copied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (objects, bytes, to) = (Counted(self.objects, "object"), DecimalBytes(self.bytes), Clean(&self.to));
+        write!(f, "copied {objects}, {bytes}, to {to}")?;
+        match self.already_there {
+            0 => writeln!(f),
+            there => writeln!(f, "; {} were there already", HumanCount(there)),
         }
     }
 }

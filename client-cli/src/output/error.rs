@@ -24,3 +24,8 @@ impl ErrorRecord {
         Self { error: Body { code, kind, message: error.to_string(), hint: error.hint() } }
     }
 }
+
+/// The same for a hook.
+pub(crate) fn failure_of(error: &Error) -> serde_json::Value {
+    serde_json::to_value(ErrorRecord::of(error)).unwrap_or_default()
+}

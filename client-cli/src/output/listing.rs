@@ -133,7 +133,7 @@ fn entry(path: &Path, node: &Node) -> Entry {
 }
 
 /// The kind's name for programs, and its letter in a long listing.
-const fn kind(kind: &NodeKind) -> (&'static str, char) {
+pub(super) const fn kind(kind: &NodeKind) -> (&'static str, char) {
     match kind {
         NodeKind::File { .. } => ("file", '-'),
         NodeKind::Directory { .. } => ("directory", 'd'),

@@ -336,7 +336,7 @@ impl Archive {
         Ok(problems)
     }
 
-    fn chunk_store(&self) -> Result<ChunkStore<'_>, Error> {
+    pub(crate) fn chunk_store(&self) -> Result<ChunkStore<'_>, Error> {
         let index = store::load_index(&self.destination, &self.ring, &BTreeSet::new())?.index;
         Ok(ChunkStore::new(&self.destination, &self.ring, index))
     }

@@ -17,6 +17,7 @@ use crate::folder::{Entries, FolderWriter};
 use crate::pipeline::Sink;
 use crate::report::{BackupReport, Problem, Progress};
 use crate::roots::Selection;
+use crate::rules::{Excluded, Fate, Matcher, Rules};
 use crate::snapshot::{Snapshot, Totals};
 use crate::source;
 use crate::store::ChunkStore;
@@ -26,12 +27,14 @@ use crate::tree::{MAX_NODE, Node, NodeKind, Time};
 pub(crate) const TICK: Duration = Duration::from_millis(20);
 
 /// What to back up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct BackupOptions {
     /// Files and folders; links among these very paths are followed.
     pub sources: Vec<PathBuf>,
     /// The name of this device, kept in the snapshot.
     pub host: String,
+    /// What is left out. The snapshot does not know them: the next backup may have others.
+    pub rules: Rules,
 }
 
 /// What the walk counts.
@@ -68,7 +71,7 @@ impl Findings {
         path.file_name().map_or_else(|| path.to_owned(), |name| self.folder.join(name))
     }
 
-    pub(crate) fn into_report(self, snapshot: Snapshot, bytes_stored: u64) -> BackupReport {
+    pub(crate) fn into_report(self, snapshot: Snapshot, excluded: Excluded, bytes_stored: u64) -> BackupReport {
         BackupReport {
             snapshot,
             files_new: self.tally.files_new,
@@ -76,6 +79,7 @@ impl Findings {
             files_unchanged: self.tally.files_unchanged,
             bytes_read: self.tally.bytes_read,
             bytes_stored,
+            excluded,
             problems: self.problems,
             notes: self.notes,
         }
@@ -94,6 +98,7 @@ pub(crate) struct Walk<'a, 's> {
     pub(crate) own_folder: Option<(u64, u64)>,
     /// Where live databases are copied to.
     pub(crate) scratch: PathBuf,
+    pub(crate) rules: Matcher,
     pub(crate) findings: Findings,
     /// File systems met, in order: their ordinals stay the same from day to day, their device numbers need not.
     pub(crate) filesystems: Vec<u64>,
@@ -121,6 +126,9 @@ impl Walk<'_, '_> {
         let mut databases = Databases::among(&at, &names);
         for name in &names {
             let path = at.join(name);
+            if self.is_left_out(&at, name, selection) {
+                continue;
+            }
             if databases.leaves_out(name) {
                 self.findings.note(&path, "left out: its database was copied consistently without it");
                 continue;
@@ -151,6 +159,19 @@ impl Walk<'_, '_> {
         }
         self.findings.folder = outer;
         writer.finish(self.sink)
+    }
+
+    /// Whether the rules leave out the entry of a folder. What was named as a source is taken.
+    fn is_left_out(&mut self, at: &Path, name: &OsStr, selection: &Selection) -> bool {
+        if matches!(selection, Selection::Some(_)) {
+            return false;
+        }
+        match self.rules.judge(at, &self.findings.folder, name) {
+            Fate::Take => return false,
+            Fate::LeaveOut => {}
+            Fate::LeaveOutWith(why) => self.findings.note(&at.join(name), why),
+        }
+        true
     }
 
     /// Opens a folder: itself, a path into it, and the names of what is selected of it.

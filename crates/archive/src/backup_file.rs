@@ -112,7 +112,7 @@ impl Walk<'_, '_> {
             node.changed = source::changed(&file.metadata);
             let attempt = match file.kind.is_database {
                 true => self.attempt_database(path, &mut file, before, is_accompanied)?,
-                false => self.attempt(path, &mut file, before)?,
+                false => self.attempt(path, &mut file, before, is_accompanied)?,
             };
             match attempt {
                 Ok(Attempt::Whole(content, capture)) => return Ok(Ok((content, capture))),
@@ -130,7 +130,10 @@ impl Walk<'_, '_> {
         path: &Path,
         open: &mut OpenFile,
         before: Option<&Node>,
+        is_accompanied: bool,
     ) -> Result<io::Result<Attempt>, Error> {
+        // What has a journal beside it is a database of some kind, though an encrypted one does not say so.
+        let fingerprint = is_accompanied.then(|| Fingerprint::of(path));
         let content = match self.read_content(open, before)? {
             Ok(content) => content,
             Err(error) => return Ok(Err(error)),
@@ -141,12 +144,13 @@ impl Walk<'_, '_> {
         };
         let (len, len_after) = (open.metadata.size(), after.size());
         let same = open.is_settled && source::modified(&after) == source::modified(&open.metadata) && len_after == len;
+        let capture = fingerprint.map_or(Capture::Other, Capture::Partial);
         if content.len() == len && len_after > len {
             self.findings.note(path, "it grew while it was read: it is stored up to its length at the beginning");
-            return Ok(Ok(Attempt::Whole(content, Capture::Other)));
+            return Ok(Ok(Attempt::Whole(content, capture)));
         }
         let whole = same && content.len() == len;
-        Ok(Ok(if whole { Attempt::Whole(content, Capture::Other) } else { Attempt::Moved(content) }))
+        Ok(Ok(if whole { Attempt::Whole(content, capture) } else { Attempt::Moved(content) }))
     }
 
     /// A database that nobody seems to have open is read as it lies; that nobody had is seen afterwards.

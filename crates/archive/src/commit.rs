@@ -19,6 +19,7 @@ use crate::lock;
 use crate::pipeline;
 use crate::report::{BackupReport, Problem, Progress};
 use crate::roots::Roots;
+use crate::rules::Matcher;
 use crate::snapshot::Snapshot;
 use crate::sqlite;
 use crate::store::{self, ChunkStore, LoadedIndex};
@@ -35,7 +36,7 @@ impl Archive {
     /// Makes a snapshot of the sources.
     ///
     /// # Errors
-    /// `Source` and `BadSource` for sources that do not exist; `Destination` when it fails. What was stored by then
+    /// `Source` and `BadSource` for sources that do not exist; `BadRule`; `Destination` when it fails. What was stored by then
     /// is found and used by the next run. Files that cannot be read are problems in the report, not errors. `Disturbed`
     /// when the archive was pruned meanwhile, and again each time that the backup began anew.
     pub fn backup(&mut self, options: &BackupOptions, progress: &Progress) -> Result<BackupReport, Error> {
@@ -43,10 +44,11 @@ impl Archive {
         let started = Time::now();
         let mut stored = 0;
         for _ in 0..TRIES {
+            let rules = Matcher::new(&options.rules, &roots)?;
             let running = lock::withdraw_dead(&self.destination, self.locks()?, &options.host);
             self.destination.sweep_temporary(if running.is_empty() { QUIET_AGE } else { BUSY_AGE });
             let lock = lock::announce(&self.destination, &self.ring, &options.host, "backup")?;
-            let made = self.make_snapshot(&roots, (options, &lock, started), &mut stored, progress);
+            let made = self.make_snapshot((&roots, rules), (options, &lock, started), &mut stored, progress);
             // The next run on this device withdraws one that stays.
             let withdrawn = lock::withdraw(&self.destination, &lock);
             let Some(mut report) = made? else { continue };
@@ -62,7 +64,7 @@ impl Archive {
     /// there: who removes packs looks for locks after having doomed them.
     fn make_snapshot(
         &mut self,
-        roots: &Roots,
+        (roots, rules): (&Roots, Matcher),
         (options, lock, started): (&BackupOptions, &ObjectName, Time),
         stored: &mut u64,
         progress: &Progress,
@@ -85,7 +87,7 @@ impl Archive {
         let chunker = Chunker::new(self.ring.keys.chunker.derive_gear());
         let scratch = self.scratch();
         sqlite::sweep(&scratch);
-        let ((root, mut findings), written) = pipeline::run(&store, unindexed, |sink| {
+        let ((root, mut findings, rules), written) = pipeline::run(&store, unindexed, |sink| {
             let mut walk = Walk {
                 sink,
                 store: &store,
@@ -94,6 +96,7 @@ impl Archive {
                 previous_started: previous.map(|snapshot| snapshot.started),
                 own_folder: self.destination.folder_metadata().map(|metadata| (metadata.dev(), metadata.ino())),
                 scratch,
+                rules,
                 findings: Findings {
                     folder: roots.base.parent().unwrap_or(&roots.base).to_owned(),
                     ..Findings::default()
@@ -102,7 +105,7 @@ impl Archive {
                 buffer: Vec::new(),
             };
             let root = walk.folder(&roots.base, &roots.selection(), previous.map(|snapshot| &snapshot.root))?;
-            Ok((root, walk.findings))
+            Ok((root, walk.findings, walk.rules))
         })?;
         findings.notes.extend(problems);
         *stored += written;
@@ -110,6 +113,7 @@ impl Archive {
         if !self.is_undisturbed(lock, &doomed)? {
             return Ok(None);
         }
+        findings.notes.extend(rules.unused());
         let (snapshot, len) = self.commit(roots, options, started, (root, &findings))?;
         *stored += len;
         if !self.is_locked(lock)? {
@@ -120,7 +124,7 @@ impl Archive {
         self.snapshots.push(snapshot.clone());
         self.lacks_newest = false;
         self.remember(self.allow_rollback)?;
-        Ok(Some(findings.into_report(snapshot, *stored)))
+        Ok(Some(findings.into_report(snapshot, rules.excluded(), *stored)))
     }
 
     /// Whether nothing was doomed but what a run knows of, and nobody took its lock for one of a dead run.

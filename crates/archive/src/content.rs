@@ -101,6 +101,28 @@ impl Content {
     pub(crate) fn extents<L: FnMut(&ChunkId) -> Result<Vec<u8>, Error>>(&self, load: L) -> Extents<L> {
         Extents { load, stack: vec![(self.depth, self.extents.clone().into_iter())], lists: Vec::new() }
     }
+
+    /// Its extents from the one that holds byte `at` on, and where that one begins. Lists that end before it are not read.
+    pub(crate) fn extents_from<L: FnMut(&ChunkId) -> Result<Vec<u8>, Error>>(
+        &self,
+        at: u64,
+        load: L,
+    ) -> Result<(u64, Extents<L>), Error> {
+        let mut extents = self.extents(load);
+        let mut start = 0;
+        while let Some((depth, level)) = extents.stack.last_mut() {
+            match level.as_slice().first() {
+                None => drop(extents.stack.pop()),
+                Some(extent) if start + extent.len() <= at => {
+                    start += extent.len();
+                    level.next();
+                }
+                Some(Extent::Chunk { .. }) if *depth > 0 => extents.descend()?,
+                Some(_) => break,
+            }
+        }
+        Ok((start, extents))
+    }
 }
 
 /// What is met on a visit to all chunks of a content.
@@ -248,14 +270,32 @@ impl<L: FnMut(&ChunkId) -> Result<Vec<u8>, Error>> Iterator for Extents<L> {
             if depth == 0 {
                 return Some(Ok(extent));
             }
-            self.lists.push(id);
-            match load_list(&mut self.load, &id) {
-                Ok(list) if list.extents.iter().map(Extent::len).sum::<u64>() == len => {
-                    self.stack.push((depth - 1, list.extents.into_iter()));
-                }
-                Ok(_) => return Some(Err(Error::damaged(format!("list {id:?}"), Damage::Contradiction))),
-                Err(error) => return Some(Err(error)),
+            if let Err(error) = self.enter(depth, &id, len) {
+                return Some(Err(error));
             }
+        }
+    }
+}
+
+impl<L: FnMut(&ChunkId) -> Result<Vec<u8>, Error>> Extents<L> {
+    /// Goes on with what a list at `depth` stands for.
+    fn enter(&mut self, depth: u8, id: &ChunkId, len: u64) -> Result<(), Error> {
+        self.lists.push(*id);
+        let list = load_list(&mut self.load, id)?;
+        if list.extents.iter().map(Extent::len).sum::<u64>() != len {
+            return Err(Error::damaged(format!("list {id:?}"), Damage::Contradiction));
+        }
+        self.stack.push((depth - 1, list.extents.into_iter()));
+        Ok(())
+    }
+
+    /// Enters the list that comes next.
+    fn descend(&mut self) -> Result<(), Error> {
+        let Some((depth, level)) = self.stack.last_mut() else { return Ok(()) };
+        let depth = *depth;
+        match level.next() {
+            Some(Extent::Chunk { id, len }) => self.enter(depth, &id, len),
+            _ => Ok(()),
         }
     }
 }

@@ -102,6 +102,38 @@ pub enum Error {
     /// The paths given to back up do not make sense.
     #[error("{0}")]
     BadSource(String),
+    /// Two snapshots have nothing to be compared.
+    #[error("the snapshots are of different folders: {} and {}", one.display(), other.display())]
+    Incomparable {
+        /// The folder that the sources of one lie in.
+        one: PathBuf,
+        /// And of the other.
+        other: PathBuf,
+    },
+    /// Another archive lies where one was to be copied to, or another copy of it with other key slots.
+    #[error("another archive lies at {url}")]
+    OtherArchive {
+        /// The address, without credentials.
+        url: String,
+    },
+    /// What a preset was asked to take is none of its files.
+    #[error("{} is not {preset}: {why}", path.display())]
+    NotRecognised {
+        /// The path that was named.
+        path: PathBuf,
+        /// What was expected there.
+        preset: &'static str,
+        /// What is missing.
+        why: String,
+    },
+    /// A rule about what to leave out makes no sense.
+    #[error("{rule} is no rule: {why}")]
+    BadRule {
+        /// The rule as it was given.
+        rule: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The folder to restore into cannot be used.
     #[error("cannot write {}: {source}", path.display())]
     Target {

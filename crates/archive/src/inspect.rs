@@ -1,6 +1,6 @@
 //! Looking at an archive: is all of it whole, and who works on it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::archive::Archive;
 use crate::device::Head;
@@ -9,16 +9,19 @@ use crate::envelope::ObjectType;
 use crate::error::{Damage, DestinationErrorKind, Error};
 use crate::id::ObjectName;
 use crate::lock::{self, Lock};
+use crate::read_data::ReadData;
 use crate::report::{Problem, Progress, VerifyReport};
 use crate::store::{self, ChunkStore, LoadedIndex};
 use crate::verify;
 
 impl Archive {
-    /// Checks that every object opens and that every chunk needed is there; with `read_data`, that every byte is.
+    /// Checks that every object opens and that every chunk needed is there; and of the data that are read, that every byte is
+    /// what was written.
     ///
     /// # Errors
     /// `Destination` when it fails. Damage is problems in the report, not an error.
-    pub fn verify(&self, read_data: bool, progress: &Progress) -> Result<VerifyReport, Error> {
+    pub fn verify(&self, read_data: impl Into<ReadData>, progress: &Progress) -> Result<VerifyReport, Error> {
+        let read_data = read_data.into();
         let mut report = VerifyReport { problems: self.damaged.clone(), ..VerifyReport::default() };
         let doomed = self.verify_doomed(&mut report)?;
         let LoadedIndex { index, unindexed, problems } = store::load_index(&self.destination, &self.ring, &doomed)?;
@@ -28,10 +31,15 @@ impl Archive {
             report.notes.push(Problem { path, what: "no index names it: the next backup will".to_owned() });
         }
         let store = ChunkStore::new(&self.destination, &self.ring, index);
-        let damaged = verify::verify_packs(&store, read_data, progress, &mut report)?;
-        if let (Some(memory), true) = (&self.memory, read_data) {
-            let names = damaged.iter().map(|(pack, segment)| (store.index.packs[*pack as usize].name, *segment));
-            memory.note_damage(&names.collect::<Vec<_>>())?;
+        let (damaged, read) = verify::verify_packs(&store, read_data, progress, &mut report)?;
+        if let (Some(memory), false) = (&self.memory, read.is_empty()) {
+            let name = |pack: u32| store.index.packs[pack as usize].name;
+            let read: HashSet<_> = read.into_iter().map(name).collect();
+            // What was known of packs that were not read now still holds.
+            let mut known = memory.damage();
+            known.retain(|(pack, _)| !read.contains(pack));
+            known.extend(damaged.iter().map(|(pack, segment)| (name(*pack), *segment)));
+            memory.note_damage(&known)?;
         }
         self.verify_chain(&mut report);
         self.verify_locks(&mut report)?;
@@ -98,14 +106,6 @@ impl Archive {
     /// # Errors
     /// `Destination` when it fails.
     pub fn locks(&self) -> Result<Vec<Lock>, Error> {
-        let mut locks = Vec::new();
-        for name in store::list_objects(&self.destination, ObjectType::Lock)? {
-            match lock::read(&self.destination, &self.ring, &name) {
-                Ok(lock) => locks.push(lock),
-                Err(error) if error.is_damage() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(locks)
+        lock::all(&self.destination, &self.ring)
     }
 }

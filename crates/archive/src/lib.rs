@@ -17,15 +17,19 @@ mod aead;
 mod archive;
 mod backup;
 mod backup_file;
+mod browse;
 mod chunker;
 mod codec;
 mod commit;
 mod content;
+mod copy;
 mod databases;
 mod deep;
 mod destination;
 mod device;
+mod diff;
 mod doomed;
+mod drill;
 mod envelope;
 mod error;
 #[cfg(test)]
@@ -46,10 +50,12 @@ mod lock;
 mod needed;
 mod pack;
 mod pipeline;
+mod preset;
 mod prune;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod prune_tests;
+mod read_data;
 mod repair;
 mod report;
 mod restore;
@@ -57,6 +63,7 @@ mod restore;
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod restore_tests;
 mod roots;
+mod rules;
 #[cfg(test)]
 mod samples;
 mod snapshot;
@@ -73,14 +80,21 @@ mod verify;
 
 pub use archive::{Archive, OpenOptions};
 pub use backup::BackupOptions;
+pub use browse::Browser;
 pub use codec::CodecError;
+pub use copy::CopyReport;
 pub use destination::Destination;
 pub use device::{DeviceMemory, Head, Receipt};
+pub use diff::Difference;
+pub use drill::DrillReport;
 pub use error::{Damage, DestinationErrorKind, Error};
 pub use id::ObjectName;
 pub use lock::Lock;
+pub use preset::{Counted, Preset, Recognised};
 pub use prune::PruneOptions;
+pub use read_data::ReadData;
 pub use report::{BackupReport, IndexReport, Problem, Progress, PruneReport, RestoreReport, VerifyReport, Wait};
 pub use restore::RestoreOptions;
+pub use rules::{Excluded, Pattern, Rules};
 pub use snapshot::{Snapshot, Totals};
 pub use tree::{Node, NodeKind, Time};

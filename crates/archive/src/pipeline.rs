@@ -314,10 +314,10 @@ pub(crate) fn write_index(
     ring: &Keyring,
     packs: impl IntoIterator<Item = Result<IndexedPack, Error>>,
 ) -> Result<u64, Error> {
-    let mut storer = Storer::new(destination, ring);
+    let mut indexer = Indexer::new(destination, ring);
     for pack in packs {
-        storer.index(pack?)?;
+        indexer.index(pack?)?;
     }
-    storer.write_index()?;
-    Ok(storer.stored)
+    indexer.write()?;
+    Ok(indexer.stored)
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::lock::Lock;
+use crate::rules::Excluded;
 use crate::snapshot::Snapshot;
 
 /// How far an operation has come. It is written by the operation and may be read from another thread at any time.
@@ -67,10 +68,12 @@ pub struct BackupReport {
     pub bytes_read: u64,
     /// Bytes written to the destination, all objects included.
     pub bytes_stored: u64,
+    /// What rules left out.
+    pub excluded: Excluded,
     /// What could not be backed up, or not as it was at one moment.
     pub problems: Vec<Problem>,
     /// What a reader may want to know, but is no fault: a live database was copied consistently, a socket was
-    /// left out, a file vanished before it was read.
+    /// left out, a file vanished before it was read, a rule matched nothing.
     pub notes: Vec<Problem>,
 }
 
@@ -151,6 +154,10 @@ pub struct VerifyReport {
     pub snapshots: u64,
     /// Packs that were looked at.
     pub packs: u64,
+    /// Packs whose data were read too.
+    pub packs_read: u64,
+    /// Bytes of data in all packs.
+    pub bytes_stored: u64,
     /// Chunks that the snapshots need.
     pub chunks: u64,
     /// Bytes read from the destination in packs; 0 without reading data.

@@ -96,6 +96,25 @@ fn beside(database: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(std::ffi::OsString::from_vec(path))
 }
 
+/// Opens a database for a look, which leaves nothing beside it. While nobody has it open, that is what lies in its own file.
+///
+/// # Errors
+/// What SQLite said.
+pub(crate) fn open_to_look(database: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if may_be_in_use(database) {
+        let opened = Connection::open_with_flags(database, flags)?;
+        opened.busy_timeout(PATIENCE)?;
+        return Ok(opened);
+    }
+    let escaped = database.as_os_str().as_bytes().iter().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => char::from(*byte).to_string(),
+        other => format!("%{other:02x}"),
+    });
+    let uri = format!("file:{}?immutable=1", escaped.collect::<String>());
+    Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
+}
+
 /// Removes copies that processes left in `scratch` which have ended since.
 pub(crate) fn sweep(scratch: &Path) {
     let Ok(entries) = fs::read_dir(scratch) else { return };

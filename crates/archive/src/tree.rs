@@ -118,6 +118,11 @@ impl Node {
         }
     }
 
+    /// Its extended attributes, in the order of their names.
+    pub fn xattrs(&self) -> impl Iterator<Item = (&OsStr, &[u8])> {
+        self.xattrs.iter().map(|(name, value)| (OsStr::from_bytes(name), value.as_slice()))
+    }
+
     /// Whether it is a folder.
     pub const fn is_directory(&self) -> bool {
         matches!(self.kind, NodeKind::Directory { .. })

@@ -1,5 +1,5 @@
-//! Verifying: every object opens, every chunk that a snapshot needs is there; with `read_data`, every byte is what
-//! was written.
+//! Verifying: every object opens, every chunk that a snapshot needs is there; with `read_data`, every byte (of all
+//! packs, or of some) is what was written.
 
 use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use crate::folder::Entries;
 use crate::id::ChunkId;
 use crate::index::{IdSet, IndexedPack, KnownPack, KnownSegment};
 use crate::pack::{TocSegment, open_segment};
+use crate::read_data::{ReadData, data_len};
 use crate::report::{Problem, Progress, VerifyReport};
 use crate::snapshot::Snapshot;
 use crate::store::{self, ChunkStore, SegmentNumber};
@@ -35,22 +36,22 @@ struct PackFindings {
     bytes_read: u64,
 }
 
-/// Checks every pack: its table of contents against the index; with `read_data`, every segment and every chunk.
-/// Returns the segments (pack and number) that do not hold what they should.
+/// Checks every pack: its table of contents against the index; of the packs whose `read_data` are drawn, every segment and
+/// every chunk. Returns the segments (pack and number) that do not hold what they should, and the packs that were read.
 pub(crate) fn verify_packs(
     store: &ChunkStore<'_>,
-    read_data: bool,
+    read_data: ReadData,
     progress: &Progress,
     report: &mut VerifyReport,
-) -> Result<HashSet<SegmentNumber>, Error> {
+) -> Result<(HashSet<SegmentNumber>, HashSet<u32>), Error> {
     let packs = &store.index.packs;
-    let total: u64 = packs.iter().flat_map(|pack| &pack.segments).map(|segment| u64::from(segment.sealed_len)).sum();
-    progress.expect(packs.len() as u64, if read_data { total } else { 0 });
+    let drawn = read_data.draw(packs)?;
+    progress.expect(packs.len() as u64, drawn.iter().map(|number| data_len(&packs[*number as usize])).sum());
     let next = AtomicUsize::new(0);
     let findings = Mutex::new(PackFindings::default());
     let work = || -> Result<(), Error> {
         while let Some(number) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < packs.len()) {
-            let found = verify_pack(store, number as u32, read_data)?;
+            let found = verify_pack(store, number as u32, drawn.contains(&(number as u32)))?;
             progress.add(1, found.bytes_read);
             let mut all = findings.lock().unwrap_or_else(PoisonError::into_inner);
             all.problems.extend(found.problems);
@@ -69,9 +70,11 @@ pub(crate) fn verify_packs(
     let mut found = findings.into_inner().unwrap_or_else(PoisonError::into_inner);
     found.problems.sort_by(|one, other| one.path.cmp(&other.path));
     report.packs = packs.len() as u64;
+    report.packs_read = drawn.len() as u64;
     report.bytes_read = found.bytes_read;
+    report.bytes_stored = packs.iter().map(data_len).sum();
     report.problems.append(&mut found.problems);
-    Ok(found.bad)
+    Ok((found.bad, drawn))
 }
 
 fn verify_pack(store: &ChunkStore<'_>, number: u32, read_data: bool) -> Result<PackFindings, Error> {

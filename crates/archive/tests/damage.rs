@@ -262,7 +262,11 @@ fn leave_a_lock(tiny: &Tiny) -> PathBuf {
                 std::thread::sleep(std::time::Duration::from_millis(1));
             }
         });
-        let options = coffer_archive::BackupOptions { sources: vec![big.clone()], host: "test".to_owned() };
+        let options = coffer_archive::BackupOptions {
+            sources: vec![big.clone()],
+            host: "test".to_owned(),
+            ..coffer_archive::BackupOptions::default()
+        };
         tiny.try_open().unwrap().backup(&options, &Progress::default()).unwrap();
         poll.join().unwrap()
     });

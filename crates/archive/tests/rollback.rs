@@ -240,7 +240,11 @@ fn two_devices_that_take_turns_are_fine() {
         for device in ["laptop", "phone"] {
             fs::write(fixture.source.join("diary"), format!("{round} {device}")).unwrap();
             let mut archive = open(&fixture, Some(device), None, false).unwrap();
-            let options = BackupOptions { sources: vec![fixture.source.clone()], host: device.to_owned() };
+            let options = BackupOptions {
+                sources: vec![fixture.source.clone()],
+                host: device.to_owned(),
+                ..BackupOptions::default()
+            };
             archive.backup(&options, &Progress::default()).unwrap();
         }
     }
@@ -262,7 +266,11 @@ fn back_up_at_once(fixture: &Fixture, devices: [(&str, &str); 2]) {
     std::thread::scope(|scope| {
         let runs = devices.map(|(device, memory)| {
             scope.spawn(move || {
-                let options = BackupOptions { sources: vec![source_of(fixture, device, 7)], host: device.to_owned() };
+                let options = BackupOptions {
+                    sources: vec![source_of(fixture, device, 7)],
+                    host: device.to_owned(),
+                    ..BackupOptions::default()
+                };
                 let mut archive = open(fixture, Some(memory), None, false).unwrap();
                 archive.backup(&options, &Progress::default()).unwrap()
             })

@@ -37,7 +37,7 @@ fn a_file_whose_read_fails_is_a_problem_and_the_rest_is_backed_up() {
     let fixture = Fixture::new();
     fs::write(fixture.source.join("other"), "other").unwrap();
     let sources = vec!["/proc/self/mem".into(), fixture.source.clone()];
-    let options = BackupOptions { sources, host: "test".to_owned() };
+    let options = BackupOptions { sources, host: "test".to_owned(), ..BackupOptions::default() };
     let report = fixture.open().backup(&options, &Progress::default()).unwrap();
     assert_eq!(report.problems.len(), 1, "{:?}", report.problems);
     assert!(report.problems[0].path.ends_with("mem"));
@@ -53,7 +53,8 @@ fn child() {
     let folder = Path::new(&folder);
     Archive::init(destination(&folder.join("archive")), &key()).unwrap();
     let mut archive = Archive::open(destination(&folder.join("archive")), &key(), OpenOptions::default()).unwrap();
-    let options = BackupOptions { sources: vec![folder.join("source")], host: "test".to_owned() };
+    let options =
+        BackupOptions { sources: vec![folder.join("source")], host: "test".to_owned(), ..BackupOptions::default() };
     let report = archive.backup(&options, &Progress::default()).unwrap();
     let named: Vec<_> = report.problems.iter().map(|problem| problem.path.file_name().unwrap()).collect();
     assert_eq!(named, ["closed folder", "secret"], "{:?}", report.problems);

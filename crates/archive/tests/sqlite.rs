@@ -257,7 +257,11 @@ fn what_lies_in_the_wal_alone_is_in_the_next_backup() {
         set(100);
         support::let_the_clock_tick();
         // The folder is named, or the very file.
-        let options = BackupOptions { sources: vec![fixture.source.join(named)], host: "test".to_owned() };
+        let options = BackupOptions {
+            sources: vec![fixture.source.join(named)],
+            host: "test".to_owned(),
+            ..BackupOptions::default()
+        };
         let backup = || -> BackupReport { fixture.open().backup(&options, &Progress::default()).unwrap() };
         backup();
         support::let_the_clock_tick();
@@ -333,7 +337,11 @@ fn two_backups_at_once_copy_their_databases_apart() {
         });
         std::thread::scope(|scope| {
             let runs = [0, 1].map(|number: usize| {
-                let options = BackupOptions { sources: vec![folders[number].clone()], host: number.to_string() };
+                let options = BackupOptions {
+                    sources: vec![folders[number].clone()],
+                    host: number.to_string(),
+                    ..BackupOptions::default()
+                };
                 let fixture = &fixture;
                 scope.spawn(move || fixture.open().backup(&options, &Progress::default()).unwrap())
             });

@@ -113,6 +113,7 @@ pub(crate) const OWNED: &[Owned] = &[
     owned("aws-lc-rs", &["coffer-archive"]),
     owned("blake3", &["coffer-archive"]),
     owned("fastcdc", &["coffer-archive"]),
+    owned("ignore", &["coffer-archive"]),
     owned("opendal", &["coffer-archive"]),
     owned("zstd", &["coffer-archive"]),
     // Databases. The archive reads people's message stores; the vault keeps its own records.
@@ -124,6 +125,7 @@ pub(crate) const OWNED: &[Owned] = &[
     owned("clap", BINARIES),
     owned("clap_complete", BINARIES),
     owned("clap_mangen", BINARIES),
+    owned("fuser", &["coffer-client-cli"]),
     owned("keyring-core", &["coffer-client-cli"]),
 ];
 

@@ -56,7 +56,7 @@ impl Fixture {
     }
 
     pub fn backup_options(&self) -> BackupOptions {
-        BackupOptions { sources: vec![self.source.clone()], host: "test".to_owned() }
+        BackupOptions { sources: vec![self.source.clone()], host: "test".to_owned(), ..BackupOptions::default() }
     }
 
     pub fn try_backup(&self) -> Result<BackupReport, Error> {

@@ -1,0 +1,96 @@
+//! `coffer schedule`: backups at their time.
+
+use clap::Subcommand;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::output::{ScheduleRecord, Schedules};
+use crate::profile::{Profiles, parse_name};
+use crate::schedule::{self, Job, TimeOfDay, When};
+
+const EXAMPLES: &str = "\
+Examples:
+  coffer profile add chats ~/chats
+  coffer schedule enable --profile chats --daily 03:00
+  coffer schedule status
+  coffer schedule disable --profile chats
+
+On Linux it is a timer of systemd's for this user (`systemctl --user list-timers`), which makes up for a time that was slept \
+through. It runs while you are logged in; `loginctl enable-linger` has it run always. On a Mac it is an agent of launchd's.";
+
+/// Back up a profile every day or hour
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Back up a profile at its time from now on
+    Enable(Enable),
+    /// Do so no more
+    Disable(Profile),
+    /// Show what is backed up when
+    Status,
+}
+
+#[derive(Debug, clap::Args)]
+struct Enable {
+    #[command(flatten)]
+    profile: Profile,
+
+    #[command(flatten)]
+    when: Time,
+}
+
+#[derive(Debug, clap::Args)]
+struct Profile {
+    /// The profile
+    #[arg(long = "profile", value_name = "NAME", value_parser = parse_name)]
+    name: String,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Time {
+    /// Every day at this time
+    #[arg(long, value_name = "HH:MM")]
+    daily: Option<TimeOfDay>,
+
+    /// Every hour
+    #[arg(long)]
+    hourly: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
+    match &args.command {
+        Command::Enable(enable) => {
+            let profile = &enable.profile.name;
+            Profiles::read(&context.home)?.get(profile)?;
+            let found = std::env::current_exe();
+            let program = found.map_err(|source| Error::File { action: "find", path: "coffer".into(), source })?;
+            let when = enable.when.daily.map_or(When::Hourly, When::Daily);
+            let job = Job { program: &program, home: context.home.folder(), profile };
+            let hindered = schedule::enable(&job, when)?;
+            context.output.note(&format!("{profile} is backed up {when}"));
+            if let Some(why) = hindered {
+                context.output.warning(&why);
+            }
+            Ok(Exit::Done)
+        }
+        Command::Disable(Profile { name }) => {
+            let text =
+                if schedule::disable(name)? { "is not backed up by itself any more" } else { "was not scheduled" };
+            context.output.note(&format!("{name} {text}"));
+            Ok(Exit::Done)
+        }
+        Command::Status => {
+            let schedules = schedule::all()?.into_iter().map(ScheduleRecord::of).collect();
+            context.output.show(&Schedules { schedules })?;
+            Ok(Exit::Done)
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `coffer copy`.
+
+use std::fs;
+
+use crate::device::{Device, files_below};
+
+fn objects(device: &Device, place: &str) -> Vec<(String, Vec<u8>)> {
+    let top = device.path(place);
+    let mut all: Vec<_> = files_below(&top)
+        .into_iter()
+        .map(|path| (path.strip_prefix(&top).unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap()))
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_copy_is_the_same_archive() {
+    let device = Device::with_backup();
+    let run = device.coffer(["copy", "--to", "second"]).succeeds();
+    assert!(run.stdout.starts_with("copied 4 objects"), "{}", run.stdout);
+    assert_eq!(objects(&device, "archive"), objects(&device, "second"));
+    device.coffer(["--archive", "second", "verify", "--read-data"]).succeeds();
+    device.coffer(["--archive", "second", "restore", "--to", "back"]).succeeds();
+    assert_eq!(device.read("back/chats/photo.jpg"), [0x5a; 3000]);
+    let run = device.coffer(["copy", "--to", "second"]).succeeds();
+    assert!(
+        run.stdout.starts_with("copied 0 objects") && run.stdout.contains("4 were there already"),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
+fn only_what_is_missing_is_copied_and_in_both_directions() {
+    let device = Device::with_backup();
+    device.coffer(["copy", "--to", "second"]).succeeds();
+    device.write("chats/new", b"more");
+    device.back_up();
+    // The copy has fallen behind: whoever serves it serves an older archive.
+    device.coffer(["--archive", "second", "snapshots"]).fails(12);
+    let json = device.coffer(["--json", "copy", "--to", "second"]).succeeds().json();
+    assert_eq!((&json["objects"], &json["already_there"]), (&4.into(), &4.into()));
+    assert_eq!(objects(&device, "archive"), objects(&device, "second"));
+    // What the first place loses comes back from the second.
+    let whole = objects(&device, "archive");
+    for pack in files_below(&device.path("archive/packs")) {
+        fs::remove_file(pack).unwrap();
+    }
+    device.coffer(["--archive", "second", "copy", "--to", device.archive()]).succeeds();
+    assert_eq!(objects(&device, "archive"), whole);
+    device.coffer(["verify", "--read-data"]).succeeds();
+}
+
+#[test]
+fn nothing_else_is_ever_overwritten() {
+    let device = Device::with_backup();
+    let other = Device::with_backup();
+    let place = other.path("archive");
+    let before = objects(&other, "archive");
+    device.coffer(["copy", "--to", place.to_str().unwrap()]).fails(14).warns("another archive").warns("earlier copy");
+    assert_eq!(objects(&other, "archive"), before);
+    device.write("documents/letter", b"mine");
+    device.coffer(["copy", "--to", "documents"]).fails(14).warns("not empty");
+    assert_eq!(objects(&device, "documents").len(), 1);
+    device.coffer(["copy", "--to", device.archive()]).fails(2).warns("the archive itself");
+    device.coffer(["copy", "--to", "archive/../archive"]).fails(2).warns("the archive itself");
+}
+
+#[test]
+fn damage_is_not_spread() {
+    let device = Device::with_backup();
+    let pack = files_below(&device.path("archive/packs")).remove(0);
+    let mut bytes = fs::read(&pack).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&pack, bytes).unwrap();
+    device.coffer(["copy", "--to", "second"]).fails(11).warns("damaged");
+    let name = pack.file_name();
+    let copied = files_below(&device.path("second/packs"));
+    assert!(!copied.is_empty() && copied.iter().all(|copy| copy.file_name() != name), "{copied:?}");
+}
+
+/// What an interruption leaves is an archive that says what it lacks, and the next run ends the work.
+#[test]
+fn an_interrupted_copy_goes_on() {
+    let device = Device::with_backup();
+    device.write("chats/new", b"more");
+    device.back_up();
+    device.coffer(["copy", "--to", "whole"]).succeeds();
+    let all = objects(&device, "whole");
+    // Objects come in this order, each whole or not at all: after any of them the run may end.
+    let place =
+        |name: &str| ["coffer.json", "packs", "index", "snapshots"].iter().position(|kind| name.starts_with(kind));
+    let mut ordered = all.clone();
+    ordered.sort_by_key(|(name, _)| place(name));
+    for done in 0..=ordered.len() {
+        let folder = format!("second-{done}");
+        for (name, bytes) in &ordered[..done] {
+            device.write(&format!("{folder}/{name}"), bytes);
+        }
+        if done > 0 && done < ordered.len() {
+            device.coffer(["--archive", &folder, "restore", "--to", "never"]).fails(12);
+        }
+        device.coffer(["copy", "--to", &folder]).succeeds();
+        assert_eq!(objects(&device, &folder), all, "{done}");
+    }
+}

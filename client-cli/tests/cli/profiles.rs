@@ -1,0 +1,138 @@
+//! `coffer profile`, and hooks.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::device::Device;
+
+/// A program that writes what it is told to a file, and ends as asked.
+fn hook(device: &Device, name: &str, code: u8) -> String {
+    let told = device.path(&format!("{name}.json"));
+    let path = device
+        .write(name, format!("#!/bin/sh\ncat >'{}'\necho done by the hook\nexit {code}\n", told.display()).as_bytes());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn told(device: &Device, name: &str) -> serde_json::Value {
+    serde_json::from_slice(&device.read(&format!("{name}.json"))).unwrap()
+}
+
+#[test]
+fn a_profile_backs_up_what_it_was_told() {
+    let device = Device::with_archive();
+    device.write("chats/a.tmp", b"x");
+    device.coffer(["profile", "add", "chats", "chats", "--exclude", "*.tmp", "--host", "phone"]).succeeds();
+    assert_eq!(device.coffer(["profile", "list"]).succeeds().stdout, "chats\n");
+    // From wherever it is run: what was relative then is not now.
+    let mut command = device.command(["backup", "--profile", "chats", "--json"]);
+    let output = command.current_dir("/").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["snapshot"]["files"], &report["snapshot"]["host"]), (&2.into(), &"phone".into()));
+    assert_eq!(report["excluded_files"], 1);
+    let shown = device.coffer(["profile", "show", "chats", "--json"]).succeeds().json();
+    assert_eq!((&shown["backup"]["exclude"][0], &shown["backup"]["host"]), (&"*.tmp".into(), &"phone".into()));
+    device.coffer(["profile", "remove", "chats"]).succeeds();
+    device.coffer(["backup", "--profile", "chats"]).fails(2).warns("there is no profile chats").warns("profile add");
+}
+
+#[test]
+fn a_profile_is_replaced_only_when_asked() {
+    let device = Device::with_archive();
+    device.coffer(["profile", "add", "chats", "chats"]).succeeds();
+    device.coffer(["profile", "add", "chats", "chats/anna"]).fails(2).warns("already").warns("--replace");
+    device.coffer(["profile", "add", "chats", "chats/anna", "--replace"]).succeeds();
+    let shown = device.coffer(["profile", "show", "chats"]).succeeds().stdout;
+    assert!(shown.contains("chats/anna"), "{shown}");
+    device.coffer(["profile", "show", "other"]).fails(2).warns("there are chats");
+    device.coffer(["profile", "add", "Chats!", "chats"]).fails(2).warns("a-z");
+    device.coffer(["profile", "add", "none"]).fails(2).warns("required");
+    device.coffer(["profile", "add", "none", "--signal", "chats"]).fails(2).warns("not Signal's files");
+}
+
+#[test]
+fn profiles_that_make_no_sense_are_refused() {
+    let device = Device::with_archive();
+    for (text, said) in [
+        (r#"{"version": 1, "profiles": {"a": {"backup": {"pahts": ["/x"]}}}}"#, "pahts"),
+        (r#"{"version": 1, "profiles": {"a": {"backup": {}, "hooks": {"bevore": "/x"}}}}"#, "bevore"),
+        (r#"{"version": 1, "profiles": {"../a": {"backup": {}}}}"#, "a-z"),
+        (r#"{"version": 0, "profiles": {}}"#, "version 0"),
+        ("", "EOF"),
+    ] {
+        device.write("home/profiles.json", text.as_bytes());
+        device.coffer(["profile", "list"]).fails(1).warns(said).warns("profiles.json");
+    }
+    device.write("home/profiles.json", br#"{"version": 2}"#);
+    device.coffer(["profile", "list"]).fails(18).warns("newer version");
+}
+
+#[test]
+fn a_profile_and_paths_are_not_given_together() {
+    let device = Device::with_archive();
+    device.coffer(["backup", "--profile", "chats", "chats"]).fails(2).warns("cannot be used with");
+    device.coffer(["backup", "--profile", "chats", "--exclude", "x"]).fails(2).warns("cannot be used with");
+}
+
+#[test]
+fn hooks_learn_what_happened() {
+    let device = Device::with_archive();
+    let [before, success, failure] = ["before", "success", "failure"].map(|name| hook(&device, name, 0));
+    let hooks = ["--before", &before, "--after-success", &success, "--after-failure", &failure];
+    device.coffer(["profile", "add", "chats", "chats"].into_iter().chain(hooks)).succeeds();
+    let report = device.coffer(["--json", "backup", "--profile", "chats"]).succeeds().warns("done by the hook").json();
+    assert_eq!(told(&device, "before"), serde_json::json!({"event": "before", "profile": "chats"}));
+    let done = told(&device, "success");
+    assert_eq!((&done["event"], &done["report"]), (&"success".into(), &report));
+    assert!(!device.path("failure.json").exists());
+    fs::remove_dir_all(device.archive()).unwrap();
+    device.coffer(["backup", "--profile", "chats"]).fails(13);
+    let failed = told(&device, "failure");
+    assert_eq!((&failed["event"], &failed["error"]["code"]), (&"failure".into(), &13.into()));
+}
+
+#[test]
+fn a_backup_with_problems_counts_as_a_failure_to_its_hooks() {
+    let device = Device::with_archive();
+    let failure = hook(&device, "failure", 0);
+    device.coffer(["profile", "add", "null", "/dev/null", "--after-failure", &failure]).succeeds();
+    device.coffer(["backup", "--profile", "null"]).fails(3);
+    assert_eq!(told(&device, "failure")["report"]["snapshot"]["number"], 1);
+}
+
+#[test]
+fn a_hook_that_fails_before_stops_the_backup() {
+    let device = Device::with_archive();
+    let before = hook(&device, "before", 3);
+    device.coffer(["profile", "add", "chats", "chats", "--before", &before]).succeeds();
+    device.coffer(["backup", "--profile", "chats"]).fails(29).warns("the hook before").warns("exit status: 3");
+    assert_eq!(device.coffer(["snapshots"]).succeeds().stdout, "");
+    fs::remove_file(&before).unwrap();
+    device.coffer(["backup", "--profile", "chats"]).fails(29).warns("cannot be run");
+}
+
+#[test]
+fn a_hook_that_fails_afterwards_does_not_hide_what_happened() {
+    let device = Device::with_archive();
+    let [success, failure] = ["success", "failure"].map(|name| hook(&device, name, 1));
+    let hooks = ["--after-success", &success, "--after-failure", &failure];
+    device.coffer(["profile", "add", "chats", "chats"].into_iter().chain(hooks)).succeeds();
+    device.coffer(["backup", "--profile", "chats"]).fails(29).warns("after-success");
+    assert!(device.coffer(["snapshots"]).succeeds().stdout.contains("2 files"));
+    fs::remove_dir_all(device.archive()).unwrap();
+    device.coffer(["backup", "--profile", "chats"]).fails(13).warns("after-failure");
+}
+
+/// A name that a shell would take apart.
+#[test]
+fn nothing_is_ever_run_through_a_shell() {
+    let device = Device::with_archive();
+    let name = "chats/$(touch owned); touch owned `touch owned`";
+    device.write(name, b"x");
+    let success = hook(&device, "a hook; touch owned", 0);
+    device.coffer(["profile", "add", "chats", name, "--after-success", &success]).succeeds();
+    device.coffer(["backup", "--profile", "chats"]).succeeds();
+    assert_eq!(told(&device, "a hook; touch owned")["event"], "success");
+    assert!(!device.path("owned").exists());
+}

@@ -1,0 +1,168 @@
+//! Copying an archive to a second provider: the objects as they are, under the same keys.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::archive::{Archive, read_header};
+use crate::destination::Destination;
+use crate::envelope::{ObjectCipher, ObjectType, PREFIX_LEN, open_object};
+use crate::error::{Damage, DestinationErrorKind, Error};
+use crate::header;
+use crate::id::ObjectName;
+use crate::lock;
+use crate::pack::{TRAILER_LEN, Trailer, open_segment};
+use crate::report::{Problem, Progress};
+use crate::store;
+
+/// What a copy did.
+#[derive(Debug, Default)]
+pub struct CopyReport {
+    /// Objects copied.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Objects that were there already.
+    pub already_there: u64,
+    /// Objects that do not open, and were not copied.
+    pub problems: Vec<Problem>,
+}
+
+/// What interrupted writes left is removed once it is so old that no other copy can still be at it.
+const OLD: Duration = Duration::from_secs(24 * 3600);
+
+/// How often all is listed anew when something that was listed is gone.
+const PASSES: u32 = 5;
+
+/// What refers to others comes after them; a snapshot is the moment at which the copy of it exists.
+const ORDER: [ObjectType; 4] = [ObjectType::Pack, ObjectType::Index, ObjectType::Forgotten, ObjectType::Snapshot];
+
+impl Archive {
+    /// Copies every object that `to` lacks, and overwrites none. What is there is taken to be whole: verify tells. An
+    /// interrupted copy goes on where it stopped, and until its snapshots are there nothing there refers to it.
+    ///
+    /// # Errors
+    /// `OtherArchive` when another archive lies there, `NotEmpty` for a folder that holds something else; `Destination`
+    /// when either side fails. Damage to single objects is problems in the report, not an error.
+    pub fn copy_to(&self, to: &Destination, host: &str, progress: &Progress) -> Result<CopyReport, Error> {
+        self.place_header(to)?;
+        to.sweep_temporary(OLD);
+        lock::withdraw_dead(to, lock::all(to, &self.ring)?, host);
+        // Neither side removes anything meanwhile.
+        let from_lock = lock::announce(&self.destination, &self.ring, host, "copy")?;
+        let copied = lock::announce(to, &self.ring, host, "copy").and_then(|to_lock| {
+            let copied = self.copy_objects(to, progress);
+            let withdrawn = lock::withdraw(to, &to_lock);
+            copied.and_then(|report| withdrawn.map(|()| report))
+        });
+        lock::withdraw(&self.destination, &from_lock)?;
+        copied
+    }
+
+    /// The header is the first object: without it, what follows would be nothing that anybody can open.
+    fn place_header(&self, to: &Destination) -> Result<(), Error> {
+        if to.exists(header::PATH)? {
+            let is_same = read_header(to)? == self.header;
+            let other = || Error::OtherArchive { url: to.url().to_owned() };
+            return is_same.then_some(()).ok_or_else(other);
+        }
+        to.prepare()?;
+        if !to.is_empty()? {
+            return Err(Error::NotEmpty { url: to.url().to_owned() });
+        }
+        to.write(header::PATH, self.header.clone())?;
+        to.settle()
+    }
+
+    fn copy_objects(&self, to: &Destination, progress: &Progress) -> Result<CopyReport, Error> {
+        let mut report = CopyReport::default();
+        for left in (0..PASSES).rev() {
+            report.problems.clear();
+            if self.pass(to, left == 0, &mut report, progress)? {
+                break;
+            }
+        }
+        Ok(report)
+    }
+
+    /// Copies what is listed, and whether it was still there; what is not is a problem in the last pass only.
+    fn pass(
+        &self,
+        to: &Destination,
+        is_last: bool,
+        report: &mut CopyReport,
+        progress: &Progress,
+    ) -> Result<bool, Error> {
+        // Listed in the opposite order: a backup that runs meanwhile stores packs before the snapshot that needs them.
+        let mut missing = Vec::new();
+        let mut there = 0;
+        for kind in ORDER.into_iter().rev() {
+            let known: HashSet<_> = store::list_objects(to, kind)?.into_iter().collect();
+            let (known, lacking): (Vec<_>, Vec<_>) =
+                store::list_objects(&self.destination, kind)?.into_iter().partition(|name| known.contains(name));
+            there += known.len() as u64;
+            missing.push((kind, lacking));
+        }
+        report.already_there = there - report.objects;
+        progress.expect(missing.iter().map(|(_, names)| names.len() as u64).sum(), 0);
+        for (kind, names) in missing.into_iter().rev() {
+            let mut is_whole = true;
+            for name in names {
+                match self.copy_object(to, kind, &name) {
+                    Ok(len) => {
+                        report.objects += 1;
+                        report.bytes += len;
+                        progress.add(1, len);
+                    }
+                    Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) if !is_last => {
+                        is_whole = false
+                    }
+                    Err(error) if error.is_damage() => {
+                        report
+                            .problems
+                            .push(Problem { path: PathBuf::from(kind.path(&name)), what: error.to_string() });
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            to.settle()?;
+            // What was removed since may have moved elsewhere: nothing that needs it is copied before that is known.
+            if !is_whole {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn copy_object(&self, to: &Destination, kind: ObjectType, name: &ObjectName) -> Result<u64, Error> {
+        let path = kind.path(name);
+        let object = self.destination.read(&path, kind.max_len())?;
+        match kind {
+            ObjectType::Pack => self.check_pack(name, &object)?,
+            _ => drop(open_object(&self.ring, kind, name, &object)?),
+        }
+        let len = object.len() as u64;
+        to.write(&path, object)?;
+        Ok(len)
+    }
+
+    /// Opens all of a pack: damage is not to be spread.
+    fn check_pack(&self, name: &ObjectName, pack: &[u8]) -> Result<(), Error> {
+        let damaged = |why: Damage| Error::damaged(ObjectType::Pack.path(name), why);
+        let cut_short = || damaged(Damage::Truncated);
+        let (prefix, _) = pack.split_at_checked(PREFIX_LEN).ok_or_else(cut_short)?;
+        let (rest, sealed) = pack.split_last_chunk::<TRAILER_LEN>().ok_or_else(cut_short)?;
+        let cipher = ObjectCipher::from_prefix(&self.ring, ObjectType::Pack, name, prefix)?;
+        let trailer = Trailer::open(&cipher, sealed, pack.len() as u64).map_err(damaged)?;
+        let sealed = rest.get(trailer.toc_at as usize..).ok_or_else(cut_short)?;
+        let toc = trailer.open_toc(&cipher, sealed).map_err(damaged)?;
+        let mut at = PREFIX_LEN;
+        for (number, segment) in (0..).zip(&toc.segments) {
+            let end = at + segment.sealed_len as usize;
+            let sealed = pack.get(at..end).ok_or_else(cut_short)?.to_vec();
+            open_segment(&cipher, number, sealed, segment.plain_len()).map_err(damaged)?;
+            at = end;
+        }
+        Ok(())
+    }
+}
