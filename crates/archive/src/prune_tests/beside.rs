@@ -234,7 +234,7 @@ fn weeks_with_late_listings(seed: u64) {
 
 #[test]
 fn weeks_with_late_listings_lose_nothing() {
-    let seeds = if stride() == 1 { 300 } else { 6 };
+    let seeds = if stride() == 1 { 60 } else { 6 };
     let first = std::process::id().into();
     (first..first + seeds).for_each(weeks_with_late_listings);
 }
