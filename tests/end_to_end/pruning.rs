@@ -21,7 +21,7 @@ const FORGET: [&str; 3] = ["forget", "--keep-last", "3"];
 
 /// `make test-faults` has it go on for longer.
 fn rounds() -> usize {
-    if env::var_os("COFFER_TEST_THOROUGHLY").is_some() { 300 } else { 10 }
+    if env::var_os("COFFER_TEST_THOROUGHLY").is_some() { 100 } else { 10 }
 }
 
 /// A source that changes in part each day: text and media, small and large.

@@ -1,7 +1,8 @@
 //! Others at work between any two operations, and listings that are old.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use super::world::*;
@@ -76,6 +77,80 @@ fn two_prunes_at_once_lose_nothing() {
 fn a_forget_and_a_prune_at_once_lose_nothing() {
     let second = |world: &World, place: &Destination| assert!(world.forget_all_but(place, 1).is_ok());
     interleave(|_, place| may_be_busy(prune(place)), second);
+}
+
+/// Runs `first` up to an operation, then `second` on another device up to one of its own, then the rest of the first, then
+/// the rest of the second; for many such pairs of operations.
+fn overlap(first: fn(&World, &Destination), second: fn(&World, &Destination), seed: u64) {
+    let (world, start) = world();
+    let world = Arc::new(world);
+    world.live();
+    let mut chance = Chance(seed);
+    for _ in 0..if stride() == 1 { 600 } else { 40 } {
+        let (here, there) = (chance.below(70), chance.below(70));
+        let place = copy(&start);
+        let other = another(&place);
+        let (paused, is_paused) = mpsc::channel();
+        let (go, may_go) = mpsc::channel::<()>();
+        let mut left = there;
+        other.faults.between(move |_, _| {
+            if left == 0 {
+                paused.send(()).unwrap();
+                may_go.recv().unwrap_err();
+            }
+            left = left.wrapping_sub(1);
+        });
+        let running = Arc::new(Mutex::new(None));
+        let (run, in_world, mut with) = (Arc::clone(&running), Arc::clone(&world), Some((other, is_paused)));
+        let mut left = here;
+        place.faults.between(move |_, _| {
+            if left == 0
+                && let Some((other, is_paused)) = with.take()
+            {
+                let world = Arc::clone(&in_world);
+                *run.lock().unwrap() = Some(thread::spawn(move || second(&world, &other)));
+                // It pauses, or comes to its end.
+                let _ = is_paused.recv();
+            }
+            left = left.wrapping_sub(1);
+        });
+        first(&world, &place);
+        drop(go);
+        if let Some(running) = running.lock().unwrap().take() {
+            running.join().unwrap();
+        }
+        world.check_and_clean(&place, &format!("from operation {here} on, up to operation {there}"));
+    }
+}
+
+fn backs_up(world: &World, place: &Destination) {
+    world.back_up(place).unwrap();
+}
+
+fn prunes(_: &World, place: &Destination) {
+    may_be_busy(prune(place));
+}
+
+fn prunes_in_spite(world: &World, place: &Destination) {
+    unlock(place);
+    prunes(world, place);
+}
+
+#[test]
+fn a_backup_that_overlaps_with_a_prune_is_whole() {
+    overlap(prunes, backs_up, 1);
+    overlap(backs_up, prunes, 2);
+}
+
+#[test]
+fn a_backup_that_overlaps_with_a_prune_that_ignores_its_lock_is_whole() {
+    overlap(backs_up, prunes_in_spite, 3);
+}
+
+#[test]
+fn two_prunes_that_overlap_lose_nothing() {
+    overlap(prunes, prunes, 4);
+    overlap(prunes, prunes_in_spite, 5);
 }
 
 #[test]
@@ -159,7 +234,7 @@ fn weeks_with_late_listings(seed: u64) {
 
 #[test]
 fn weeks_with_late_listings_lose_nothing() {
-    let seeds = if stride() == 1 { 300 } else { 6 };
+    let seeds = if stride() == 1 { 60 } else { 6 };
     let first = std::process::id().into();
     (first..first + seeds).for_each(weeks_with_late_listings);
 }

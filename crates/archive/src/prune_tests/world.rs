@@ -107,11 +107,11 @@ impl World {
         self.folder.path().join("source")
     }
 
-    /// A day passes: one file changes each day, one every third, one comes back that was there before.
+    /// A day passes: one file changes each day, one every third, and one comes back that was there five days ago: after
+    /// six days of which two are kept, it lies in what is to be removed.
     pub(super) fn live(&self) {
         let day = self.day.fetch_add(1, Ordering::Relaxed);
-        for (name, seed) in [("daily", day), ("rarely", 100 + day / 3), ("changing back", 200 + day % 2), ("never", 7)]
-        {
+        for (name, seed) in [("daily", day), ("rarely", 100 + day / 3), ("coming back", 200 + day % 5), ("never", 7)] {
             fs::write(self.source().join(name), noise(2000, seed)).unwrap();
         }
         // Long enough for a list.
