@@ -122,18 +122,21 @@ def main():
     args = parser.parse_args()
     rows, total = [], lambda path: peers.size(path / "live") / 1e9
     kinds = (("gigabytes of chats", args.gigabytes, chats), ("small files", args.files, lambda out, n, shared: small_files(out, int(n), shared)))
-    for words, sizes, make in kinds:
-        points = []
-        for size in sizes:
-            with tempfile.TemporaryDirectory(prefix="coffer-cost.", dir=args.work) as work:
-                archive = Path(work) / "archive"
+    # Files are emptied, and removed when all is over: see peers.py.
+    with tempfile.TemporaryDirectory(prefix="coffer-cost.", dir=args.work) as all_work:
+        for words, sizes, make in kinds:
+            points = []
+            for size in sizes:
+                work = Path(tempfile.mkdtemp(dir=all_work))
+                archive = work / "archive"
                 make(archive, size, args.shared)
-                figures = measured(args.coffer.resolve(), archive, Path(work))
+                figures = measured(args.coffer.resolve(), archive, work)
                 said = "; ".join(f"{step} {f['wall']:.2f} s, CPU {f['cpu']:.2f} s, {f['rss'] / 1e6:.0f} MB" for step, f in figures.items())
                 print(f"{size:g} {words} ({total(archive):.2f} GB): {said}; stored {figures['full']['added'] / 1e6:.1f} MB", flush=True)
                 points.append((size, figures))
-        if points:
-            rows.append((words, points))
+                peers.emptied(work)
+            if points:
+                rows.append((words, points))
     args.out.write_text(drawing(rows))
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1))
