@@ -207,6 +207,7 @@ impl Compressor {
         let left = |fine: usize| fine.checked_sub(plain.len());
         let level = fine.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).map_or(FAST, |_| FINE);
         self.zstd.set_compression_level(level).ok()?;
+        self.packed.clear();
         self.packed.reserve(zstd::zstd_safe::compress_bound(plain.len()));
         self.zstd.compress_to_buffer(plain, &mut self.packed).ok()?;
         if self.packed.len() >= plain.len() - plain.len() / 32 {
