@@ -9,8 +9,8 @@ use coffer_archive::Receipt;
 #[cfg(all(target_os = "linux", feature = "mount"))]
 use crate::commands::mount;
 use crate::commands::{
-    backup, completions, copy, diff, drill, init, key, ls, man, password, profile, protect, restore, schedule,
-    snapshots, status, vault, verify,
+    backup, completions, copy, diff, drill, forget, init, key, ls, man, password, profile, protect, prune, repair,
+    restore, schedule, snapshots, status, unlock, vault, verify,
 };
 use crate::context::Context;
 use crate::error::Error;
@@ -104,6 +104,10 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Drill(drill::Args),
     Copy(copy::Args),
+    Forget(forget::Args),
+    Prune(prune::Args),
+    Repair(repair::Args),
+    Unlock(unlock::Args),
     Key(key::Args),
     Password(password::Args),
     Profile(profile::Args),
@@ -129,6 +133,10 @@ impl Command {
             Self::Verify(args) => verify::run(args, context),
             Self::Drill(args) => drill::run(args, context),
             Self::Copy(args) => copy::run(args, context),
+            Self::Forget(args) => forget::run(args, context),
+            Self::Prune(args) => prune::run(args, context),
+            Self::Repair(args) => repair::run(args, context),
+            Self::Unlock(args) => unlock::run(args, context),
             Self::Key(args) => key::run(args, context),
             Self::Password(args) => password::run(args, context),
             Self::Profile(args) => profile::run(args, context),

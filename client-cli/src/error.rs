@@ -52,6 +52,8 @@ pub(crate) enum Error {
     ReceiptUnknown { receipt: Receipt, newest: Receipt },
     #[error("no snapshot of the archive is whole: {first}")]
     NoSnapshotWhole { first: ArchiveError },
+    #[error("there is no lock {which}, or there are several")]
+    NoSuchLock { which: String },
     #[error("{} is not a folder", path.display())]
     TargetNotAFolder { path: PathBuf },
     #[error("{} lies in the archive itself", path.display())]
@@ -106,6 +108,7 @@ impl Error {
             Self::ArchiveGone { .. } => "no-archive",
             Self::NoAddress | Self::NotAFolder { .. } => "bad-url",
             Self::ReceiptUnknown { .. } => "rolled-back",
+            Self::NoSuchLock { .. } => "no-such-lock",
             Self::NoSnapshotWhole { .. } => "damaged",
             Self::TargetNotAFolder { .. } => "target",
             Self::TargetInArchive { .. } => "target-in-archive",
@@ -140,6 +143,7 @@ impl Error {
             | Self::ProfileExists { .. } => Exit::Usage,
             Self::HookFailed { .. } => Exit::HookFailed,
             Self::ReceiptUnknown { .. } => Exit::RolledBack,
+            Self::NoSuchLock { .. } => Exit::NotFound,
             Self::NoSnapshotWhole { .. } => Exit::Damaged,
             Self::AlreadySetUp { .. } => Exit::ArchiveExists,
             Self::ConfigTooNew { .. } => Exit::TooNew,

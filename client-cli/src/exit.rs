@@ -28,6 +28,7 @@ pub(crate) enum Exit {
     Unauthorized = 25,
     VaultRefused = 26,
     Unconfirmed = 27,
+    Busy = 28,
     HookFailed = 29,
 }
 
@@ -54,6 +55,7 @@ const TABLE: &[(Exit, &str)] = &[
     (Exit::Unauthorized, "the vault does not accept the account token"),
     (Exit::VaultRefused, "the vault refuses, or is not to be trusted"),
     (Exit::Unconfirmed, "a question was not answered with yes"),
+    (Exit::Busy, "another run works on the archive, or was interrupted"),
     (Exit::HookFailed, "a hook failed; if it was the one before a backup, nothing was backed up"),
 ];
 

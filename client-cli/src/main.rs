@@ -12,6 +12,7 @@ mod error;
 mod exit;
 mod home;
 mod hooks;
+mod keep;
 mod key_store;
 #[cfg(all(target_os = "linux", feature = "mount"))]
 mod mounted;

@@ -128,7 +128,7 @@ impl What {
     }
 
     pub(crate) fn host(&self) -> String {
-        self.host.clone().unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+        self.host.clone().unwrap_or_else(host_name)
     }
 
     /// The same with paths that mean the same wherever it is read.
@@ -147,4 +147,9 @@ impl What {
         }
         Ok(self)
     }
+}
+
+/// The name of this device.
+pub(crate) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

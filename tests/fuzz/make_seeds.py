@@ -62,7 +62,8 @@ def main():
     indexes = known("indexes", "index", "bytes")
     snapshots = known("snapshots", "snapshot", "bytes")
     locks = known("snapshots", "lock", "bytes")
-    seeds_of("object", packs + indexes + snapshots + locks)
+    others = known("snapshots", "forgotten", "bytes") + known("snapshots", "doomed", "bytes")
+    seeds_of("object", packs + indexes + snapshots + locks + others)
 
     raw = [archive.segment("data", [b"one", b"x"]), archive.segment("tree", [archive.random("tree", 50)])]
     repeated = archive.REPEATED
@@ -75,6 +76,8 @@ def main():
     seeds_of("index", known("indexes", "index", "content"))
     seeds_of("snapshot", known("snapshots", "snapshot", "content"))
     seeds_of("lock", known("snapshots", "lock", "content"))
+    seeds_of("forgotten", known("snapshots", "forgotten", "content"))
+    seeds_of("doomed", known("snapshots", "doomed", "content"))
     seeds_of("entries", known("trees", "entries", "bytes"))
     seeds_of("content", known("trees", "lists", "content") + [archive.content(0, [{"hole": 1 << 62}])])
 

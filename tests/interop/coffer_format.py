@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 PREFIX, TRAILER, MIB, U32 = 80, 32, 1 << 20, (1 << 32) - 1
 MAX_PACK, MAX_CONTENT = 16 * MIB, 1 << 28
-OBJECTS = {"packs": (b"P", "pack"), "index": (b"I", "index"), "snapshots": (b"S", "snapshot"), "locks": (b"L", "lock")}
+OBJECTS = {"packs": (b"P", "pack"), "index": (b"I", "index"), "snapshots": (b"S", "snapshot"), "locks": (b"L", "lock"),
+           "forgotten": (b"F", "forgotten"), "doomed": (b"D", "doomed")}
 SEGMENT, LAST, END = 0, 1, 2  # the last byte of a nonce
 REGULAR, FOLDER, SYMLINK, PIPE, CHARACTER, BLOCK = range(6)
 
@@ -304,7 +305,7 @@ class Pack:
         return found
 
 
-# Sections 7, 9 and 10: snapshots, trees, locks
+# Sections 7 and 9 to 12: snapshots, trees, locks, what was forgotten, what is doomed
 
 
 def parse_snapshot(name, data, cursor):
@@ -322,6 +323,25 @@ def parse_snapshot(name, data, cursor):
 
 def parse_lock(_name, _data, cursor):
     return cursor.text(), cursor.varint(), cursor.time(), cursor.text()
+
+
+def parse_forgotten(_name, _data, cursor):
+    """{(number, hash): [the previous, alike]}"""
+
+    def head():
+        return cursor.varint(), cursor.take(32)
+
+    snapshots = cursor.many(lambda: (head(), cursor.many(head)))
+    require(rising([one for one, _ in snapshots]), "forgotten snapshots are out of order")
+    for (number, _), previous in snapshots:
+        require(number and all(0 < n < number for n, _ in previous) and rising(previous), "the numbers do not rise")
+    return dict(snapshots)
+
+
+def parse_doomed(_name, _data, cursor):
+    state, _, packs = cursor.u8(), cursor.time(), cursor.many(lambda: cursor.take(16))
+    require(state <= 1 and rising(packs), "doomed packs in no order")
+    return packs
 
 
 def parse_entry(cursor):

@@ -17,7 +17,7 @@ import tempfile
 
 from coffer_format import (
     CHARACTER, FOLDER, LAST, MAX_CONTENT, PREFIX, REGULAR, SYMLINK, Cursor, Pack, Refused, Sealed, WrongKey,
-    open_header, padme, parse_entry, parse_lock, parse_snapshot, parse_toc, read, require, unframe,
+    open_header, padme, parse_doomed, parse_entry, parse_forgotten, parse_lock, parse_snapshot, parse_toc, read, require, unframe,
 )
 
 
@@ -61,7 +61,20 @@ class Archive:
             for number, (_, _, chunks) in enumerate(pack.segments):
                 for id, length in chunks:
                     self.places.setdefault(id, []).append((pack, number, length))
-        self.snapshots = sorted(self.objects("snapshots", parse_snapshot), key=lambda s: (s.number, s.hash))
+        snapshots, forgotten = list(self.objects("snapshots", parse_snapshot)), {}
+        for more in self.objects("forgotten", parse_forgotten):
+            forgotten.update(more)
+        self.snapshots = sorted(self.not_forgotten(snapshots, forgotten), key=lambda s: (s.number, s.hash))
+
+    def not_forgotten(self, snapshots, forgotten):
+        """The snapshots less those that were forgotten and are followed."""
+        there, followed = {(s.number, s.hash): s for s in snapshots}, set()
+        for head in sorted(there.keys() | forgotten.keys(), reverse=True):
+            if head in there and not (head in forgotten and head in followed):
+                yield there[head]
+            elif head not in followed:
+                continue
+            followed.update(there[head].previous if head in there else forgotten[head])
 
     def files(self, folder):
         """(name, path) of every object in a folder."""
@@ -285,7 +298,7 @@ def check_snapshot(archive, report, snapshot, good):
 
 
 def check_sizes(archive, report):
-    for folder in ("index", "snapshots", "locks"):
+    for folder in ("index", "snapshots", "locks", "forgotten", "doomed"):
         for _, path in archive.files(folder):
             size = os.path.getsize(path)
             if size != padme(size):
@@ -302,8 +315,9 @@ def check(archive, report, _arguments):
                 require(numbers.get(hash, number) == number, "its predecessor has another number")
         except Refused as why:
             report.lost(f"snapshot {snapshot.number}", why)
-    locks = list(archive.objects("locks", parse_lock))
-    print(f"{len(archive.packs)} packs, {len(good)} chunks, {len(archive.snapshots)} snapshots, {len(locks)} locks; "
+    locks, doomed = (list(archive.objects(*kind)) for kind in (("locks", parse_lock), ("doomed", parse_doomed)))
+    print(f"{len(archive.packs)} packs, {len(good)} chunks, {len(archive.snapshots)} snapshots, {len(locks)} locks, "
+          f"{sum(map(len, doomed))} doomed packs; "
           f"list chunks: {len(archive.lists[0])} whole, {len(archive.lists[1])} patches")
 
 

@@ -34,7 +34,7 @@ SALT = bytes(range(0x40, 0x60))
 EPOCH = 1
 
 # The codes of the kinds of object, and the purposes of their keys.
-KINDS = {"pack": b"P", "index": b"I", "snapshot": b"S", "lock": b"L", "head": b"H"}
+KINDS = {"pack": b"P", "index": b"I", "snapshot": b"S", "lock": b"L", "forgotten": b"F", "doomed": b"D", "head": b"H"}
 
 # 300 times "again and ", compressed with zstd 1.5.7 at level 3.
 REPEATED = b"again and " * 300
@@ -132,7 +132,7 @@ class Cipher:
 
 
 def whole_object(kind, content):
-    """An index, a snapshot or a lock: one part, padded."""
+    """All but packs and heads: one part, padded."""
     cipher = Cipher(kind)
     framed = frame(content)
     size = padme(80 + len(framed) + 16)
@@ -295,8 +295,34 @@ def lock(comment, host, pid, since, operation):
     }
 
 
+def heads(heads):
+    return varint(len(heads)) + b"".join(varint(one["number"]) + bytes.fromhex(one["hash"]) for one in heads)
+
+
+def forgotten(comment, snapshots):
+    plain = varint(len(snapshots))
+    for one in snapshots:
+        plain += varint(one["number"]) + bytes.fromhex(one["hash"]) + heads(one["previous"])
+    return {"comment": comment} | sealing() | {
+        "snapshots": snapshots,
+        "content": plain.hex(),
+        "bytes": whole_object("forgotten", plain).hex(),
+    }
+
+
+def doomed(comment, is_removed, since, packs):
+    plain = bytes([is_removed]) + time(*since) + varint(len(packs)) + b"".join(packs)
+    return {"comment": comment} | sealing() | {
+        "is_removed": is_removed,
+        "since": since,
+        "packs": [pack.hex() for pack in packs],
+        "content": plain.hex(),
+        "bytes": whole_object("doomed", plain).hex(),
+    }
+
+
 def head(comment, tips):
-    plain = varint(len(tips)) + b"".join(varint(tip["number"]) + bytes.fromhex(tip["hash"]) for tip in tips)
+    plain = heads(tips)
     cipher = Cipher("head", name=bytes(16))
     return {"comment": comment} | sealing() | {
         "name": bytes(16).hex(),
@@ -449,10 +475,22 @@ def snapshots():
         2,
         [chunk("root one", 130_000), chunk("root two", 500)],
     )
+    hashes = sorted(hashlib.sha256(bytes([number])).hexdigest() for number in range(4))
     return {
-        "comment": "Snapshots, locks and heads byte for byte, computed by make_archive.py. Bytes are in hexadecimal.",
+        "comment": "Snapshots, locks, what was forgotten and doomed, and heads byte for byte, computed by make_archive.py. Bytes are in hexadecimal.",
         "snapshot": [first, second],
         "lock": [lock("a backup that runs", "laptop", 4711, (1_767_225_600, 1), "backup")],
+        "forgotten": [
+            forgotten("two, the second after others of one number", [
+                {"number": 3, "hash": hashes[0], "previous": []},
+                {"number": 2**40, "hash": hashes[1], "previous": [
+                    {"number": 7, "hash": hashes[2]}, {"number": 7, "hash": hashes[3]}]},
+            ]),
+        ],
+        "doomed": [
+            doomed("to be removed", False, (1_767_225_600, 1), [bytes.fromhex(name)[:16] for name in hashes[2:]]),
+            doomed("removed", True, (1_767_225_600, 0), [bytes.fromhex(hashes[0])[:16]]),
+        ],
         "head": [
             head("the newest snapshot", [{"number": 2, "hash": second["hash"]}]),
             head("as many as there may be, with large numbers", [

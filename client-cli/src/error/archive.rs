@@ -33,6 +33,10 @@ pub(super) const fn kind(error: &Error) -> &'static str {
         Error::NoSnapshot => "no-snapshot",
         Error::NoSuchSnapshot(_) => "no-such-snapshot",
         Error::NotInSnapshot { .. } => "not-in-snapshot",
+        Error::Newest { .. } => "newest-snapshot",
+        Error::Unreadable { .. } => "unreadable-snapshot",
+        Error::Busy(_) => "busy",
+        Error::Disturbed => "disturbed",
         Error::Device { .. } => "device-memory",
         Error::Randomness => "randomness",
         _ => "other",
@@ -42,7 +46,7 @@ pub(super) const fn kind(error: &Error) -> &'static str {
 pub(super) const fn exit(error: &Error) -> Exit {
     match error {
         Error::WrongKey => Exit::WrongKey,
-        Error::Damaged { .. } | Error::HeaderMissing { .. } => Exit::Damaged,
+        Error::Damaged { .. } | Error::HeaderMissing { .. } | Error::Unreadable { .. } => Exit::Damaged,
         Error::NoArchive { .. } => Exit::NoArchive,
         Error::ArchiveExists { .. } | Error::NotEmpty { .. } | Error::OtherArchive { .. } => Exit::ArchiveExists,
         Error::FormatTooNew { .. } => Exit::TooNew,
@@ -60,6 +64,7 @@ pub(super) const fn exit(error: &Error) -> Exit {
         | Error::BadRule { .. }
         | Error::NotRecognised { .. }
         | Error::Incomparable { .. } => Exit::Usage,
+        Error::Busy(_) | Error::Disturbed => Exit::Busy,
         Error::NoSnapshot | Error::NoSuchSnapshot(_) | Error::NotInSnapshot { .. } => Exit::NotFound,
         _ => Exit::Failed,
     }
@@ -97,6 +102,9 @@ mod tests {
             (Error::NoSnapshot, "no-snapshot", 19),
             (Error::NoSuchSnapshot("there is no snapshot 9".to_owned()), "no-such-snapshot", 19),
             (Error::NotInSnapshot { path: "a".into() }, "not-in-snapshot", 19),
+            (Error::Newest { number: 4 }, "newest-snapshot", 1),
+            (Error::Unreadable { number: 4, why: "it is lost".to_owned() }, "unreadable-snapshot", 11),
+            (Error::Disturbed, "disturbed", 28),
             (Error::BadUrl { url: url(), why: "it is empty".to_owned() }, "bad-url", 2),
             (destination(Kind::Other), "destination", 1),
             (Error::Randomness, "randomness", 1),

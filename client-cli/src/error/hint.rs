@@ -68,6 +68,7 @@ pub(super) fn of(error: &Error) -> Option<String> {
         Error::ReceiptUnknown { .. } => {
             "the receipt is mistyped, or of another history: compare it with what was written down".to_owned()
         }
+        Error::NoSuchLock { .. } => "`coffer unlock` lists the locks and their names".to_owned(),
         Error::NoSnapshotWhole { .. } => {
             "is there another copy of the archive? `coffer verify --allow-rollback` names everything that is damaged"
                 .to_owned()
@@ -120,6 +121,15 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
         ArchiveError::Damaged { object, .. } if object.starts_with("snapshots") => {
             "`coffer snapshots` lists those that are whole: name one, as in `coffer restore 3 --to DIR`"
         }
+        ArchiveError::Damaged { object, .. } if object.starts_with("doomed") => {
+            "`coffer prune` removes it: it can name packs that nobody may count on"
+        }
+        ArchiveError::Damaged { object, .. } if object.starts_with("locks") => {
+            "if no other run works on the archive, remove it with `coffer unlock` and its name"
+        }
+        ArchiveError::Damaged { object, .. } if object.starts_with("forgotten") => {
+            "it says which snapshots were forgotten: put its copy back, or accept what is missing with --allow-rollback"
+        }
         ArchiveError::Damaged { .. } => {
             "`coffer verify --read-data` names everything that is damaged; what is whole can still be restored"
         }
@@ -157,6 +167,16 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
             "`coffer snapshots` lists them; a path is given to `coffer ls latest PATH` or `coffer restore --path PATH`"
         }
         ArchiveError::NotInSnapshot { .. } => "`coffer ls -r` lists what it holds",
+        ArchiveError::Newest { .. } => {
+            "make a backup first: the newest snapshot stays, so that an old archive is told from it"
+        }
+        ArchiveError::Unreadable { .. } => {
+            "nothing was removed; `coffer forget` that snapshot if it is not needed, and prune again"
+        }
+        ArchiveError::Busy(lock) => {
+            return Some(format!("try again when it has ended; if it was killed, `coffer unlock {}`", lock.name));
+        }
+        ArchiveError::Disturbed => "try again: nothing that was stored is lost",
         ArchiveError::Device { source, .. } => return Some(of_device(source).to_owned()),
         _ => return None,
     };

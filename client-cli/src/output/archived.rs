@@ -142,6 +142,10 @@ pub(crate) struct LockRecord {
 }
 
 impl LockRecord {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn of(lock: &Lock) -> Self {
         Self {
             name: lock.name.to_string(),

@@ -1,6 +1,6 @@
 //! An archive: where it lies, its keys, its snapshots; and what can be done with it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use coffer_keys::{ArchiveId, BackupKey, RecoveryKey, Typo};
@@ -10,6 +10,7 @@ use crate::destination::Destination;
 use crate::device::{DeviceMemory, Head, Receipt};
 use crate::envelope::{Keyring, ObjectType, open_object};
 use crate::error::{Damage, DestinationErrorKind, Error};
+use crate::forgotten::{self, LoadedForgotten};
 use crate::header::{self, Header};
 use crate::id::ObjectName;
 use crate::list;
@@ -49,6 +50,9 @@ pub struct Archive {
     pub(crate) lacks_newest: bool,
     pub(crate) snapshots: Vec<Snapshot>,
     pub(crate) damaged: Vec<Problem>,
+    pub(crate) forgotten: LoadedForgotten,
+    /// Snapshots that were forgotten, and whose objects are still there.
+    pub(crate) leftover: Vec<Snapshot>,
 }
 
 impl Archive {
@@ -115,6 +119,8 @@ impl Archive {
             lacks_newest: false,
             snapshots: Vec::new(),
             damaged: Vec::new(),
+            forgotten: LoadedForgotten::default(),
+            leftover: Vec::new(),
         };
         archive.load_snapshots()?;
         if !allow_rollback {
@@ -124,10 +130,15 @@ impl Archive {
         Ok(archive)
     }
 
-    fn load_snapshots(&mut self) -> Result<(), Error> {
+    /// Snapshots first, then what was forgotten: who forgets writes first and removes then.
+    pub(crate) fn load_snapshots(&mut self) -> Result<(), Error> {
+        self.damaged.clear();
+        let mut all = Vec::new();
         for name in store::list_objects(&self.destination, ObjectType::Snapshot)? {
             match read_snapshot(&self.destination, &self.ring, &name) {
-                Ok(snapshot) => self.snapshots.push(snapshot),
+                Ok(snapshot) => all.push(snapshot),
+                // It was forgotten a moment ago, or the listing is an old one.
+                Err(error) if error.is_not_found() => {}
                 Err(error) if error.is_damage() => {
                     let path = ObjectType::Snapshot.path(&name).into();
                     self.damaged.push(Problem { path, what: error.to_string() });
@@ -135,16 +146,22 @@ impl Archive {
                 Err(error) => return Err(error),
             }
         }
+        self.forgotten = forgotten::load(&self.destination, &self.ring)?;
+        (self.snapshots, self.leftover) = forgotten::sort_out(all, &self.forgotten.forgotten);
         self.snapshots.sort_by_key(|snapshot| (snapshot.head.number, snapshot.head.hash));
         Ok(())
     }
 
     fn refuse_rollback(&mut self, expected: Option<Receipt>) -> Result<(), Error> {
-        let present = self.heads();
-        let lacks_head = self.remembered()?.into_iter().filter(|head| !present.contains(head)).max();
-        let lacks_receipt = expected.filter(|receipt| !present.iter().any(|head| receipt.matches(head)));
-        let newest = present.last().map(Head::receipt);
+        let known = self.known_heads();
+        let lacks_head = self.remembered()?.into_iter().filter(|head| !known.contains(head)).max();
+        let lacks_receipt = expected.filter(|receipt| !known.iter().any(|head| receipt.matches(head)));
+        let newest = self.heads().last().map(Head::receipt);
         let Some(remembered) = lacks_head.map(|head| head.receipt()).or(lacks_receipt) else { return Ok(()) };
+        // What is damaged may be what says that it was forgotten.
+        if let Some(damaged) = self.forgotten.damaged.first() {
+            return Err(forgotten::why_damaged(&self.destination, &self.ring, damaged));
+        }
         // One that is there and damaged may be this very one: it is named as such wherever it matters.
         match (self.damaged.is_empty(), self.snapshots.is_empty()) {
             (true, _) => Err(Error::Rollback { remembered, newest }),
@@ -168,17 +185,28 @@ impl Archive {
         self.snapshots.iter().map(|snapshot| snapshot.head).collect()
     }
 
-    /// The snapshots that none follows, sorted: usually the newest alone.
-    pub(crate) fn tips(&self) -> Vec<Head> {
-        let followed: HashSet<_> = self.snapshots.iter().flat_map(|snapshot| &snapshot.previous).collect();
+    /// The heads of all snapshots that are there, or were forgotten when something had followed them.
+    pub(crate) fn known_heads(&self) -> HashSet<Head> {
+        let followed = self.followed();
+        let forgotten = self.forgotten.forgotten.keys().filter(|head| followed.contains(head));
+        self.heads().into_iter().chain(forgotten.copied()).collect()
+    }
+
+    fn followed(&self) -> HashSet<Head> {
+        forgotten::followed(&self.snapshots, &self.forgotten.forgotten)
+    }
+
+    /// The snapshots that none follows, sorted: usually the newest alone. They cannot be forgotten.
+    pub fn tips(&self) -> Vec<Head> {
+        let followed = self.followed();
         self.heads().into_iter().filter(|head| !followed.contains(head)).collect()
     }
 
     /// The tips, and what is `known` and cannot be opened; sorted.
     pub(crate) fn tips_and(&self, known: &[Head]) -> Vec<Head> {
-        let present = self.heads();
+        let there = self.known_heads();
         let mut heads = self.tips();
-        heads.extend(known.iter().filter(|head| !present.contains(head)));
+        heads.extend(known.iter().filter(|head| !there.contains(head)));
         heads.sort();
         heads.dedup();
         heads
@@ -187,7 +215,7 @@ impl Archive {
     /// Remembers the newest snapshots; what was remembered is forgotten only where that is `replaced`.
     pub(crate) fn remember(&self, replaced: bool) -> Result<(), Error> {
         match &self.memory {
-            Some(memory) => memory.remember(&self.tips_and(&self.vault_heads), &self.heads(), replaced),
+            Some(memory) => memory.remember(&self.tips_and(&self.vault_heads), &self.known_heads(), replaced),
             None => Ok(()),
         }
     }
@@ -239,7 +267,7 @@ impl Archive {
     }
 
     /// What is wrong with the first snapshot that cannot be opened.
-    fn why_damaged(&self) -> Error {
+    pub(crate) fn why_damaged(&self) -> Error {
         let name = self.damaged.first().and_then(|damaged| ObjectName::parse(damaged.path.file_name()?.to_str()?));
         let error = name.and_then(|name| read_snapshot(&self.destination, &self.ring, &name).err());
         error.unwrap_or_else(|| Error::damaged(ObjectType::Snapshot.folder(), Damage::Contradiction))
@@ -248,9 +276,12 @@ impl Archive {
     /// Whether a snapshot that cannot be opened may be the latest: one is remembered that is newer, or fewer are missing
     /// among the numbers below the newest than there are damaged.
     fn latest_is_in_doubt(&self) -> bool {
-        let mut numbers: Vec<_> = self.snapshots.iter().map(|snapshot| snapshot.head.number).collect();
-        numbers.dedup();
-        let missing = numbers.last().map_or(0, |newest| newest - numbers.len() as u64);
+        let Some(newest) = self.snapshots.last() else { return self.lacks_newest || !self.damaged.is_empty() };
+        let known = self.snapshots.iter().map(|snapshot| &snapshot.head).chain(self.forgotten.forgotten.keys());
+        let numbers: HashSet<_> =
+            known.map(|head| head.number).filter(|number| *number <= newest.head.number).collect();
+        let is_told = self.forgotten.damaged.is_empty();
+        let missing = if is_told { newest.head.number - numbers.len() as u64 } else { 0 };
         self.lacks_newest || self.damaged.len() as u64 > missing
     }
 
@@ -306,7 +337,7 @@ impl Archive {
     }
 
     pub(crate) fn chunk_store(&self) -> Result<ChunkStore<'_>, Error> {
-        let index = store::load_index(&self.destination, &self.ring)?.index;
+        let index = store::load_index(&self.destination, &self.ring, &BTreeSet::new())?.index;
         Ok(ChunkStore::new(&self.destination, &self.ring, index))
     }
 }

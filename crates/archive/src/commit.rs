@@ -11,6 +11,7 @@ use crate::chunker::Chunker;
 use crate::content::Content;
 use crate::deep::allow_many_open_folders;
 use crate::device::{DeviceMemory, Head};
+use crate::doomed::{self, DoomedObjects};
 use crate::envelope::{ObjectType, seal_object};
 use crate::error::{DestinationErrorKind, Error};
 use crate::id::ObjectName;
@@ -28,38 +29,49 @@ use crate::tree::Time;
 const QUIET_AGE: Duration = Duration::from_secs(60);
 /// … and while somebody may.
 const BUSY_AGE: Duration = Duration::from_secs(24 * 3600);
+/// How often a backup begins anew because the archive was pruned meanwhile. What it stored is not stored again.
+const TRIES: usize = 3;
 
 impl Archive {
     /// Makes a snapshot of the sources.
     ///
     /// # Errors
     /// `Source` and `BadSource` for sources that do not exist; `BadRule`; `Destination` when it fails. What was stored by then
-    /// is found and used by the next run. Files that cannot be read are problems in the report, not errors.
+    /// is found and used by the next run. Files that cannot be read are problems in the report, not errors. `Disturbed`
+    /// when the archive was pruned meanwhile, and again each time that the backup began anew.
     pub fn backup(&mut self, options: &BackupOptions, progress: &Progress) -> Result<BackupReport, Error> {
         let roots = Roots::resolve(&options.sources)?;
-        let rules = Matcher::new(&options.rules, &roots)?;
         let started = Time::now();
-        let running = lock::withdraw_dead(&self.destination, self.locks()?, &options.host);
-        self.destination.sweep_temporary(if running.is_empty() { QUIET_AGE } else { BUSY_AGE });
-        let lock = lock::announce(&self.destination, &self.ring, &options.host, "backup")?;
-        let made = self.make_snapshot((&roots, rules), options, started, progress);
-        // A lock that stays does no harm; the next run withdraws it.
-        let withdrawn = lock::withdraw(&self.destination, &lock);
-        let mut report = made?;
-        if let Err(error) = withdrawn {
-            report.notes.push(Problem { path: ObjectType::Lock.path(&lock).into(), what: error.to_string() });
+        let mut stored = 0;
+        for _ in 0..TRIES {
+            let mut rules = Matcher::new(&options.rules, &roots)?;
+            let running = lock::withdraw_dead(&self.destination, self.locks()?, &options.host);
+            self.destination.sweep_temporary(if running.is_empty() { QUIET_AGE } else { BUSY_AGE });
+            let lock = lock::announce(&self.destination, &self.ring, &options.host, "backup")?;
+            let made = self.make_snapshot((&roots, &mut rules), (options, &lock, started), &mut stored, progress);
+            // The next run on this device withdraws one that stays.
+            let withdrawn = lock::withdraw(&self.destination, &lock);
+            let Some(mut report) = made? else { continue };
+            if let Err(error) = withdrawn {
+                report.notes.push(Problem { path: ObjectType::Lock.path(&lock).into(), what: error.to_string() });
+            }
+            return Ok(report);
         }
-        Ok(report)
+        Err(Error::Disturbed)
     }
 
+    /// `None` when something was doomed meanwhile that this snapshot may need. What is doomed is read once the lock is
+    /// there: who removes packs looks for locks after having doomed them.
     fn make_snapshot(
         &mut self,
-        (roots, rules): (&Roots, Matcher),
-        options: &BackupOptions,
-        started: Time,
+        (roots, rules): (&Roots, &mut Matcher),
+        (options, lock, started): (&BackupOptions, &ObjectName, Time),
+        stored: &mut u64,
         progress: &Progress,
-    ) -> Result<BackupReport, Error> {
-        let LoadedIndex { index, unindexed, problems } = store::load_index(&self.destination, &self.ring)?;
+    ) -> Result<Option<BackupReport>, Error> {
+        let doomed = doomed::load(&self.destination, &self.ring)?;
+        let LoadedIndex { index, unindexed, problems } =
+            store::load_index(&self.destination, &self.ring, &doomed::packs(&doomed))?;
         let same = |snapshot: &&Snapshot| snapshot.base == roots.base && snapshot.sources == roots.sources;
         let of_this_host = |snapshot: &&Snapshot| same(snapshot) && snapshot.host == options.host;
         let newest_first = || self.snapshots.iter().rev();
@@ -75,7 +87,7 @@ impl Archive {
         let chunker = Chunker::new(self.ring.keys.chunker.derive_gear());
         let scratch = self.scratch();
         sqlite::sweep(&scratch);
-        let ((root, mut findings, rules), stored) = pipeline::run(&store, unindexed, |sink| {
+        let ((root, mut findings), written) = pipeline::run(&store, unindexed, |sink| {
             let mut walk = Walk {
                 sink,
                 store: &store,
@@ -93,15 +105,36 @@ impl Archive {
                 buffer: Vec::new(),
             };
             let root = walk.folder(&roots.base, &roots.selection(), previous.map(|snapshot| &snapshot.root))?;
-            Ok((root, walk.findings, walk.rules))
+            Ok((root, walk.findings))
         })?;
         findings.notes.extend(problems);
         findings.notes.extend(rules.unused());
+        *stored += written;
+        self.destination.settle()?;
+        if !self.is_undisturbed(lock, &doomed)? {
+            return Ok(None);
+        }
         let (snapshot, len) = self.commit(roots, options, started, (root, &findings))?;
+        *stored += len;
+        if !self.is_locked(lock)? {
+            // Taken away at the last moment, by a prune that could not see this snapshot.
+            self.destination.delete(&ObjectType::Snapshot.path(&snapshot.name))?;
+            return Ok(None);
+        }
         self.snapshots.push(snapshot.clone());
         self.lacks_newest = false;
         self.remember(self.allow_rollback)?;
-        Ok(findings.into_report(snapshot, rules.excluded(), stored + len))
+        Ok(Some(findings.into_report(snapshot, rules.excluded(), *stored)))
+    }
+
+    /// Whether nothing was doomed but what a run knows of, and nobody took its lock for one of a dead run.
+    pub(crate) fn is_undisturbed(&self, lock: &ObjectName, doomed: &DoomedObjects) -> Result<bool, Error> {
+        let is_locked = self.is_locked(lock)?;
+        Ok(is_locked && doomed::list(&self.destination)?.iter().all(|name| doomed.contains_key(name)))
+    }
+
+    pub(crate) fn is_locked(&self, lock: &ObjectName) -> Result<bool, Error> {
+        self.destination.exists(&ObjectType::Lock.path(lock))
     }
 
     /// Writes the snapshot object: the moment at which the backup exists. Returns its length too.
@@ -112,7 +145,6 @@ impl Archive {
         started: Time,
         (root, findings): (Content, &Findings),
     ) -> Result<(Snapshot, u64), Error> {
-        self.destination.settle()?;
         // Another disk may have taken the place of the one that the packs went to.
         if read_header(&self.destination)? != self.header {
             return Err(gone(self.destination.url()));

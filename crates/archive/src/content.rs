@@ -125,6 +125,31 @@ impl Content {
     }
 }
 
+/// What is met on a visit to all chunks of a content.
+pub(crate) trait ChunkVisit {
+    /// A chunk that the content needs. Whether to go on into it, if it is a list that stands for content of `depth`.
+    fn meet(&mut self, id: &ChunkId, depth: u8) -> bool;
+    /// Fetches a list.
+    fn load(&mut self, id: &ChunkId) -> Result<Vec<u8>, Error>;
+}
+
+/// Meets every chunk that a content needs: data, lists, and the lists that others are patches to.
+pub(crate) fn visit(content: &Content, visitor: &mut impl ChunkVisit) -> Result<(), Error> {
+    visit_extents(&content.extents, content.depth, visitor)
+}
+
+fn visit_extents(extents: &[Extent], depth: u8, visitor: &mut impl ChunkVisit) -> Result<(), Error> {
+    for extent in extents {
+        let Extent::Chunk { id, .. } = extent else { continue };
+        if visitor.meet(id, depth) && depth > 0 {
+            let list = load_list(&mut |id: &ChunkId| visitor.load(id), id)?;
+            visitor.meet(&list.base, 0);
+            visit_extents(&list.extents, depth - 1, visitor)?;
+        }
+    }
+    Ok(())
+}
+
 fn encode_extents(extents: &[Extent], encoder: &mut Encoder) {
     encoder.varint(extents.len() as u64);
     for extent in extents {

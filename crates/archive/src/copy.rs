@@ -35,7 +35,7 @@ const OLD: Duration = Duration::from_secs(24 * 3600);
 const PASSES: u32 = 5;
 
 /// What refers to others comes after them; a snapshot is the moment at which the copy of it exists.
-const ORDER: [ObjectType; 3] = [ObjectType::Pack, ObjectType::Index, ObjectType::Snapshot];
+const ORDER: [ObjectType; 4] = [ObjectType::Pack, ObjectType::Index, ObjectType::Forgotten, ObjectType::Snapshot];
 
 impl Archive {
     /// Copies every object that `to` lacks, and overwrites none. What is there is taken to be whole: verify tells. An
@@ -43,17 +43,22 @@ impl Archive {
     ///
     /// # Errors
     /// `OtherArchive` when another archive lies there, `NotEmpty` for a folder that holds something else; `Destination`
-    /// when either side fails. Damage to single objects is problems in the report, not an error.
+    /// when either side fails; `Disturbed` when its lock was taken away. Damage to single objects is problems in the report, not an error.
     pub fn copy_to(&self, to: &Destination, host: &str, progress: &Progress) -> Result<CopyReport, Error> {
         self.place_header(to)?;
         to.sweep_temporary(OLD);
-        lock::withdraw_dead(to, lock::all(to, &self.ring)?, host);
+        // One that does not open may be anybody's, and stays.
+        lock::withdraw_dead(to, lock::all(to, &self.ring).unwrap_or_default(), host);
         // Neither side removes anything meanwhile.
         let from_lock = lock::announce(&self.destination, &self.ring, host, "copy")?;
         let copied = lock::announce(to, &self.ring, host, "copy").and_then(|to_lock| {
             let copied = self.copy_objects(to, progress);
+            // Who took it for the lock of a dead run may have removed what this one counted on: the next copies it again.
+            let is_locked = to.exists(&ObjectType::Lock.path(&to_lock))?;
             let withdrawn = lock::withdraw(to, &to_lock);
-            copied.and_then(|report| withdrawn.map(|()| report))
+            let report = copied?;
+            withdrawn?;
+            if is_locked { Ok(report) } else { Err(Error::Disturbed) }
         });
         lock::withdraw(&self.destination, &from_lock)?;
         copied

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::io;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use opendal::{ErrorKind, Operator, blocking, services};
 
@@ -17,6 +17,8 @@ pub struct Destination {
     service: Arc<Service>,
     // The executor lives as long as the operators that run on it.
     _runtime: Arc<tokio::runtime::Runtime>,
+    #[cfg(test)]
+    pub(crate) faults: crate::faults::Faults,
 }
 
 enum Service {
@@ -58,7 +60,13 @@ impl Destination {
         let runtime = runtime(&url)?;
         let (local, handle) = (LocalFolder::new(path), runtime.handle().clone());
         let folder = Folder { local, handle, reader: OnceLock::new() };
-        Ok(Self { url, service: Arc::new(Service::Folder(Box::new(folder))), _runtime: Arc::new(runtime) })
+        Ok(Self {
+            url,
+            service: Arc::new(Service::Folder(Box::new(folder))),
+            _runtime: Arc::new(runtime),
+            #[cfg(test)]
+            faults: crate::faults::Faults::default(),
+        })
     }
 
     /// A destination in this process's memory, for tests.
@@ -70,7 +78,13 @@ impl Destination {
         let runtime = runtime(&url)?;
         let operator = build(runtime.handle(), services::Memory::default());
         let operator = operator.map_err(|error| failed("read", &url, &error))?;
-        Ok(Self { url, service: Arc::new(Service::Memory(operator)), _runtime: Arc::new(runtime) })
+        Ok(Self {
+            url,
+            service: Arc::new(Service::Memory(operator)),
+            _runtime: Arc::new(runtime),
+            #[cfg(test)]
+            faults: crate::faults::Faults::default(),
+        })
     }
 
     fn folder(&self) -> Option<&LocalFolder> {
@@ -140,6 +154,8 @@ impl Destination {
         if len == 0 {
             return Ok(Vec::new());
         }
+        #[cfg(test)]
+        self.faults.meet("read", path)?;
         let options = opendal::options::ReadOptions { range: (at..at + len).into(), ..Default::default() };
         let fetched = self.reader_of(path)?.read_options(path, options);
         let bytes = fetched.map_err(|error| failed("read", path, &error))?.to_vec();
@@ -148,11 +164,35 @@ impl Destination {
 
     /// Length of an object in bytes.
     pub(crate) fn len(&self, path: &str) -> Result<u64, Error> {
+        #[cfg(test)]
+        self.faults.meet("read", path)?;
         let metadata = self.reader_of(path)?.stat(path).map_err(|error| failed("read", path, &error))?;
         Ok(metadata.content_length())
     }
 
+    /// When an object was written, by the clock of where it lies, if that tells.
+    pub(crate) fn modified(&self, path: &str) -> Result<Option<SystemTime>, Error> {
+        #[cfg(test)]
+        if let Some(written) = self.faults.written(path) {
+            return Ok(Some(written));
+        }
+        let metadata = self.reader_of(path)?.stat(path).map_err(|error| failed("read", path, &error))?;
+        Ok(metadata.last_modified().map(SystemTime::from))
+    }
+
+    /// Whether a listing shows at once what was written, and no longer what was removed.
+    pub(crate) fn lists_at_once(&self) -> bool {
+        #[cfg(test)]
+        if self.faults.are_listings_stale() {
+            return false;
+        }
+        let scheme = self.url.split(':').next().unwrap_or_default();
+        matches!(scheme, "memory" | "fs" | "s3" | "gcs" | "azblob" | "sftp" | "webdav")
+    }
+
     pub(crate) fn exists(&self, path: &str) -> Result<bool, Error> {
+        #[cfg(test)]
+        self.faults.meet("read", path)?;
         let Some(reader) = self.reader()? else { return Ok(false) };
         match reader.stat(path) {
             Ok(_) => Ok(true),
@@ -163,6 +203,8 @@ impl Destination {
 
     /// Stores an object whole: after an error or a crash it is either there in full or not at all.
     pub(crate) fn write(&self, path: &str, bytes: Vec<u8>) -> Result<(), Error> {
+        #[cfg(test)]
+        self.faults.change("write", path)?;
         match &*self.service {
             Service::Memory(operator) => {
                 operator.write(path, bytes).map(drop).map_err(|error| failed("write", path, &error))
@@ -178,6 +220,8 @@ impl Destination {
     }
 
     pub(crate) fn delete(&self, path: &str) -> Result<(), Error> {
+        #[cfg(test)]
+        self.faults.change("delete", path)?;
         match &*self.service {
             Service::Memory(operator) => operator.delete(path).map_err(|error| failed("delete", path, &error)),
             Service::Folder(folder) => folder.local.delete(path).map_err(|error| writing(path, &error)),
@@ -189,10 +233,15 @@ impl Destination {
     pub(crate) fn list(&self, folder: &str) -> Result<Vec<String>, Error> {
         let options = opendal::options::ListOptions { recursive: true, ..Default::default() };
         let Some(reader) = self.reader()? else { return Ok(Vec::new()) };
+        #[cfg(test)]
+        self.faults.meet("list", folder)?;
         match reader.list_options(folder, options) {
             Ok(entries) => {
                 let files = entries.into_iter().filter(|entry| entry.metadata().is_file());
-                Ok(files.map(|entry| entry.path().to_owned()).collect())
+                let paths = files.map(|entry| entry.path().to_owned()).collect();
+                #[cfg(test)]
+                let paths = self.faults.listed(folder, paths);
+                Ok(paths)
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(failed("list", folder, &error)),

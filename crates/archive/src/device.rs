@@ -1,6 +1,7 @@
 //! What a device remembers of an archive: the newest snapshots that it has seen. Without it a provider could serve
 //! yesterday's archive and nobody would notice.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -102,10 +103,10 @@ impl DeviceMemory {
         text.lines().map(parse_head).collect::<Option<_>>().ok_or_else(invalid)
     }
 
-    /// Remembers the `tips` that are known of an archive that holds the snapshots `present`. What was remembered before
+    /// Remembers the `tips` that are known of an archive that holds, or has forgotten, the snapshots `present`. What was remembered before
     /// and is not present (another process has just made it, or it is damaged) stays remembered, unless it is to be
     /// `replaced`. All is on the disk, fsynced, when this returns; processes that remember at the same time take turns.
-    pub(crate) fn remember(&self, tips: &[Head], present: &[Head], replaced: bool) -> Result<(), Error> {
+    pub(crate) fn remember(&self, tips: &[Head], present: &HashSet<Head>, replaced: bool) -> Result<(), Error> {
         let path = self.folder.join("head");
         let failed = |source| Error::Device { path: path.clone(), source };
         let turn = File::create(self.folder.join("lock")).map_err(failed)?;
@@ -197,14 +198,14 @@ mod tests {
         let memory = DeviceMemory::at(folder.path().join("archive")).unwrap();
         assert_eq!(memory.head().unwrap(), None);
         let [first, second, other] = [1, 2, 3].map(|n| Head { number: n.min(2), hash: [n as u8; 32] });
-        memory.remember(&[first], &[first], false).unwrap();
-        memory.remember(&[second], &[first, second], false).unwrap();
+        memory.remember(&[first], &[first].into(), false).unwrap();
+        memory.remember(&[second], &[first, second].into(), false).unwrap();
         assert_eq!(memory.heads().unwrap(), [second]);
         assert_eq!(memory.head().unwrap(), Some(second));
         // Another device's, made at the same time: neither follows the other.
-        memory.remember(&[other], &[first, other], false).unwrap();
+        memory.remember(&[other], &[first, other].into(), false).unwrap();
         assert_eq!(memory.heads().unwrap(), [second, other]);
-        memory.remember(&[first], &[first], true).unwrap();
+        memory.remember(&[first], &[first].into(), true).unwrap();
         assert_eq!(memory.heads().unwrap(), [first]);
     }
 

@@ -28,6 +28,8 @@ pub(crate) enum ObjectType {
     Index,
     Snapshot,
     Lock,
+    Forgotten,
+    Doomed,
     Head,
 }
 
@@ -38,6 +40,8 @@ impl ObjectType {
             Self::Index => b'I',
             Self::Snapshot => b'S',
             Self::Lock => b'L',
+            Self::Forgotten => b'F',
+            Self::Doomed => b'D',
             Self::Head => b'H',
         }
     }
@@ -49,6 +53,8 @@ impl ObjectType {
             Self::Index => "index/",
             Self::Snapshot => "snapshots/",
             Self::Lock => "locks/",
+            Self::Forgotten => "forgotten/",
+            Self::Doomed => "doomed/",
             Self::Head => "the vault's head",
         }
     }
@@ -56,7 +62,7 @@ impl ObjectType {
     /// The most bytes that an object of this kind has.
     pub(crate) const fn max_len(self) -> u64 {
         match self {
-            Self::Pack => 16 << 20,
+            Self::Pack | Self::Forgotten | Self::Doomed => 16 << 20,
             Self::Index => 32 << 20,
             Self::Snapshot => 1 << 20,
             Self::Lock => 64 << 10,
@@ -70,8 +76,8 @@ impl ObjectType {
         let name = name.to_string();
         match self {
             Self::Pack => format!("{folder}{}/{name}", &name[..2]),
-            Self::Index | Self::Snapshot | Self::Lock => format!("{folder}{name}"),
             Self::Head => folder.to_owned(),
+            _ => format!("{folder}{name}"),
         }
     }
 }
@@ -91,6 +97,8 @@ impl Keyring {
             ObjectType::Index => &self.keys.index,
             ObjectType::Snapshot => &self.keys.snapshot,
             ObjectType::Lock => &self.keys.lock,
+            ObjectType::Forgotten => &self.keys.forgotten,
+            ObjectType::Doomed => &self.keys.doomed,
             ObjectType::Head => &self.keys.head,
         }
     }
@@ -196,7 +204,7 @@ fn new_aead(key: &SealingKey) -> Aead {
     Aead::new(key.expose_key())
 }
 
-/// Seals `content` as a whole object (index, snapshot, lock), compressed, its size padded with Padmé.
+/// Seals `content` as a whole object (all but packs and heads), compressed, its size padded with Padmé.
 pub(crate) fn seal_object(
     ring: &Keyring,
     kind: ObjectType,

@@ -7,9 +7,17 @@ use proptest::prelude::*;
 use super::*;
 use crate::samples::{NAME, noise, ring};
 
-const KINDS: [ObjectType; 5] =
-    [ObjectType::Pack, ObjectType::Index, ObjectType::Snapshot, ObjectType::Lock, ObjectType::Head];
-const WHOLE: [ObjectType; 3] = [ObjectType::Index, ObjectType::Snapshot, ObjectType::Lock];
+const KINDS: [ObjectType; 7] = [
+    ObjectType::Pack,
+    ObjectType::Index,
+    ObjectType::Snapshot,
+    ObjectType::Lock,
+    ObjectType::Forgotten,
+    ObjectType::Doomed,
+    ObjectType::Head,
+];
+const WHOLE: [ObjectType; 5] =
+    [ObjectType::Index, ObjectType::Snapshot, ObjectType::Lock, ObjectType::Forgotten, ObjectType::Doomed];
 
 fn sealed(kind: ObjectType) -> Vec<u8> {
     seal_object(&ring(1), kind, &NAME, b"what nobody else may read").unwrap()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::codec::CodecError;
 use crate::device::Receipt;
+use crate::lock::Lock;
 
 /// An operation on an archive failed.
 #[derive(Debug, thiserror::Error)]
@@ -153,6 +154,26 @@ pub enum Error {
         /// The path asked for.
         path: PathBuf,
     },
+    /// A snapshot that is not to be forgotten, as none follows it: without it an older archive could be served.
+    #[error("snapshot {number} cannot be forgotten: no other follows it")]
+    Newest {
+        /// Its sequence number.
+        number: u64,
+    },
+    /// A part of a snapshot's tree cannot be read, so that nobody can tell what it needs.
+    #[error("what snapshot {number} needs cannot be told: {why}")]
+    Unreadable {
+        /// Its sequence number.
+        number: u64,
+        /// What cannot be read.
+        why: String,
+    },
+    /// Another run works on the archive, or was interrupted while it did.
+    #[error("{} on {} (process {}) works on the archive, or was interrupted", .0.operation, .0.host, .0.pid)]
+    Busy(Box<Lock>),
+    /// Others kept removing what this run counted on, or took its lock away.
+    #[error("the archive was pruned while this ran, again and again")]
+    Disturbed,
     /// The device's own memory cannot be read or written.
     #[error("cannot use the device's state at {}: {source}", path.display())]
     Device {
@@ -237,6 +258,11 @@ pub enum Damage {
 impl Error {
     pub(crate) fn damaged(object: impl Into<String>, why: impl Into<Damage>) -> Self {
         Self::Damaged { object: object.into(), why: why.into() }
+    }
+
+    /// Whether an object is simply not there.
+    pub(crate) const fn is_not_found(&self) -> bool {
+        matches!(self, Self::Destination { kind: DestinationErrorKind::NotFound, .. })
     }
 
     /// Whether one stored object cannot be used: damaged, missing, or of a later version; as opposed to out of reach.

@@ -11,8 +11,10 @@ use coffer_keys::{ArchiveId, BackupKey, DataKey};
 use crate::codec::{CodecError, Decoder, Encoder};
 use crate::content::{Content, recode_list};
 use crate::device::Receipt;
+use crate::doomed::Doomed;
 use crate::envelope::{Keyring, ObjectCipher, ObjectType, PREFIX_LEN, Part, open_object, seal_with};
 use crate::error::{Damage, Error};
+use crate::forgotten;
 use crate::frame;
 use crate::header::{Header, JsonSlot};
 use crate::id::{ChunkId, ObjectName};
@@ -92,16 +94,19 @@ pub fn receipt(text: &str) {
     assert_eq!(Receipt::parse(&receipt.to_string()), Some(receipt), "what is shown does not read the same");
 }
 
-/// A whole index, snapshot, lock or pack as a provider might serve it: authentic ones only are opened.
+/// A whole index, snapshot, lock, pack or other object as a provider might serve it: authentic ones only are opened.
 pub fn object(bytes: &[u8]) {
     let ring = ring();
-    for kind in [ObjectType::Index, ObjectType::Snapshot, ObjectType::Lock] {
+    let kinds = [ObjectType::Index, ObjectType::Snapshot, ObjectType::Lock, ObjectType::Forgotten, ObjectType::Doomed];
+    for kind in kinds {
         let Ok(content) = open_object(&ring, kind, &NAME, bytes) else { continue };
         let cipher = ObjectCipher::from_prefix(&ring, kind, &NAME, bytes).unwrap();
         assert_eq!(seal_with(&cipher, &content), bytes, "an object was forged");
         match kind {
             ObjectType::Index => index(&content),
             ObjectType::Snapshot => snapshot(&content),
+            ObjectType::Forgotten => forgotten(&content),
+            ObjectType::Doomed => doomed(&content),
             _ => lock(&content),
         }
     }
@@ -210,6 +215,14 @@ pub fn snapshot(bytes: &[u8]) {
 
 pub fn lock(bytes: &[u8]) {
     has_one_form(bytes, Lock::decode(NAME, bytes), Lock::encode);
+}
+
+pub fn forgotten(bytes: &[u8]) {
+    has_one_form(bytes, forgotten::decode(bytes), forgotten::encode);
+}
+
+pub fn doomed(bytes: &[u8]) {
+    has_one_form(bytes, Doomed::decode(bytes), Doomed::encode);
 }
 
 /// One chunk of a folder's entries.

@@ -82,8 +82,16 @@ pub(crate) struct KnownPack {
     pub(crate) name: ObjectName,
     pub(crate) salt: [u8; 32],
     pub(crate) segments: Vec<KnownSegment>,
-    /// Whether the destination's listing has it too. A listing may be stale, so that it may be there all the same.
-    pub(crate) is_listed: bool,
+    /// Whether it may be counted on: the destination's listing has it too, and it is not doomed. It may be there all the
+    /// same (a listing may be stale), and is read where no other helps.
+    pub(crate) is_kept: bool,
+}
+
+impl KnownPack {
+    /// Its length without what describes it, bytes.
+    pub(crate) fn len(&self) -> u64 {
+        self.segments.last().map_or(0, |last| u64::from(last.offset) + u64::from(last.sealed_len))
+    }
 }
 
 /// A segment that chunks are read from.
@@ -110,7 +118,7 @@ pub(crate) struct Index {
 impl Index {
     /// Takes in a pack; one that is known already changes nothing (two runs may both have indexed it). Of several
     /// places of a chunk, the one that was taken in first is read first.
-    pub(crate) fn insert(&mut self, pack: &IndexedPack, is_listed: bool) {
+    pub(crate) fn insert(&mut self, pack: &IndexedPack, is_kept: bool) {
         if !self.names.insert(pack.name) {
             return;
         }
@@ -130,7 +138,7 @@ impl Index {
             segments.push(KnownSegment { offset: at, sealed_len: segment.sealed_len, plain_len: offset });
             at += segment.sealed_len;
         }
-        self.packs.push(KnownPack { name: pack.name, salt: pack.salt, segments, is_listed });
+        self.packs.push(KnownPack { name: pack.name, salt: pack.salt, segments, is_kept });
     }
 
     /// Where a chunk lies: the place to read first, then any others.

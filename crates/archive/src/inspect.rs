@@ -1,6 +1,6 @@
 //! Looking at an archive: is all of it whole, and who works on it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::archive::Archive;
 use crate::device::Head;
@@ -21,7 +21,8 @@ impl Archive {
     pub fn verify(&self, read_data: impl Into<ReadData>, progress: &Progress) -> Result<VerifyReport, Error> {
         let read_data = read_data.into();
         let mut report = VerifyReport { problems: self.damaged.clone(), ..VerifyReport::default() };
-        let LoadedIndex { index, unindexed, problems } = store::load_index(&self.destination, &self.ring)?;
+        let LoadedIndex { index, unindexed, problems } =
+            store::load_index(&self.destination, &self.ring, &BTreeSet::new())?;
         report.problems.extend(problems);
         for pack in &unindexed {
             let path = ObjectType::Pack.path(&pack.name).into();
@@ -46,14 +47,20 @@ impl Archive {
     }
 
     fn verify_chain(&self, report: &mut VerifyReport) {
-        for snapshot in &self.snapshots {
-            let is_there = |head: &Head| self.snapshots.iter().any(|other| other.head == *head);
-            for previous in snapshot.previous.iter().filter(|head| !is_there(head)) {
-                let path = ObjectType::Snapshot.path(&snapshot.name).into();
+        let known = self.known_heads();
+        let mut missing = |path: String, previous: &[Head]| {
+            for previous in previous.iter().filter(|head| !known.contains(head)) {
                 let what = format!("{}: {}", Damage::PreviousMissing, previous.receipt());
-                report.problems.push(Problem { path, what });
+                report.problems.push(Problem { path: path.clone().into(), what });
             }
+        };
+        for snapshot in &self.snapshots {
+            missing(ObjectType::Snapshot.path(&snapshot.name), &snapshot.previous);
         }
+        for (head, previous) in self.forgotten.forgotten.iter().filter(|(head, _)| known.contains(head)) {
+            missing(format!("snapshot {} (forgotten)", head.number), previous);
+        }
+        report.problems.extend(self.forgotten.damaged.iter().cloned());
     }
 
     fn verify_locks(&self, report: &mut VerifyReport) -> Result<(), Error> {
@@ -78,6 +85,14 @@ impl Archive {
     /// # Errors
     /// `Destination` when it fails.
     pub fn locks(&self) -> Result<Vec<Lock>, Error> {
-        lock::all(&self.destination, &self.ring)
+        let mut locks = Vec::new();
+        for name in store::list_objects(&self.destination, ObjectType::Lock)? {
+            match lock::read(&self.destination, &self.ring, &name) {
+                Ok(lock) => locks.push(lock),
+                Err(error) if error.is_damage() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(locks)
     }
 }

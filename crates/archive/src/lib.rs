@@ -28,10 +28,15 @@ mod deep;
 mod destination;
 mod device;
 mod diff;
+mod doomed;
 mod drill;
 mod envelope;
 mod error;
+#[cfg(test)]
+mod faults;
 mod folder;
+mod forget;
+mod forgotten;
 mod frame;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -42,10 +47,16 @@ mod inspect;
 mod list;
 mod local_folder;
 mod lock;
+mod needed;
 mod pack;
 mod pipeline;
 mod preset;
+mod prune;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod prune_tests;
 mod read_data;
+mod repair;
 mod report;
 mod restore;
 #[cfg(test)]
@@ -59,6 +70,7 @@ mod snapshot;
 mod source;
 mod sqlite;
 mod store;
+mod sweep;
 mod target;
 mod tree;
 mod vault_head;
@@ -79,8 +91,9 @@ pub use error::{Damage, DestinationErrorKind, Error};
 pub use id::ObjectName;
 pub use lock::Lock;
 pub use preset::{Counted, Preset, Recognised};
+pub use prune::PruneOptions;
 pub use read_data::ReadData;
-pub use report::{BackupReport, Problem, Progress, RestoreReport, VerifyReport};
+pub use report::{BackupReport, IndexReport, Problem, Progress, PruneReport, RestoreReport, VerifyReport, Wait};
 pub use restore::RestoreOptions;
 pub use rules::{Excluded, Pattern, Rules};
 pub use snapshot::{Snapshot, Totals};

@@ -1,4 +1,4 @@
-//! Lock objects: who works on the archive. Backups need no exclusion and take none; prune will respect them.
+//! Lock objects: who works on the archive. Backups exclude nobody; what removes objects works alone.
 
 use crate::codec::{CodecError, Decoder, Encoder};
 use crate::destination::Destination;
@@ -19,7 +19,7 @@ pub struct Lock {
     pub pid: u32,
     /// When it began.
     pub since: Time,
-    /// What it does: "backup".
+    /// What it does: "backup", "prune".
     pub operation: String,
 }
 
@@ -66,11 +66,25 @@ pub(crate) fn withdraw(destination: &Destination, name: &ObjectName) -> Result<(
     destination.delete(&ObjectType::Lock.path(name))
 }
 
+/// All locks. One that does not open may be anybody's, and is an error.
+pub(crate) fn all(destination: &Destination, ring: &Keyring) -> Result<Vec<Lock>, Error> {
+    let mut locks = Vec::new();
+    for name in store::list_objects(destination, ObjectType::Lock)? {
+        match read(destination, ring, &name) {
+            Ok(lock) => locks.push(lock),
+            // It ended a moment ago.
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(locks)
+}
+
 /// Withdraws locks of this device whose processes have ended (runs that were killed), and returns the others.
 pub(crate) fn withdraw_dead(destination: &Destination, locks: Vec<Lock>, host: &str) -> Vec<Lock> {
     let (dead, others): (Vec<_>, _) = locks.into_iter().partition(|lock| lock.host == host && !is_alive(lock.pid));
     for lock in dead {
-        // One that stays does no harm to backups.
+        // One that stays does no harm to backups, and is in the way of a prune.
         let _ = withdraw(destination, &lock.name);
     }
     others
@@ -80,19 +94,6 @@ pub(crate) fn withdraw_dead(destination: &Destination, locks: Vec<Lock>, host: &
 pub(crate) fn is_alive(pid: u32) -> bool {
     let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return false };
     rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
-}
-
-/// All locks that can be read.
-pub(crate) fn all(destination: &Destination, ring: &Keyring) -> Result<Vec<Lock>, Error> {
-    let mut locks = Vec::new();
-    for name in store::list_objects(destination, ObjectType::Lock)? {
-        match read(destination, ring, &name) {
-            Ok(lock) => locks.push(lock),
-            Err(error) if error.is_damage() => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(locks)
 }
 
 /// Reads one lock.

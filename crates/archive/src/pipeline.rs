@@ -254,3 +254,17 @@ impl<'a> Storer<'a> {
         Ok(())
     }
 }
+
+/// Writes index objects that describe these packs.
+pub(crate) fn write_index(
+    destination: &Destination,
+    ring: &Keyring,
+    packs: impl IntoIterator<Item = Result<IndexedPack, Error>>,
+) -> Result<u64, Error> {
+    let mut storer = Storer::new(destination, ring);
+    for pack in packs {
+        storer.index(pack?)?;
+    }
+    storer.write_index()?;
+    Ok(storer.stored)
+}

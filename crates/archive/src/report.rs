@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use crate::lock::Lock;
 use crate::rules::Excluded;
 use crate::snapshot::Snapshot;
 
@@ -90,6 +92,59 @@ pub struct RestoreReport {
     pub conflicts: u64,
     /// What could not be restored: the damaged, the conflicts, and what the system refused.
     pub problems: Vec<Problem>,
+}
+
+/// What pruning removed, or would remove.
+#[derive(Debug, Default)]
+pub struct PruneReport {
+    /// Snapshots whose needs were looked at.
+    pub snapshots: u64,
+    /// Packs that stay.
+    pub packs: u64,
+    /// Packs of which nobody needed anything.
+    pub packs_unused: u64,
+    /// Packs that were written anew without what nobody needed.
+    pub packs_repacked: u64,
+    /// Packs removed.
+    pub packs_removed: u64,
+    /// Doomed packs that turned out to be needed, and stay.
+    pub packs_rescued: u64,
+    /// Packs that are to be removed by a later run.
+    pub packs_waiting: u64,
+    /// What they wait for.
+    pub waits: Option<Wait>,
+    /// Bytes of the packs removed.
+    pub bytes_freed: u64,
+    /// Bytes written instead: new packs and index objects.
+    pub bytes_stored: u64,
+    /// Packs that had to be left as they are.
+    pub problems: Vec<Problem>,
+    /// Objects that do not open and are not needed for pruning.
+    pub notes: Vec<Problem>,
+}
+
+/// What repairing the index did.
+#[derive(Debug, Default)]
+pub struct IndexReport {
+    /// Packs that the index describes now.
+    pub packs: u64,
+    /// Index objects that were there before, and are no more.
+    pub objects_removed: u64,
+    /// Those of them that did not open.
+    pub objects_damaged: u64,
+    /// Bytes of the new index objects.
+    pub bytes_stored: u64,
+    /// Packs whose own table of contents does not open.
+    pub problems: Vec<Problem>,
+}
+
+/// Why doomed packs are not removed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// A run that began meanwhile may count on them.
+    Lock(Lock),
+    /// Where listings may be old ones, so much time has to pass.
+    Grace(Duration),
 }
 
 /// What a verification looked at, and found.

@@ -1,5 +1,6 @@
 //! Trees that only the holder of the key could make, crafted through the crate's inside: none of them leads out.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -91,7 +92,7 @@ impl Crafted {
     }
 
     fn store(&self) -> ChunkStore<'_> {
-        let loaded = store::load_index(&self.destination, &self.ring).unwrap();
+        let loaded = store::load_index(&self.destination, &self.ring, &BTreeSet::new()).unwrap();
         ChunkStore::new(&self.destination, &self.ring, loaded.index)
     }
 

@@ -1,6 +1,6 @@
 //! Reading chunks back: index, ranged read, open, decompress, and a bounded memory of what was opened last.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::destination::Destination;
@@ -51,27 +51,34 @@ pub(crate) struct LoadedIndex {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Loads every index object, and the tables of contents of packs that none of them names. Packs that are listed come
-/// first, so that their copy of a chunk is the one that is read.
-pub(crate) fn load_index(destination: &Destination, ring: &Keyring) -> Result<LoadedIndex, Error> {
+/// Loads every index object, and the tables of contents of packs that none of them names. Packs that are listed and not
+/// doomed come first, so that their copy of a chunk is the one that is read. Who only reads need not know of doom.
+pub(crate) fn load_index(
+    destination: &Destination,
+    ring: &Keyring,
+    doomed: &BTreeSet<ObjectName>,
+) -> Result<LoadedIndex, Error> {
     let mut loaded = LoadedIndex::default();
     let listed: index::IdSet<ObjectName> = list_objects(destination, ObjectType::Pack)?.into_iter().collect();
-    let mut unlisted = Vec::new();
+    let is_kept = |name: &ObjectName| listed.contains(name) && !doomed.contains(name);
+    let mut others = Vec::new();
     for name in list_objects(destination, ObjectType::Index)? {
         match read_index(destination, ring, &name) {
             Ok(packs) => {
-                let (there, missing): (Vec<_>, Vec<_>) =
-                    packs.into_iter().partition(|pack| listed.contains(&pack.name));
-                there.iter().for_each(|pack| loaded.index.insert(pack, true));
-                unlisted.extend(missing);
+                let (kept, rest): (Vec<_>, Vec<_>) = packs.into_iter().partition(|pack| is_kept(&pack.name));
+                kept.iter().for_each(|pack| loaded.index.insert(pack, true));
+                others.extend(rest);
             }
             Err(error) => loaded.pass_over(ObjectType::Index.path(&name), error)?,
         }
     }
-    let mut unindexed: Vec<_> = listed.into_iter().filter(|name| !loaded.index.knows_pack(name)).collect();
+    let described: BTreeSet<_> = others.iter().map(|pack| pack.name).collect();
+    let is_described = |name: &ObjectName| loaded.index.knows_pack(name) || described.contains(name);
+    let mut unindexed: Vec<_> = listed.iter().copied().filter(|name| !is_described(name)).collect();
     unindexed.sort();
     for name in unindexed {
         match read_toc(destination, ring, &name) {
+            Ok(pack) if doomed.contains(&name) => others.push(pack),
             Ok(pack) => {
                 loaded.index.insert(&pack, true);
                 loaded.unindexed.push(pack);
@@ -79,13 +86,17 @@ pub(crate) fn load_index(destination: &Destination, ring: &Keyring) -> Result<Lo
             Err(error) => loaded.pass_over(ObjectType::Pack.path(&name), error)?,
         }
     }
-    unlisted.iter().for_each(|pack| loaded.index.insert(pack, false));
+    others.iter().for_each(|pack| loaded.index.insert(pack, false));
     Ok(loaded)
 }
 
 impl LoadedIndex {
-    /// Damage to one object is noted and costs no more; that the destination fails ends everything.
+    /// Damage to one object is noted and costs no more; that the destination fails ends everything. What is listed and
+    /// not there was removed a moment ago: if it is needed all the same, that will show.
     fn pass_over(&mut self, path: String, error: Error) -> Result<(), Error> {
+        if error.is_not_found() {
+            return Ok(());
+        }
         if !error.is_damage() {
             return Err(error);
         }
@@ -105,7 +116,11 @@ pub(crate) fn list_objects(destination: &Destination, kind: ObjectType) -> Resul
     Ok(names)
 }
 
-fn read_index(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<Vec<IndexedPack>, Error> {
+pub(crate) fn read_index(
+    destination: &Destination,
+    ring: &Keyring,
+    name: &ObjectName,
+) -> Result<Vec<IndexedPack>, Error> {
     let path = ObjectType::Index.path(name);
     let object = destination.read(&path, ObjectType::Index.max_len())?;
     let content = open_object(ring, ObjectType::Index, name, &object)?;
@@ -163,12 +178,30 @@ impl<'a> ChunkStore<'a> {
         Err(failure)
     }
 
-    /// Whether the archive has a copy of this chunk that is listed and, as far as is known, whole.
+    /// Whether the archive has a copy of this chunk that is to be counted on and, as far as is known, whole.
     pub(crate) fn holds(&self, id: &ChunkId) -> bool {
         let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         self.index.locations(id).any(|location| {
-            self.index.packs[location.pack as usize].is_listed && !lost.contains_key(&(location.pack, location.segment))
+            self.index.packs[location.pack as usize].is_kept && !lost.contains_key(&(location.pack, location.segment))
         })
+    }
+
+    /// Whether a copy of this chunk that is to be counted on has been read, and is right.
+    pub(crate) fn has_other_copy(&self, id: &ChunkId) -> Result<bool, Error> {
+        for location in self.index.locations(id).filter(|location| self.index.packs[location.pack as usize].is_kept) {
+            match self.segment((location.pack, location.segment)) {
+                Ok(segment) => {
+                    let chunk = segment.get(location.offset as usize..(location.offset + location.len) as usize);
+                    if chunk.is_some_and(|chunk| ChunkId::of(&self.ring.keys.chunk_id, chunk) == *id) {
+                        return Ok(true);
+                    }
+                    self.lose((location.pack, location.segment), Damage::ChunkId);
+                }
+                Err(error) if error.is_damage() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
     }
 
     fn lock(&self) -> MutexGuard<'_, Cache> {
@@ -176,7 +209,7 @@ impl<'a> ChunkStore<'a> {
     }
 
     /// An open segment, from memory or fetched; two threads that want the same one fetch it once.
-    fn segment(&self, number: SegmentNumber) -> Result<Arc<Vec<u8>>, Error> {
+    pub(crate) fn segment(&self, number: SegmentNumber) -> Result<Arc<Vec<u8>>, Error> {
         let mut cache = self.lock();
         loop {
             match cache.segments.get(&number) {

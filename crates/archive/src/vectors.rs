@@ -13,8 +13,10 @@ use sha2::{Digest as _, Sha256};
 use crate::codec::{Decoder, Encoder};
 use crate::content::{Content, ContentBuilder, Extent, ListStore, leaf_lists};
 use crate::device::Head;
+use crate::doomed::Doomed;
 use crate::envelope::{Keyring, ObjectCipher, ObjectType, PREFIX_LEN, open_object, seal_with};
 use crate::error::Error;
+use crate::forgotten;
 use crate::header::Header;
 use crate::id::{ChunkId, ObjectName};
 use crate::index::{self, IndexedPack};
@@ -264,6 +266,33 @@ fn locks_are_the_known_ones() {
         };
         assert_eq!(lock.encode(), content);
         assert_eq!(Lock::decode(lock.name, &content).unwrap(), lock);
+    }
+}
+
+#[test]
+fn what_was_forgotten_is_the_known() {
+    for vector in vectors(SNAPSHOTS, "forgotten") {
+        let content = check_object(&vector, ObjectType::Forgotten);
+        let head = |value: &Value| Head { number: number(&value["number"]), hash: array(value, "hash") };
+        let snapshots = list(&vector, "snapshots").iter();
+        let known = snapshots.map(|one| (head(one), list(one, "previous").iter().map(head).collect())).collect();
+        assert_eq!(forgotten::encode(&known), content);
+        assert_eq!(forgotten::decode(&content).unwrap(), known);
+    }
+}
+
+#[test]
+fn what_is_doomed_is_the_known() {
+    for vector in vectors(SNAPSHOTS, "doomed") {
+        let content = check_object(&vector, ObjectType::Doomed);
+        let packs = list(&vector, "packs").iter();
+        let known = Doomed {
+            is_removed: vector["is_removed"].as_bool().unwrap(),
+            since: time(&vector["since"]),
+            packs: packs.map(|pack| ObjectName::parse(pack.as_str().unwrap()).unwrap()).collect(),
+        };
+        assert_eq!(known.encode(), content);
+        assert_eq!(Doomed::decode(&content).unwrap(), known);
     }
 }
 

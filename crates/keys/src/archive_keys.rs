@@ -23,6 +23,10 @@ pub struct ArchiveKeys {
     pub snapshot: ObjectKey,
     /// Seals the notes of who is working on the archive.
     pub lock: ObjectKey,
+    /// Seals the lists of snapshots that were forgotten.
+    pub forgotten: ObjectKey,
+    /// Seals the lists of packs that are to be removed.
+    pub doomed: ObjectKey,
     /// Seals the note of the newest snapshots that the vault keeps.
     pub head: ObjectKey,
     /// Commits to what stands in the clear, such as the archive's header.
@@ -39,6 +43,8 @@ impl ArchiveKeys {
             index: ObjectKey::new(derive_purpose(labels::INDEX)),
             snapshot: ObjectKey::new(derive_purpose(labels::SNAPSHOT)),
             lock: ObjectKey::new(derive_purpose(labels::LOCK)),
+            forgotten: ObjectKey::new(derive_purpose(labels::FORGOTTEN)),
+            doomed: ObjectKey::new(derive_purpose(labels::DOOMED)),
             head: ObjectKey::new(derive_purpose(labels::HEAD)),
             commit: CommitKey(derive_purpose(labels::COMMIT)),
         }
@@ -46,7 +52,7 @@ impl ArchiveKeys {
 
     /// Each key beside its purpose's name, for comparison with the vectors.
     #[cfg(test)]
-    pub(crate) fn expose_all(&self) -> [(&'static str, &[u8; 32]); 8] {
+    pub(crate) fn expose_all(&self) -> [(&'static str, &[u8; 32]); 10] {
         [
             ("chunk-id", self.chunk_id.expose_bytes()),
             ("chunker", self.chunker.0.expose_bytes()),
@@ -54,6 +60,8 @@ impl ArchiveKeys {
             ("index", self.index.expose_bytes()),
             ("snapshot", self.snapshot.expose_bytes()),
             ("lock", self.lock.expose_bytes()),
+            ("forgotten", self.forgotten.expose_bytes()),
+            ("doomed", self.doomed.expose_bytes()),
             ("head", self.head.expose_bytes()),
             ("commit", self.commit.0.expose_bytes()),
         ]
@@ -125,7 +133,7 @@ mod tests {
             format!("{:?}", keys()),
             "ArchiveKeys { chunk_id: ChunkIdKey(..), chunker: ChunkerKey(..), pack: ObjectKey(..), \
              index: ObjectKey(..), snapshot: ObjectKey(..), lock: ObjectKey(..), \
-             head: ObjectKey(..), commit: CommitKey(..) }"
+             forgotten: ObjectKey(..), doomed: ObjectKey(..), head: ObjectKey(..), commit: CommitKey(..) }"
         );
     }
 

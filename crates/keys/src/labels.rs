@@ -20,6 +20,12 @@ pub const SNAPSHOT: &str = "coffer/v1/snapshot";
 /// From the data key: the root of the keys that seal locks.
 pub const LOCK: &str = "coffer/v1/lock";
 
+/// From the data key: the root of the keys that seal the lists of snapshots that were forgotten.
+pub const FORGOTTEN: &str = "coffer/v1/forgotten";
+
+/// From the data key: the root of the keys that seal the lists of packs that are to be removed.
+pub const DOOMED: &str = "coffer/v1/doomed";
+
 /// From the data key: the root of the keys that seal the archive head, which the vault keeps.
 pub const HEAD: &str = "coffer/v1/head";
 
@@ -35,7 +41,7 @@ pub const GEAR: &str = "coffer/v1/gear";
 /// From the data key: the HMAC key of commitments to what stands in the clear.
 pub const COMMIT: &str = "coffer/v1/commit";
 
-/// From a pack, index, snapshot, lock or head key: the key and the commitment of one object. The object's salt, its
+/// From a pack, index, snapshot, lock, forgotten, doomed or head key: the key and the commitment of one object. The object's salt, its
 /// type and the archive id follow the label.
 pub const OBJECT: &str = "coffer/v1/object";
 
@@ -62,7 +68,7 @@ mod tests {
 
     #[test]
     fn every_label_is_found_by_these_tests() {
-        assert_eq!(labels().len(), 14);
+        assert_eq!(labels().len(), 16);
     }
 
     #[test]

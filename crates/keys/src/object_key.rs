@@ -6,7 +6,7 @@ use crate::archive_id::ArchiveId;
 use crate::labels;
 use crate::secret::Secret;
 
-/// The key of one kind of object (packs, indexes, snapshots, locks, heads). It seals nothing itself.
+/// The key of one kind of object (packs, indexes, snapshots, locks …). It seals nothing itself.
 #[derive(Debug)]
 pub struct ObjectKey(Secret);
 

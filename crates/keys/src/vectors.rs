@@ -101,6 +101,8 @@ fn object_key<'a>(keys: &'a ArchiveKeys, purpose: &str) -> &'a ObjectKey {
         "snapshot" => &keys.snapshot,
         "lock" => &keys.lock,
         "head" => &keys.head,
+        "forgotten" => &keys.forgotten,
+        "doomed" => &keys.doomed,
         _ => panic!("no object key for {purpose}"),
     }
 }

@@ -1,0 +1,65 @@
+//! `coffer forget`: snapshots go, by name or by rule.
+
+use coffer_archive::{Archive, Snapshot};
+use jiff::tz::TimeZone;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::keep::{Judged, Rules};
+use crate::opening;
+use crate::output::Forgot;
+
+const EXAMPLES: &str = "\
+Examples:
+  coffer forget --keep-daily 7 --keep-weekly 4    one a day for a week, one a week for a month
+  coffer forget --keep-within 30d --dry-run       what would go?
+  coffer forget 3 4                               snapshots 3 and 4
+
+The space is freed by `coffer prune`. The newest snapshot always stays, as does any that no other follows: they are how \
+an old copy of the archive is told from a new one.";
+
+/// Forget snapshots that are needed no more
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, override_usage = "coffer forget [OPTIONS] [SNAPSHOT]...")]
+pub(crate) struct Args {
+    /// Numbers, names or beginnings of names of snapshots
+    #[arg(value_name = "SNAPSHOT", required_unless_present_any = RULES, conflicts_with_all = RULES)]
+    snapshots: Vec<String>,
+
+    /// Only say what would be forgotten
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    rules: Rules,
+}
+
+const RULES: [&str; 7] = ["last", "hourly", "daily", "weekly", "monthly", "yearly", "within"];
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
+    let mut archive = opening::open(context)?;
+    let judged = judge(args, &archive)?;
+    let names: Vec<_> = judged.iter().filter(|one| one.reasons.is_empty()).map(|one| one.snapshot.name).collect();
+    let mut result = Forgot::of(&judged, args.dry_run);
+    if !args.dry_run {
+        result.removed = archive.forget(&names)?;
+    }
+    context.output.summary(&result)?;
+    if !args.dry_run && !names.is_empty() {
+        context.output.note("`coffer prune` frees the space");
+    }
+    Ok(Exit::Done)
+}
+
+fn judge<'a>(args: &Args, archive: &'a Archive) -> Result<Vec<Judged<'a>>, Error> {
+    if args.rules.is_any() {
+        return Ok(args.rules.judge(archive.snapshots(), &archive.tips(), &TimeZone::system()));
+    }
+    let named = args.snapshots.iter().map(|which| archive.snapshot(which)).collect::<Result<Vec<_>, _>>()?;
+    let judge = |snapshot: &'a Snapshot| {
+        let is_named = named.iter().any(|named| named.name == snapshot.name);
+        Judged { snapshot, reasons: if is_named { Vec::new() } else { vec!["not named"] } }
+    };
+    Ok(archive.snapshots().iter().map(judge).collect())
+}
