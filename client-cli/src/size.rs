@@ -40,10 +40,12 @@ impl FromStr for Size {
             "t" => 4,
             _ => return Err(WRONG),
         };
-        let is_whole =
-            (power > 0 || base < 1024.0) && matches!(rest, "" | "B" | "b") && !(power == 0 && !rest.is_empty());
+        let is_unit = match power {
+            0 => rest.is_empty() && base < 1024.0,
+            _ => matches!(rest, "" | "B" | "b"),
+        };
         let bytes = number * base.powi(power);
-        if !is_whole || bytes > 9e18 {
+        if !is_unit || bytes > 9e18 {
             return Err(WRONG);
         }
         Ok(Self { text: text.to_owned(), bytes: bytes as u64 })
