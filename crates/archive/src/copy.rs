@@ -103,9 +103,13 @@ impl Archive {
         let mut there = 0;
         for kind in ORDER.into_iter().rev() {
             let known: HashSet<_> = store::list_objects(to, kind)?.into_iter().collect();
-            let (known, lacking): (Vec<_>, Vec<_>) =
+            let (known, mut lacking): (Vec<_>, Vec<_>) =
                 store::list_objects(&self.destination, kind)?.into_iter().partition(|name| known.contains(name));
             there += known.len() as u64;
+            // The newest snapshot comes last: until it is there, who remembers it sees that the copy is behind.
+            let number =
+                |name: &ObjectName| self.snapshots.iter().find(|one| one.name == *name).map(|one| one.head.number);
+            lacking.sort_by_key(number);
             missing.push((kind, lacking));
         }
         report.already_there = there - report.objects;
