@@ -24,7 +24,7 @@ fn sample() -> Snapshot {
     let options = BackupOptions {
         sources: vec![folder.path().to_owned()],
         host: "laptop".to_owned(),
-        rules: coffer_archive::Rules::default(),
+        ..BackupOptions::default()
     };
     let mut archive = Archive::open(place, &key, OpenOptions::default()).unwrap();
     archive.backup(&options, &Progress::default()).unwrap().snapshot

@@ -37,8 +37,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     if to.url() == archive.url() || same(to.url()).is_some_and(|to| Some(to) == same(archive.url())) {
         return Err(Error::CopyOntoItself { url: args.to.clone() });
     }
-    let host = host_name();
-    let copy = |progress: &_| archive.copy_to(&to, &host, progress);
+    let copy = |progress: &_| archive.copy_to(&to, &host_name(), progress);
     let report = progress::shown(&context.output, "copying", copy)?;
     context.output.problems(&report.problems);
     context.output.summary(&Copied::of(&report, to.url()))?;

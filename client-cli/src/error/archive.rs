@@ -59,12 +59,12 @@ pub(super) const fn exit(error: &Error) -> Exit {
             DestinationErrorKind::NotFound => Exit::Damaged,
             _ => Exit::Failed,
         },
-        Error::Busy(_) | Error::Disturbed => Exit::Busy,
         Error::BadUrl { .. }
         | Error::BadSource(_)
         | Error::BadRule { .. }
         | Error::NotRecognised { .. }
         | Error::Incomparable { .. } => Exit::Usage,
+        Error::Busy(_) | Error::Disturbed => Exit::Busy,
         Error::NoSnapshot | Error::NoSuchSnapshot(_) | Error::NotInSnapshot { .. } => Exit::NotFound,
         _ => Exit::Failed,
     }

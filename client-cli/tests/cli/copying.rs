@@ -91,8 +91,13 @@ fn an_interrupted_copy_goes_on() {
     // Objects come in this order, each whole or not at all: after any of them the run may end.
     let place =
         |name: &str| ["coffer.json", "packs", "index", "snapshots"].iter().position(|kind| name.starts_with(kind));
+    let snapshots = device.coffer(["--json", "snapshots"]).succeeds().json();
+    let number = |name: &str| {
+        let all = snapshots["snapshots"].as_array().unwrap();
+        all.iter().position(|one| name.ends_with(one["name"].as_str().unwrap()))
+    };
     let mut ordered = all.clone();
-    ordered.sort_by_key(|(name, _)| place(name));
+    ordered.sort_by_key(|(name, _)| (place(name), number(name)));
     for done in 0..=ordered.len() {
         let folder = format!("second-{done}");
         for (name, bytes) in &ordered[..done] {

@@ -98,7 +98,7 @@ pub(crate) struct Walk<'a, 's> {
     pub(crate) own_folder: Option<(u64, u64)>,
     /// Where live databases are copied to.
     pub(crate) scratch: PathBuf,
-    pub(crate) rules: Matcher,
+    pub(crate) rules: &'a mut Matcher,
     pub(crate) findings: Findings,
     /// File systems met, in order: their ordinals stay the same from day to day, their device numbers need not.
     pub(crate) filesystems: Vec<u64>,

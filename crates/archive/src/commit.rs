@@ -44,11 +44,11 @@ impl Archive {
         let started = Time::now();
         let mut stored = 0;
         for _ in 0..TRIES {
-            let rules = Matcher::new(&options.rules, &roots)?;
+            let mut rules = Matcher::new(&options.rules, &roots)?;
             let running = lock::withdraw_dead(&self.destination, self.locks()?, &options.host);
             self.destination.sweep_temporary(if running.is_empty() { QUIET_AGE } else { BUSY_AGE });
             let lock = lock::announce(&self.destination, &self.ring, &options.host, "backup")?;
-            let made = self.make_snapshot((&roots, rules), (options, &lock, started), &mut stored, progress);
+            let made = self.make_snapshot((&roots, &mut rules), (options, &lock, started), &mut stored, progress);
             // The next run on this device withdraws one that stays.
             let withdrawn = lock::withdraw(&self.destination, &lock);
             let Some(mut report) = made? else { continue };
@@ -64,7 +64,7 @@ impl Archive {
     /// there: who removes packs looks for locks after having doomed them.
     fn make_snapshot(
         &mut self,
-        (roots, rules): (&Roots, Matcher),
+        (roots, rules): (&Roots, &mut Matcher),
         (options, lock, started): (&BackupOptions, &ObjectName, Time),
         stored: &mut u64,
         progress: &Progress,
@@ -87,7 +87,7 @@ impl Archive {
         let chunker = Chunker::new(self.ring.keys.chunker.derive_gear());
         let scratch = self.scratch();
         sqlite::sweep(&scratch);
-        let ((root, mut findings, rules), written) = pipeline::run(&store, unindexed, |sink| {
+        let ((root, mut findings), written) = pipeline::run(&store, unindexed, |sink| {
             let mut walk = Walk {
                 sink,
                 store: &store,
@@ -105,15 +105,15 @@ impl Archive {
                 buffer: Vec::new(),
             };
             let root = walk.folder(&roots.base, &roots.selection(), previous.map(|snapshot| &snapshot.root))?;
-            Ok((root, walk.findings, walk.rules))
+            Ok((root, walk.findings))
         })?;
         findings.notes.extend(problems);
+        findings.notes.extend(rules.unused());
         *stored += written;
         self.destination.settle()?;
         if !self.is_undisturbed(lock, &doomed)? {
             return Ok(None);
         }
-        findings.notes.extend(rules.unused());
         let (snapshot, len) = self.commit(roots, options, started, (root, &findings))?;
         *stored += len;
         if !self.is_locked(lock)? {

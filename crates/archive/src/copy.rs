@@ -43,17 +43,22 @@ impl Archive {
     ///
     /// # Errors
     /// `OtherArchive` when another archive lies there, `NotEmpty` for a folder that holds something else; `Destination`
-    /// when either side fails. Damage to single objects is problems in the report, not an error.
+    /// when either side fails; `Disturbed` when its lock was taken away. Damage to single objects is problems in the report, not an error.
     pub fn copy_to(&self, to: &Destination, host: &str, progress: &Progress) -> Result<CopyReport, Error> {
         self.place_header(to)?;
         to.sweep_temporary(OLD);
-        lock::withdraw_dead(to, lock::all(to, &self.ring)?, host);
+        // One that does not open may be anybody's, and stays.
+        lock::withdraw_dead(to, lock::all(to, &self.ring).unwrap_or_default(), host);
         // Neither side removes anything meanwhile.
         let from_lock = lock::announce(&self.destination, &self.ring, host, "copy")?;
         let copied = lock::announce(to, &self.ring, host, "copy").and_then(|to_lock| {
             let copied = self.copy_objects(to, progress);
+            // Who took it for the lock of a dead run may have removed what this one counted on: the next copies it again.
+            let is_locked = to.exists(&ObjectType::Lock.path(&to_lock))?;
             let withdrawn = lock::withdraw(to, &to_lock);
-            copied.and_then(|report| withdrawn.map(|()| report))
+            let report = copied?;
+            withdrawn?;
+            if is_locked { Ok(report) } else { Err(Error::Disturbed) }
         });
         lock::withdraw(&self.destination, &from_lock)?;
         copied
@@ -98,9 +103,13 @@ impl Archive {
         let mut there = 0;
         for kind in ORDER.into_iter().rev() {
             let known: HashSet<_> = store::list_objects(to, kind)?.into_iter().collect();
-            let (known, lacking): (Vec<_>, Vec<_>) =
+            let (known, mut lacking): (Vec<_>, Vec<_>) =
                 store::list_objects(&self.destination, kind)?.into_iter().partition(|name| known.contains(name));
             there += known.len() as u64;
+            // The newest snapshot comes last: until it is there, who remembers it sees that the copy is behind.
+            let number =
+                |name: &ObjectName| self.snapshots.iter().find(|one| one.name == *name).map(|one| one.head.number);
+            lacking.sort_by_key(number);
             missing.push((kind, lacking));
         }
         report.already_there = there - report.objects;

@@ -106,6 +106,14 @@ impl Archive {
     /// # Errors
     /// `Destination` when it fails.
     pub fn locks(&self) -> Result<Vec<Lock>, Error> {
-        lock::all(&self.destination, &self.ring)
+        let mut locks = Vec::new();
+        for name in store::list_objects(&self.destination, ObjectType::Lock)? {
+            match lock::read(&self.destination, &self.ring, &name) {
+                Ok(lock) => locks.push(lock),
+                Err(error) if error.is_damage() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(locks)
     }
 }

@@ -51,10 +51,10 @@ fn a_sample_forgets_nothing_of_the_damage_that_was_known() {
 #[test]
 fn a_sample_is_as_large_as_was_asked_for() {
     let fixture = with_packs();
-    for (share, packs) in [(0.01, 1..=1), (0.4, 1..=6), (1.0, 3..=6)] {
+    for share in [0.01, 0.4, 1.0] {
         let report = fixture.open().verify(ReadData::Share(share), &Progress::default()).unwrap();
         assert!(report.bytes_read as f64 >= report.bytes_stored as f64 * share, "{report:?}");
-        assert!(packs.contains(&report.packs_read), "{report:?}");
+        assert_eq!(report.packs_read == report.packs, share == 1.0, "{report:?}");
     }
 }
 
@@ -65,7 +65,9 @@ fn a_drill_proves_the_totals() {
     let snapshot = archive.snapshot("latest").unwrap();
     let report = archive.drill(snapshot, &Progress::default()).unwrap();
     assert_eq!((report.proved, report.problems), (snapshot.totals, vec![]));
-    fs::remove_file(fixture.objects("packs").remove(0)).unwrap();
+    // The largest holds a file.
+    let largest = fixture.objects("packs").into_iter().max_by_key(|pack| fs::metadata(pack).unwrap().len());
+    fs::remove_file(largest.unwrap()).unwrap();
     let report = archive.drill(archive.snapshot("latest").unwrap(), &Progress::default()).unwrap();
     assert_ne!(report.problems, []);
 }
