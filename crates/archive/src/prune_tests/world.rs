@@ -121,7 +121,8 @@ impl World {
     }
 
     pub(super) fn back_up(&self, place: &Destination) -> Result<(), Error> {
-        let options = BackupOptions { sources: vec![self.source()], host: "test".to_owned() };
+        let options =
+            BackupOptions { sources: vec![self.source()], host: "test".to_owned(), ..BackupOptions::default() };
         let report = open(place)?.backup(&options, &Progress::default())?;
         assert_eq!(report.problems, []);
         self.known.lock().unwrap().insert(report.snapshot.name, files(&self.source()));
