@@ -1,11 +1,12 @@
 //! The way of new chunks: deduplicate → segment → compress (on every core) → seal into packs → store → index.
 //!
-//! One thread reads and chunks, some compress, one seals, one stores; bounded channels between them bound the
-//! memory: about 8 segments of 1 MiB and 3 packs of 16 MiB.
+//! One thread reads and chunks, some compress, one seals, one stores (behind a network some: a request spends its time
+//! waiting), one indexes; bounded channels between them bound the memory: about 8 segments of 1 MiB, and 2 packs of 16 MiB
+//! besides those being stored.
 
 use std::mem;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::content::ListStore;
@@ -125,16 +126,22 @@ pub(crate) fn run<T: Send>(
     thread::scope(|scope| {
         let (to_compress, compress_from) = sync_channel(QUEUED_SEGMENTS);
         let (to_pack, pack_from) = sync_channel(QUEUED_SEGMENTS);
-        // A full pack is handed over directly: one being filled and one being stored are enough.
+        // A full pack is handed over directly: one being filled and those being stored are enough.
         let (to_store, store_from) = sync_channel(0);
-        let compress_from = std::sync::Arc::new(Mutex::new(compress_from));
+        let (to_index, index_from) = sync_channel(0);
+        let compress_from = Arc::new(Mutex::new(compress_from));
+        let store_from = Arc::new(Mutex::new(store_from));
         for _ in 0..workers {
-            let (from, to) = (std::sync::Arc::clone(&compress_from), to_pack.clone());
+            let (from, to) = (Arc::clone(&compress_from), to_pack.clone());
             scope.spawn(move || compress(&from, &to));
         }
-        drop((to_pack, compress_from));
+        for _ in 0..store.destination.uploads() {
+            let (from, to) = (Arc::clone(&store_from), to_index.clone());
+            scope.spawn(move || upload(store.destination, &from, &to));
+        }
+        drop((to_pack, compress_from, to_index, store_from));
         let packer = scope.spawn(|| pack(store.ring, pack_from, to_store));
-        let storer = scope.spawn(|| Storer::new(store.destination, store.ring).run(unindexed, store_from));
+        let storer = scope.spawn(|| Storer::new(store.destination, store.ring).run(unindexed, index_from));
         let open = [Class::Text, Class::Media, Class::Tree].map(OpenSegment::new);
         let mut sink = Sink { store, fresh: IdSet::default(), open, segments: to_compress };
         let worked = on_deep_stack(|| work(&mut sink)).and_then(|done| {
@@ -204,7 +211,25 @@ fn pack(ring: &Keyring, from: Receiver<Segment>, to: SyncSender<FinishedPack>) -
     Ok(())
 }
 
-/// Stores packs, and an index now and then.
+/// A pack that is stored, with its length.
+type Stored = Result<(IndexedPack, u64), Error>;
+
+/// Stores one pack after the other. A failure ends all of it: who takes the results stops.
+fn upload(destination: &Destination, from: &Mutex<Receiver<FinishedPack>>, to: &SyncSender<Stored>) {
+    loop {
+        let received = from.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(pack) = received else { return };
+        let (len, path) = (pack.bytes.len() as u64, ObjectType::Pack.path(&pack.name));
+        let written = destination.write(&path, pack.bytes);
+        let has_failed = written.is_err();
+        let stored = written.map(|()| (IndexedPack { name: pack.name, salt: pack.salt, toc: pack.toc }, len));
+        if to.send(stored).is_err() || has_failed {
+            return;
+        }
+    }
+}
+
+/// Takes what was stored, and writes an index now and then.
 struct Storer<'a> {
     destination: &'a Destination,
     ring: &'a Keyring,
@@ -219,14 +244,14 @@ impl<'a> Storer<'a> {
         Self { destination, ring, pending: Vec::new(), pending_chunks: 0, stored: 0 }
     }
 
-    fn run(mut self, unindexed: Vec<IndexedPack>, from: Receiver<FinishedPack>) -> Result<u64, Error> {
+    fn run(mut self, unindexed: Vec<IndexedPack>, from: Receiver<Stored>) -> Result<u64, Error> {
         for pack in unindexed {
             self.index(pack)?;
         }
-        for pack in from {
-            self.stored += pack.bytes.len() as u64;
-            self.destination.write(&ObjectType::Pack.path(&pack.name), pack.bytes)?;
-            self.index(IndexedPack { name: pack.name, salt: pack.salt, toc: pack.toc })?;
+        for stored in from {
+            let (pack, len) = stored?;
+            self.stored += len;
+            self.index(pack)?;
         }
         self.write_index()?;
         Ok(self.stored)
