@@ -52,6 +52,10 @@ pub(crate) enum Error {
     ReceiptUnknown { receipt: Receipt, newest: Receipt },
     #[error("no snapshot of the archive is whole: {first}")]
     NoSnapshotWhole { first: ArchiveError },
+    #[error("others on this machine may read the credentials in {} (mode {mode:03o})", path.display())]
+    CredentialsReadableByOthers { path: PathBuf, mode: u32 },
+    #[error("cannot use the credentials in {place}: {why}")]
+    CredentialsBroken { place: String, why: String },
     #[error("{} is not a folder", path.display())]
     TargetNotAFolder { path: PathBuf },
     #[error("{} lies in the archive itself", path.display())]
@@ -97,6 +101,8 @@ impl Error {
             Self::NoAddress | Self::NotAFolder { .. } => "bad-url",
             Self::ReceiptUnknown { .. } => "rolled-back",
             Self::NoSnapshotWhole { .. } => "damaged",
+            Self::CredentialsReadableByOthers { .. } => "credentials-readable-by-others",
+            Self::CredentialsBroken { .. } => "credentials",
             Self::TargetNotAFolder { .. } => "target",
             Self::TargetInArchive { .. } => "target-in-archive",
             Self::ConfigBroken { .. } => "configuration",
@@ -124,6 +130,7 @@ impl Error {
             Self::ConfigTooNew { .. } => Exit::TooNew,
             // `coffer ls | head` is no failure.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::CredentialsReadableByOthers { .. } | Self::CredentialsBroken { .. } => Exit::NoCredentials,
             Self::KeyReadableByOthers { .. }
             | Self::KeyLeftBehind { .. }
             | Self::PlatformStore { .. }

@@ -28,6 +28,7 @@ pub(crate) enum Exit {
     Unauthorized = 25,
     VaultRefused = 26,
     Unconfirmed = 27,
+    NoCredentials = 30,
 }
 
 const TABLE: &[(Exit, &str)] = &[
@@ -53,6 +54,7 @@ const TABLE: &[(Exit, &str)] = &[
     (Exit::Unauthorized, "the vault does not accept the account token"),
     (Exit::VaultRefused, "the vault refuses, or is not to be trusted"),
     (Exit::Unconfirmed, "a question was not answered with yes"),
+    (Exit::NoCredentials, "the credentials for the archive's storage are missing or cannot be used"),
 ];
 
 /// What is not this program's to choose.

@@ -2,6 +2,7 @@
 //! be piped on while a person still sees the warnings.
 
 mod archived;
+mod check;
 mod done;
 mod error;
 mod listing;
@@ -12,6 +13,7 @@ mod time;
 mod vault;
 
 pub(crate) use archived::{LockRecord, ProblemRecord, SnapshotRecord, Snapshots, shown_sources};
+pub(crate) use check::TriedOut;
 pub(crate) use done::{BackedUp, Restored, SetUp, Verified};
 pub(crate) use listing::Listing;
 pub(crate) use secret::ShownKey;

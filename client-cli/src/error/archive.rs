@@ -20,9 +20,12 @@ pub(super) const fn kind(error: &Error) -> &'static str {
             DestinationErrorKind::Full => "destination-full",
             DestinationErrorKind::Refused => "destination-refused",
             DestinationErrorKind::NotFound => "object-missing",
+            DestinationErrorKind::Exists => "object-exists",
             _ => "destination",
         },
         Error::BadUrl { .. } => "bad-url",
+        Error::SecretInUrl { .. } => "secret-in-url",
+        Error::NoCredentials { .. } => "no-credentials",
         Error::Source { .. } => "source",
         Error::BadSource(_) => "bad-source",
         Error::Target { .. } => "target",
@@ -51,7 +54,8 @@ pub(super) const fn exit(error: &Error) -> Exit {
             DestinationErrorKind::NotFound => Exit::Damaged,
             _ => Exit::Failed,
         },
-        Error::BadUrl { .. } | Error::BadSource(_) => Exit::Usage,
+        Error::BadUrl { .. } | Error::SecretInUrl { .. } | Error::BadSource(_) => Exit::Usage,
+        Error::NoCredentials { .. } => Exit::NoCredentials,
         Error::NoSnapshot | Error::NoSuchSnapshot(_) | Error::NotInSnapshot { .. } => Exit::NotFound,
         _ => Exit::Failed,
     }
@@ -59,7 +63,7 @@ pub(super) const fn exit(error: &Error) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use coffer_archive::{Damage, DestinationErrorKind as Kind, Error, Head};
+    use coffer_archive::{Damage, DestinationErrorKind as Kind, Error, Head, Service};
 
     use super::{exit, kind};
 
@@ -90,6 +94,13 @@ mod tests {
             (Error::NoSuchSnapshot("there is no snapshot 9".to_owned()), "no-such-snapshot", 19),
             (Error::NotInSnapshot { path: "a".into() }, "not-in-snapshot", 19),
             (Error::BadUrl { url: url(), why: "it is empty".to_owned() }, "bad-url", 2),
+            (Error::SecretInUrl { url: url() }, "secret-in-url", 2),
+            (
+                Error::NoCredentials { url: url(), service: Service::S3, missing: "access_key_id".to_owned() },
+                "no-credentials",
+                30,
+            ),
+            (destination(Kind::Exists), "object-exists", 1),
             (destination(Kind::Other), "destination", 1),
             (Error::Randomness, "randomness", 1),
         ] {
