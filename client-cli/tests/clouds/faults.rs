@@ -18,7 +18,7 @@ fn behind(server: &mut Server) -> FaultProxy {
 fn nothing_is_lost_and_nothing_is_there_twice(mut server: Server) {
     let proxy = behind(&mut server);
     let at = At::with_archive(&server);
-    at.device.write("chats/film.mp4", &[b"\0\0\0\x20ftypisom", &noise(60_000_000, 1)[..]].concat());
+    at.device.write("chats/film.mp4", &[b"\0\0\0\x20ftypisom", &noise(36_000_000, 1)[..]].concat());
     let stored = at.back_up().json()["bytes_stored"].as_u64().unwrap();
     at.device.write("chats/anna/messages.txt", b"see you at one\n");
     at.back_up();

@@ -15,8 +15,8 @@ const DAMAGED: i32 = 11;
 const ROLLED_BACK: i32 = 12;
 
 /// Runs that are interrupted, and the bytes that each has to store.
-const ROUNDS: u64 = 4;
-const FILM: usize = 40_000_000;
+const ROUNDS: u64 = 3;
+const FILM: usize = 24_000_000;
 
 /// A device, and the server that its archive is with.
 pub(crate) struct At<'a> {

@@ -25,7 +25,7 @@ use folder::Folder;
 use crate::error::{Damage, Error};
 
 /// Requests to a service that are under way at a time while packs are stored. Each holds a pack of 16 MiB.
-const UPLOADS: usize = 3;
+const UPLOADS: usize = 2;
 
 /// A storage provider, and a place with it.
 #[derive(Clone)]
