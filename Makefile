@@ -32,13 +32,14 @@ demo-fleet-local: setup ## the same as processes
 	$(DEMO_BUILD) $(FLEET)
 	deploy/demo-fleet.sh local
 
-# COFFER_TEST_PYTHON is the Python that has what tests/interop and tests/api import; without it tests use python3.
+# COFFER_TEST_PYTHON is the Python that has what tests/interop, tests/api and the clouds' tests import; without it they use
+# python3.
 test: export COFFER_TEST_PYTHON := $(VENV)/bin/python
 test: setup $(VENV)/.ready ## all tests
 	@.ci/install nextest
 	cargo nextest run --workspace --locked $(if $(CI),--profile ci)
 
-$(VENV)/.ready: tests/interop/requirements.txt tests/api/requirements.txt | setup
+$(VENV)/.ready: client-cli/tests/clouds/requirements.txt tests/interop/requirements.txt tests/api/requirements.txt | setup
 	python3 -m venv --clear $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
 	touch $@

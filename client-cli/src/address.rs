@@ -1,21 +1,28 @@
 //! Addresses as people type them: what looks like a place elsewhere must not become a folder here.
 
-use coffer_archive::Destination;
+use coffer_archive::{Access, Address, Destination, redacted};
 
+use crate::context::Context;
+use crate::credentials;
 use crate::error::Error;
 
-/// The destination at an address.
+/// The destination at an address, with what is known of credentials for it.
+///
+/// # Errors
+/// As [`parse`] and [`credentials::of`]; `NoCredentials` where that is not enough.
+pub(crate) fn destination(context: &Context, url: &str) -> Result<Destination, Error> {
+    let address = parse(url)?;
+    let credentials = credentials::of(context, &address)?;
+    let access = Access { credentials, limit_rate: context.options.limit_rate, ..Access::default() };
+    Ok(Destination::at(&address, &access)?)
+}
+
+/// The address that was typed.
 ///
 /// # Errors
 /// `NoAddress` and `NotAFolder` for what cannot be meant as a folder; whatever else the archive refuses.
-pub(crate) fn destination(url: &str) -> Result<Destination, Error> {
-    check(url)?;
-    Ok(Destination::from_url(url)?)
-}
-
-/// Refuses what looks like a place elsewhere.
-pub(crate) fn check(url: &str) -> Result<(), Error> {
-    let refuse = |why| Err(Error::NotAFolder { address: url.to_owned(), why });
+pub(crate) fn parse(url: &str) -> Result<Address, Error> {
+    let refuse = |why| Err(Error::NotAFolder { address: redacted(url), why });
     // As `scp` and `rsync` tell: a colon before the first slash is behind a host's name.
     let first = url.split('/').next().unwrap_or(url);
     if url.is_empty() {
@@ -23,28 +30,34 @@ pub(crate) fn check(url: &str) -> Result<(), Error> {
     } else if first.starts_with('~') {
         refuse("the shell did not put a home folder in the place of its ~")
     } else if first.contains(':') && !url.contains("://") {
-        refuse("it looks like a place on another machine, and this version stores in folders")
+        refuse("it looks like a place on another machine, without the service that keeps it")
     } else {
-        Ok(())
+        Ok(Address::parse(url)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::parse;
 
     #[test]
     fn refuses_what_is_meant_for_another_machine_or_was_not_expanded() {
         for address in ["", "host:backups", "anna@host:backups", "anna@host:/srv", "b2:bucket/x", "~", "~/x", "~anna/x"]
         {
-            assert!(check(address).is_err(), "{address}");
+            assert!(parse(address).is_err(), "{address}");
         }
     }
 
     #[test]
     fn takes_folders_whatever_they_are_called() {
-        for address in ["/mnt/a:b", "./host:backups", "./~", "backups", "a/b:c", "fs:///mnt/a:b", "gopher://x:70/"] {
-            assert!(check(address).is_ok(), "{address}");
+        for address in ["/mnt/a:b", "./host:backups", "./~", "backups", "a/b:c", "fs:///mnt/a:b"] {
+            assert!(parse(address).is_ok(), "{address}");
         }
+    }
+
+    #[test]
+    fn does_not_repeat_the_password_of_an_address_without_a_service() {
+        let error = parse("anna:hunter2@host/backups").map_err(|error| error.to_string());
+        assert!(error.is_err_and(|text| !text.contains("hunter2") && text.contains("host/backups")));
     }
 }

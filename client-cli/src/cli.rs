@@ -1,5 +1,6 @@
 //! The command line: what can be typed.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -81,6 +82,10 @@ pub(crate) struct Global {
     #[arg(long, global = true)]
     pub(crate) allow_rollback: bool,
 
+    /// Send and fetch no more than so many bytes a second: 500K, 2M
+    #[arg(long, value_name = "RATE", global = true, env = "COFFER_LIMIT_RATE", hide_env_values = true, value_parser = parse_rate)]
+    pub(crate) limit_rate: Option<NonZeroU64>,
+
     /// Print results and errors as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -153,11 +158,32 @@ fn parse_receipt(text: &str) -> Result<Receipt, &'static str> {
     Receipt::parse(text).ok_or("a receipt looks like 17-3f9a-b2c1-44d0")
 }
 
+fn parse_rate(text: &str) -> Result<NonZeroU64, &'static str> {
+    let (digits, unit) = match text.as_bytes().last() {
+        Some(b'K' | b'k') => (&text[..text.len() - 1], 1000),
+        Some(b'M' | b'm') => (&text[..text.len() - 1], 1_000_000),
+        Some(b'G' | b'g') => (&text[..text.len() - 1], 1_000_000_000),
+        _ => (text, 1),
+    };
+    let rate = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).and_then(NonZeroU64::new);
+    rate.ok_or("a rate looks like 500K or 2M, in bytes a second")
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
 
-    use super::Cli;
+    use super::{Cli, parse_rate};
+
+    #[test]
+    fn reads_a_rate() {
+        let rate = |text| parse_rate(text).map(std::num::NonZeroU64::get).ok();
+        assert_eq!(
+            ["500K", "2M", "1g", "12"].map(rate),
+            [Some(500_000), Some(2_000_000), Some(1_000_000_000), Some(12)]
+        );
+        assert_eq!(["0", "", "K", "-1", "1T", "99999999999G", "2 M"].map(rate), [None; 7]);
+    }
 
     #[test]
     fn the_command_line_does_not_contradict_itself() {

@@ -56,6 +56,10 @@ pub(crate) enum Error {
     NoSnapshotWhole { first: ArchiveError },
     #[error("there is no lock {which}, or there are several")]
     NoSuchLock { which: String },
+    #[error("others on this machine may read the credentials in {} (mode {mode:03o})", path.display())]
+    CredentialsReadableByOthers { path: PathBuf, mode: u32 },
+    #[error("cannot use the credentials in {place}: {why}")]
+    CredentialsBroken { place: String, why: String },
     #[error("{} is not a folder", path.display())]
     TargetNotAFolder { path: PathBuf },
     #[error("{} lies in the archive itself", path.display())]
@@ -113,6 +117,8 @@ impl Error {
             Self::ReceiptUnknown { .. } => "rolled-back",
             Self::NoSuchLock { .. } => "no-such-lock",
             Self::NoSnapshotWhole { .. } => "damaged",
+            Self::CredentialsReadableByOthers { .. } => "credentials-readable-by-others",
+            Self::CredentialsBroken { .. } => "credentials",
             Self::TargetNotAFolder { .. } => "target",
             Self::TargetInArchive { .. } => "target-in-archive",
             Self::ConfigBroken { .. } => "configuration",
@@ -153,6 +159,7 @@ impl Error {
             Self::ConfigTooNew { .. } => Exit::TooNew,
             // `coffer ls | head` is no failure.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::CredentialsReadableByOthers { .. } | Self::CredentialsBroken { .. } => Exit::NoCredentials,
             Self::KeyReadableByOthers { .. }
             | Self::KeyLeftBehind { .. }
             | Self::PlatformStore { .. }

@@ -30,6 +30,7 @@ pub(crate) enum Exit {
     Unconfirmed = 27,
     Busy = 28,
     HookFailed = 29,
+    NoCredentials = 30,
 }
 
 const TABLE: &[(Exit, &str)] = &[
@@ -57,6 +58,7 @@ const TABLE: &[(Exit, &str)] = &[
     (Exit::Unconfirmed, "a question was not answered with yes"),
     (Exit::Busy, "another run works on the archive, or was interrupted"),
     (Exit::HookFailed, "a hook failed; if it was the one before a backup, nothing was backed up"),
+    (Exit::NoCredentials, "the credentials for the archive's storage are missing or cannot be used"),
 ];
 
 /// What is not this program's to choose.

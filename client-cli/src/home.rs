@@ -1,5 +1,5 @@
-//! The folder in which this device keeps what it needs: `config.json`, perhaps `profiles.json`, `key`, `device-key`, `attempt`
-//! and `outbox`, and `archives/<id>/`. `lock` is for who writes.
+//! The folder in which this device keeps what it needs: `config.json`, perhaps `profiles.json`, `key`, `credentials`,
+//! `device-key`, `attempt` and `outbox`, and `archives/<id>/`. `lock` is for who writes.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -30,6 +30,11 @@ impl Home {
 
     pub(crate) fn key_file(&self) -> PathBuf {
         self.0.join("key")
+    }
+
+    /// What services are told of who we are. Written by the user.
+    pub(crate) fn credentials_file(&self) -> PathBuf {
+        self.0.join("credentials")
     }
 
     pub(crate) fn device_key_file(&self) -> PathBuf {

@@ -11,6 +11,7 @@ use std::fmt;
 
 use coffer_keys::{BackupKey, RandomnessError, RecoveryKey, SigningKey};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::home::Home;
@@ -92,6 +93,18 @@ impl KeyPlace {
         let broken = |why| Error::KeyBroken { place: self.shown(home).to_string(), why };
         Ok(parsed.map_err(broken)?.backup_key())
     }
+}
+
+/// What the platform's key store is called.
+pub(crate) const PLATFORM: &str = platform::NAME;
+
+/// The credentials that the platform's key store has for a service, in the form of the file `credentials`: the entry
+/// `credentials-` and the service's scheme. Where no key store answers there are none.
+pub(crate) fn credentials(scheme: &str) -> Result<Option<Zeroizing<String>>, Error> {
+    if platform::try_out().is_err() {
+        return Ok(None);
+    }
+    platform::load(&format!("credentials-{scheme}"))
 }
 
 /// The key that this device signs its requests to a vault with. It is made when it is first needed: beside the backup

@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod config;
 mod context;
+mod credentials;
 mod error;
 mod exit;
 mod home;

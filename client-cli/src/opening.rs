@@ -71,12 +71,12 @@ fn device_if_needed(context: &Context) -> Result<Option<(Config, ArchiveId)>, Er
 
 fn find(context: &Context, device: Option<&(Config, ArchiveId)>) -> Result<Found, Error> {
     if let Some(url) = &context.options.archive {
-        return identify(url).map_err(|error| if device.is_some() { error.of_known_archive() } else { error });
+        return identify(context, url).map_err(|error| if device.is_some() { error.of_known_archive() } else { error });
     }
     let Some((config, expected)) = device else {
         return Err(Error::NoArchiveConfigured { home: context.home.folder().to_owned() });
     };
-    let found = identify(&config.archive_url).map_err(Error::of_known_archive)?;
+    let found = identify(context, &config.archive_url).map_err(Error::of_known_archive)?;
     // Its key would be refused by another archive's header anyway; this says more clearly what happened.
     if found.id != *expected {
         return Err(Error::OtherArchive { url: config.archive_url.clone(), found: found.id, expected: *expected });
@@ -84,8 +84,8 @@ fn find(context: &Context, device: Option<&(Config, ArchiveId)>) -> Result<Found
     Ok(found)
 }
 
-pub(crate) fn identify(url: &str) -> Result<Found, Error> {
-    let destination = address::destination(url)?;
+pub(crate) fn identify(context: &Context, url: &str) -> Result<Found, Error> {
+    let destination = address::destination(context, url)?;
     let id = Archive::identify(&destination)?;
     Ok(Found { destination, id })
 }

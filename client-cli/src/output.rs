@@ -2,6 +2,7 @@
 //! be piped on while a person still sees the warnings.
 
 mod archived;
+mod check;
 mod differences;
 mod done;
 mod drilled;
@@ -18,6 +19,7 @@ mod time;
 mod vault;
 
 pub(crate) use archived::{LockRecord, ProblemRecord, SnapshotRecord, Snapshots, shown_sources};
+pub(crate) use check::TriedOut;
 pub(crate) use differences::Differences;
 pub(crate) use done::{BackedUp, Copied, Restored, SetUp, Verified};
 pub(crate) use drilled::Drilled;

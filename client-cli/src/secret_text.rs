@@ -8,11 +8,24 @@ use zeroize::Zeroizing;
 /// Bytes; a key takes 80. Whatever is longer is no key, and need not be read.
 const LONGEST: usize = 4096;
 
+/// Bytes of a file with several secrets.
+const LONGEST_FILE: usize = 65_536;
+
 /// All of a small file. It is read without a buffer in between, which would keep its copy.
 pub(crate) fn read(file: &mut File) -> io::Result<Zeroizing<String>> {
-    let mut bytes = Zeroizing::new(vec![0; LONGEST]);
+    read_up_to(LONGEST, file)
+}
+
+/// All of a file with several secrets. One that is longer is refused: half of it would mean something else.
+pub(crate) fn read_long(file: &mut File) -> io::Result<Zeroizing<String>> {
+    let text = read_up_to(LONGEST_FILE, file)?;
+    if text.len() < LONGEST_FILE { Ok(text) } else { Err(io::ErrorKind::FileTooLarge.into()) }
+}
+
+fn read_up_to(longest: usize, file: &mut File) -> io::Result<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new(vec![0; longest]);
     let mut len = 0;
-    while len < LONGEST {
+    while len < longest {
         match read_some(file, &mut bytes[len..])? {
             0 => break,
             read => len += read,

@@ -10,12 +10,14 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::key_store::{Choice, KeyPlace};
 use crate::opening::{self, Found, Joined};
-use crate::output::SetUp;
+use crate::output::{SetUp, TriedOut};
 use crate::vault::PasswordWay;
 
 const EXAMPLES: &str = "\
 Examples:
   coffer init /mnt/disk/backups          make an archive in a folder
+  coffer init s3://bucket/backups        make one with Amazon S3
+  coffer init --check webdav://host/dav  see first whether that would work
   coffer init --join /mnt/disk/backups   take part in one; asks for the 64 digits
   coffer init --join /mnt/disk/backups --vault ADDRESS --token-file FILE
                                          the same with the password
@@ -26,8 +28,12 @@ On a device that takes part already, --join puts a lost key back, or tells it th
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, override_usage = "coffer init [OPTIONS] <URL>")]
 pub(crate) struct Args {
-    /// Where the archive is to lie: a folder, as a path or as fs:///path
+    /// Where the archive is to lie: a folder, or a place with a service (docs/clouds.md)
     url: String,
+
+    /// Only try out whether an archive could lie there, and remove what was written
+    #[arg(long, conflicts_with = "join")]
+    check: bool,
 
     /// Where this device keeps the key
     #[arg(long, value_enum, value_name = "WHERE", default_value_t = Choice::Auto)]
@@ -43,7 +49,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
-    address::check(&args.url)?;
+    address::parse(&args.url)?;
+    if args.check {
+        return try_out(args, context);
+    }
     let unfinished = match Config::read(&context.home)? {
         Some(config) => match config.archive_id() {
             Some(id) => return repair(args, context, config, id),
@@ -58,6 +67,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let (config, snapshots) =
         if args.join { join(args, context)? } else { make(args, context, unfinished).map(|config| (config, 0))? };
     report(args, context, &config, snapshots)
+}
+
+/// Reports on a place. The exit code is that of the failure, if there is one.
+fn try_out(args: &Args, context: &Context) -> Result<Exit, Error> {
+    let destination = address::destination(context, &args.url)?;
+    let report = destination.check()?;
+    context.output.show(&TriedOut::of(&report, destination.url()))?;
+    match report.failed {
+        Some((_, error)) => Err(error.into()),
+        None => Ok(Exit::Done),
+    }
 }
 
 fn report(args: &Args, context: &Context, config: &Config, snapshots: usize) -> Result<Exit, Error> {
@@ -75,7 +95,7 @@ fn report(args: &Args, context: &Context, config: &Config, snapshots: usize) -> 
 }
 
 fn make(args: &Args, context: &Context, unfinished: Option<Config>) -> Result<Config, Error> {
-    let destination = address::destination(&args.url)?;
+    let destination = address::destination(context, &args.url)?;
     match Archive::identify(&destination) {
         Err(ArchiveError::NoArchive { .. }) => {}
         Err(error) => return Err(error.into()),
@@ -111,7 +131,7 @@ fn repair(args: &Args, context: &Context, mut config: Config, id: ArchiveId) -> 
     if !args.join {
         return Err(already);
     }
-    let found = opening::identify(&args.url).map_err(Error::of_known_archive)?;
+    let found = opening::identify(context, &args.url).map_err(Error::of_known_archive)?;
     if found.id != id {
         return Err(already);
     }
@@ -162,7 +182,7 @@ fn opens(found: &Found, key: &BackupKey) -> Result<bool, Error> {
 }
 
 fn join(args: &Args, context: &Context) -> Result<(Config, usize), Error> {
-    let found = opening::identify(&args.url)?;
+    let found = opening::identify(context, &args.url)?;
     let Joined { archive, key, vault } = opening::open_to_join(context, &found, &args.by_password, None)?;
     let mut config = begin(args, context, archive.url(), &key)?;
     config.join(vault);

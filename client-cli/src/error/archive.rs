@@ -20,9 +20,12 @@ pub(super) const fn kind(error: &Error) -> &'static str {
             DestinationErrorKind::Full => "destination-full",
             DestinationErrorKind::Refused => "destination-refused",
             DestinationErrorKind::NotFound => "object-missing",
+            DestinationErrorKind::Exists => "object-exists",
             _ => "destination",
         },
         Error::BadUrl { .. } => "bad-url",
+        Error::SecretInUrl { .. } => "secret-in-url",
+        Error::NoCredentials { .. } => "no-credentials",
         Error::Source { .. } => "source",
         Error::BadSource(_) => "bad-source",
         Error::BadRule { .. } => "bad-rule",
@@ -60,11 +63,13 @@ pub(super) const fn exit(error: &Error) -> Exit {
             _ => Exit::Failed,
         },
         Error::BadUrl { .. }
+        | Error::SecretInUrl { .. }
         | Error::BadSource(_)
         | Error::BadRule { .. }
         | Error::NotRecognised { .. }
         | Error::Incomparable { .. } => Exit::Usage,
         Error::Busy(_) | Error::Disturbed => Exit::Busy,
+        Error::NoCredentials { .. } => Exit::NoCredentials,
         Error::NoSnapshot | Error::NoSuchSnapshot(_) | Error::NotInSnapshot { .. } => Exit::NotFound,
         _ => Exit::Failed,
     }
@@ -72,7 +77,7 @@ pub(super) const fn exit(error: &Error) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use coffer_archive::{Damage, DestinationErrorKind as Kind, Error, Head};
+    use coffer_archive::{Damage, DestinationErrorKind as Kind, Error, Head, Service};
 
     use super::{exit, kind};
 
@@ -106,6 +111,13 @@ mod tests {
             (Error::Unreadable { number: 4, why: "it is lost".to_owned() }, "unreadable-snapshot", 11),
             (Error::Disturbed, "disturbed", 28),
             (Error::BadUrl { url: url(), why: "it is empty".to_owned() }, "bad-url", 2),
+            (Error::SecretInUrl { url: url() }, "secret-in-url", 2),
+            (
+                Error::NoCredentials { url: url(), service: Service::S3, missing: "access_key_id".to_owned() },
+                "no-credentials",
+                30,
+            ),
+            (destination(Kind::Exists), "object-exists", 1),
             (destination(Kind::Other), "destination", 1),
             (Error::Randomness, "randomness", 1),
         ] {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use coffer_archive::{DestinationErrorKind, Error as ArchiveError};
+use coffer_archive::{DestinationErrorKind, Error as ArchiveError, Service};
 use coffer_keys::Typo;
 
 use super::Error;
@@ -63,6 +63,8 @@ pub(super) fn of(error: &Error) -> Option<String> {
                 .to_owned()
         }
         Error::NoAddress => AN_ADDRESS.to_owned(),
+        // What was left out of it is not the name of a folder.
+        Error::NotAFolder { address, .. } if address.starts_with('…') => AN_ADDRESS.to_owned(),
         Error::NotAFolder { address, .. } => {
             format!("{AN_ADDRESS}; if a folder of that very name is meant, write ./{address}")
         }
@@ -73,6 +75,12 @@ pub(super) fn of(error: &Error) -> Option<String> {
         Error::NoSnapshotWhole { .. } => {
             "is there another copy of the archive? `coffer verify --allow-rollback` names everything that is damaged"
                 .to_owned()
+        }
+        Error::CredentialsReadableByOthers { path, .. } => {
+            format!("chmod 600 {}; and if others may have read it, have the service give you new ones", path.display())
+        }
+        Error::CredentialsBroken { .. } => {
+            "write [s3://bucket] and below it lines like access_key_id = …; docs/clouds.md shows every service".to_owned()
         }
         Error::TargetNotAFolder { .. } => "name a folder, or one that is yet to be made".to_owned(),
         Error::TargetInArchive { .. } => "restore into a folder outside of it: --to DIR".to_owned(),
@@ -101,7 +109,8 @@ pub(super) fn of(error: &Error) -> Option<String> {
 
 const NEWER_PROGRAM: &str = "install a newer version of coffer";
 
-const AN_ADDRESS: &str = "an archive's address is a folder: /mnt/disk/backups or fs:///mnt/disk/backups";
+const AN_ADDRESS: &str = "an archive's address is a folder, /mnt/disk/backups, or a place with a service: s3://bucket/folder, \
+     webdav://host/folder, sftp://user@host/folder, gdrive:///folder and so on";
 
 fn of_typo(typo: Typo) -> String {
     let (Typo::MistypedDigit { group } | Typo::SwappedDigits { group }) = typo;
@@ -156,6 +165,11 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
         }
         ArchiveError::Destination { kind, .. } => return of_destination(*kind),
         ArchiveError::BadUrl { .. } => AN_ADDRESS,
+        ArchiveError::SecretInUrl { .. } => {
+            "change it: every process could read it, and the shell may have kept it. Credentials go into the file \
+             credentials in the home, into the environment or into the key store"
+        }
+        ArchiveError::NoCredentials { service, .. } => return Some(of_credentials(*service)),
         ArchiveError::Source { source, .. } | ArchiveError::Target { source, .. } => return of_system(source),
         ArchiveError::Incomparable { .. } => "`coffer snapshots` shows which are of the same folders",
         ArchiveError::OtherArchive { .. } => "name an empty place, or an earlier copy of this very archive",
@@ -184,6 +198,11 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
     Some(hint.to_owned())
 }
 
+fn of_credentials(service: Service) -> String {
+    let scheme = service.scheme();
+    format!("put them into the file credentials in the home, below a line [{scheme}]; docs/clouds.md shows how")
+}
+
 fn of_device(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "it belongs to another user (was coffer run with sudo?)",
@@ -198,8 +217,11 @@ fn of_destination(kind: DestinationErrorKind) -> Option<String> {
             "check the connection, or that the disk is mounted, and try again; nothing that was stored is lost"
         }
         DestinationErrorKind::Full => "make room there and run the same command again: it goes on where it stopped",
-        DestinationErrorKind::Refused => "check the permissions there, and that it is not mounted read-only",
+        DestinationErrorKind::Refused => {
+            "check the permissions there, or the credentials, and that it is not mounted read-only"
+        }
         DestinationErrorKind::NotFound => "`coffer verify` names what is missing",
+        DestinationErrorKind::Exists => "does another program write there? Give the archive a folder of its own",
         _ => return None,
     };
     Some(hint.to_owned())

@@ -24,7 +24,7 @@ pub(crate) fn send_head(context: &Context, vault: &Vault, archive_url: &str, key
             KeptHead::Own { sealed, .. } => Some(sealed),
             KeptHead::None | KeptHead::Foreign { .. } => None,
         };
-        let destination = address::destination(archive_url)?;
+        let destination = address::destination(context, archive_url)?;
         let id = Archive::identify(&destination)?;
         let options = OpenOptions { memory: Some(context.memory(id)?), vault_head, ..OpenOptions::default() };
         let Some(sealed) = Archive::open(destination, key, options)?.seal_head()? else { return Ok(()) };

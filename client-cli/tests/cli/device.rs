@@ -142,7 +142,7 @@ impl Device {
     }
 }
 
-fn run(command: &mut Command) -> Run {
+pub(crate) fn run(command: &mut Command) -> Run {
     let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
     Run {
         code: output.status.code().unwrap(),

@@ -73,7 +73,13 @@ impl Archive {
             return Err(Error::NotEmpty { url: destination.url().to_owned() });
         }
         let (header, _) = Header::generate(key)?;
-        destination.write(header::PATH, header.encode())?;
+        match destination.write(header::PATH, header.encode()) {
+            // Two made one at the same time.
+            Err(Error::Destination { kind: DestinationErrorKind::Exists, .. }) => {
+                return Err(Error::ArchiveExists { url: destination.url().to_owned() });
+            }
+            written => written?,
+        }
         destination.settle()?;
         Ok(header.archive)
     }

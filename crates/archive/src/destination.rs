@@ -1,31 +1,66 @@
-//! Where the archive lies: any service of Apache OpenDAL behind one URL.
+//! Where the archive lies: a folder, or any service of Apache OpenDAL, behind one URL.
 
-use std::error::Error as _;
-use std::io;
+mod address;
+mod check;
+mod cloud;
+mod credentials;
+mod failure;
+mod folder;
+mod local_folder;
+mod pace;
+mod services;
+mod transport;
+
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use opendal::{Buffer, ErrorKind, Operator, blocking, services};
+pub use address::{Address, Service, redacted};
+pub use check::CheckReport;
+use cloud::Cloud;
+pub use credentials::{Credential, Credentials};
+use failure::{cut_short, of_system};
+use folder::Folder;
 
-use crate::error::{Damage, DestinationErrorKind, Error};
-use crate::local_folder::LocalFolder;
+use crate::error::{Damage, Error};
 
 /// A storage provider, and a place with it.
 #[derive(Clone)]
 pub struct Destination {
     url: String,
-    service: Arc<Service>,
+    place: Arc<Place>,
     #[cfg(test)]
     pub(crate) faults: crate::faults::Faults,
 }
 
-enum Service {
-    /// The executor lives as long as the operator that runs on it.
-    Memory {
-        operator: blocking::Operator,
-        _runtime: tokio::runtime::Runtime,
-    },
-    Folder(LocalFolder),
+/// What a provider says of an object.
+pub(crate) struct Found {
+    /// Bytes.
+    len: u64,
+    /// When it was written, by the clock of where it lies, if that tells.
+    modified: Option<SystemTime>,
+}
+
+enum Place {
+    Folder(Folder),
+    Cloud(Cloud),
+}
+
+/// How a service is spoken to.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Who we are.
+    pub credentials: Credentials,
+    /// Bytes a second, at most, both ways together.
+    pub limit_rate: Option<NonZeroU64>,
+    /// How often a request is made again that failed and may succeed later. Nine tries take a minute and a half.
+    pub retries: usize,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self { credentials: Credentials::default(), limit_rate: None, retries: 9 }
+    }
 }
 
 impl std::fmt::Debug for Destination {
@@ -35,29 +70,29 @@ impl std::fmt::Debug for Destination {
 }
 
 impl Destination {
-    /// The destination at `url`: a path or `fs:///path` for a folder. It need not exist yet, and is not made.
+    /// The destination at `url`, for services that ask for no credentials: a path or `fs:///path` for a folder. It need
+    /// not exist yet, and is not made.
     ///
     /// # Errors
-    /// [`Error::BadUrl`] for a service that this build does not contain or an address that is none.
+    /// As [`Address::parse`] and [`Destination::at`].
     pub fn from_url(url: &str) -> Result<Self, Error> {
-        let bad = |why: &str| Error::BadUrl { url: url.to_owned(), why: why.to_owned() };
-        let folder = match url.split_once("://") {
-            Some(("fs", path)) if path.starts_with('/') => path,
-            Some(("fs", _)) => return Err(bad("write fs:///path with an absolute path")),
-            Some((scheme, _)) => {
-                return Err(bad(&format!("this version stores in folders (fs://), not yet with {scheme}")));
+        Self::at(&Address::parse(url)?, &Access::default())
+    }
+
+    /// The destination at an address. It need not exist yet, and is not made; no connection is made.
+    ///
+    /// # Errors
+    /// `NoCredentials` where the service asks for more than it was given; [`Error::BadUrl`] for what OpenDAL refuses.
+    pub fn at(address: &Address, access: &Access) -> Result<Self, Error> {
+        let url = address.to_string();
+        let place = match address.as_folder() {
+            Some(path) => Place::Folder(Folder::new(path.to_owned())),
+            None => {
+                let operator = services::operator(address, &access.credentials)?;
+                Place::Cloud(Cloud::new(operator, runtime(&url)?, Some(address.service()), access))
             }
-            None if url.is_empty() => return Err(bad("it is empty")),
-            None => url,
         };
-        let path = std::path::absolute(folder).map_err(|error| bad(&error.to_string()))?;
-        let url = format!("fs://{}", path.to_str().ok_or_else(|| bad("the path is not UTF-8"))?);
-        Ok(Self {
-            url,
-            service: Arc::new(Service::Folder(LocalFolder::new(path))),
-            #[cfg(test)]
-            faults: crate::faults::Faults::default(),
-        })
+        Ok(Self::new(url, place))
     }
 
     /// A destination in this process's memory, for tests.
@@ -67,29 +102,18 @@ impl Destination {
     pub fn memory() -> Result<Self, Error> {
         let url = "memory://".to_owned();
         let runtime = runtime(&url)?;
-        let operator = build(runtime.handle(), services::Memory::default());
-        let operator = operator.map_err(|error| failed("read", &url, &error))?;
-        Ok(Self {
+        let operator = opendal::Operator::new(opendal::services::Memory::default());
+        let operator = operator.map_err(|error| Error::BadUrl { url: url.clone(), why: error.to_string() })?;
+        let cloud = Cloud::new(operator, runtime, None, &Access::default());
+        Ok(Self::new(url, Place::Cloud(cloud)))
+    }
+
+    fn new(url: String, place: Place) -> Self {
+        Self {
             url,
-            service: Arc::new(Service::Memory { operator, _runtime: runtime }),
+            place: Arc::new(place),
             #[cfg(test)]
             faults: crate::faults::Faults::default(),
-        })
-    }
-
-    fn folder(&self) -> Option<&LocalFolder> {
-        match &*self.service {
-            Service::Memory { .. } => None,
-            Service::Folder(folder) => Some(folder),
-        }
-    }
-
-    /// What went wrong with reading from a folder. One that is not there holds nothing; one that was there is gone.
-    fn reading(&self, folder: &LocalFolder, action: &'static str, path: &str, error: &io::Error) -> Error {
-        match folder.root() {
-            Err(_) if folder.was_found() => gone("read", &self.url),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => from_system("open", &self.url, &error),
-            _ => from_system(action, path, error),
         }
     }
 
@@ -98,28 +122,31 @@ impl Destination {
         &self.url
     }
 
+    fn folder(&self) -> Option<&Folder> {
+        match &*self.place {
+            Place::Cloud(_) => None,
+            Place::Folder(folder) => Some(folder),
+        }
+    }
+
     /// Whether the place itself is there; only a folder can be missing.
     pub(crate) fn is_there(&self) -> bool {
-        self.folder().is_none_or(|folder| folder.root().is_ok())
+        self.folder().is_none_or(Folder::is_there)
     }
 
     /// Makes the place, for an archive that is to be new.
     pub(crate) fn prepare(&self) -> Result<(), Error> {
-        let Some(folder) = self.folder() else { return Ok(()) };
-        std::fs::create_dir_all(&folder.path).map_err(|error| from_system("write", self.url(), &error))
+        self.folder().map_or(Ok(()), Folder::prepare)
     }
 
     /// Whether nothing lies there yet. Only a folder is looked at: elsewhere an archive may share a place.
     pub(crate) fn is_empty(&self) -> Result<bool, Error> {
-        let Some(folder) = self.folder() else { return Ok(true) };
-        let mut entries = std::fs::read_dir(&folder.path).map_err(|error| from_system("list", self.url(), &error))?;
-        // What a file system makes of itself is no content.
-        Ok(entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lost+found")))
+        self.folder().map_or(Ok(true), Folder::is_empty)
     }
 
     /// The folder's own metadata, where the destination is one.
     pub(crate) fn folder_metadata(&self) -> Option<std::fs::Metadata> {
-        self.folder()?.root().ok()?.metadata().ok()
+        self.folder()?.metadata()
     }
 
     /// A whole object, of at most `limit` bytes: nothing longer is fetched, for nothing of it is authentic yet.
@@ -138,29 +165,29 @@ impl Destination {
         }
         #[cfg(test)]
         self.faults.meet("read", path)?;
-        let bytes = match &*self.service {
-            Service::Memory { operator, .. } => {
-                let options = opendal::options::ReadOptions { range: (at..at + len).into(), ..Default::default() };
-                operator.read_options(path, options).map_err(|error| failed("read", path, &error))?.to_vec()
-            }
-            Service::Folder(folder) => {
-                folder.read_range(path, at, len).map_err(|error| self.reading(folder, "read", path, &error))?
-            }
-        };
+        let bytes = match &*self.place {
+            Place::Folder(folder) => folder.read_range(path, at, len),
+            Place::Cloud(cloud) => cloud.read_range(path, at, len),
+        }?;
         if bytes.len() as u64 == len { Ok(bytes) } else { Err(cut_short(path)) }
+    }
+
+    fn found(&self, path: &str) -> Result<Option<Found>, Error> {
+        #[cfg(test)]
+        self.faults.meet("read", path)?;
+        match &*self.place {
+            Place::Folder(folder) => folder.found(path),
+            Place::Cloud(cloud) => cloud.found(path),
+        }
+    }
+
+    fn find(&self, path: &str) -> Result<Found, Error> {
+        self.found(path)?.ok_or_else(|| of_system("read", path, &std::io::ErrorKind::NotFound.into()))
     }
 
     /// Length of an object in bytes.
     pub(crate) fn len(&self, path: &str) -> Result<u64, Error> {
-        #[cfg(test)]
-        self.faults.meet("read", path)?;
-        match &*self.service {
-            Service::Memory { operator, .. } => match operator.stat(path) {
-                Ok(metadata) => Ok(metadata.content_length()),
-                Err(error) => Err(failed("read", path, &error)),
-            },
-            Service::Folder(folder) => folder.len(path).map_err(|error| self.reading(folder, "read", path, &error)),
-        }
+        Ok(self.find(path)?.len)
     }
 
     /// When an object was written, by the clock of where it lies, if that tells.
@@ -169,15 +196,11 @@ impl Destination {
         if let Some(written) = self.faults.written(path) {
             return Ok(Some(written));
         }
-        match &*self.service {
-            Service::Memory { operator, .. } => match operator.stat(path) {
-                Ok(metadata) => Ok(metadata.last_modified().map(SystemTime::from)),
-                Err(error) => Err(failed("read", path, &error)),
-            },
-            Service::Folder(folder) => {
-                folder.modified(path).map(Some).map_err(|error| self.reading(folder, "read", path, &error))
-            }
-        }
+        Ok(self.find(path)?.modified)
+    }
+
+    pub(crate) fn exists(&self, path: &str) -> Result<bool, Error> {
+        Ok(self.found(path)?.is_some())
     }
 
     /// Whether a listing shows at once what was written, and no longer what was removed.
@@ -186,15 +209,9 @@ impl Destination {
         if self.faults.are_listings_stale() {
             return false;
         }
-        let scheme = self.url.split(':').next().unwrap_or_default();
-        matches!(scheme, "memory" | "fs" | "s3" | "gcs" | "azblob" | "sftp" | "webdav")
-    }
-
-    pub(crate) fn exists(&self, path: &str) -> Result<bool, Error> {
-        match self.len(path) {
-            Ok(_) => Ok(true),
-            Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) => Ok(false),
-            Err(error) => Err(error),
+        match &*self.place {
+            Place::Folder(_) => true,
+            Place::Cloud(cloud) => cloud.lists_at_once(),
         }
     }
 
@@ -207,27 +224,23 @@ impl Destination {
     pub(crate) fn write_parts(&self, path: &str, parts: Vec<Vec<u8>>) -> Result<(), Error> {
         #[cfg(test)]
         self.faults.change("write", path)?;
-        match &*self.service {
-            Service::Memory { operator, .. } => {
-                let bytes: Buffer = parts.into_iter().map(|part| Buffer::from(part).to_bytes()).collect();
-                operator.write(path, bytes).map(drop).map_err(|error| failed("write", path, &error))
-            }
-            Service::Folder(folder) => folder.write(path, parts).map_err(|error| writing(path, &error)),
+        match &*self.place {
+            Place::Folder(folder) => folder.write(path, parts),
+            Place::Cloud(cloud) => cloud.write(path, parts),
         }
     }
 
     /// Makes everything written so far survive a loss of power. What refers to objects is written only after that.
     pub(crate) fn settle(&self) -> Result<(), Error> {
-        let Some(folder) = self.folder() else { return Ok(()) };
-        folder.settle().map_err(|error| writing(self.url(), &error))
+        self.folder().map_or(Ok(()), Folder::settle)
     }
 
     pub(crate) fn delete(&self, path: &str) -> Result<(), Error> {
         #[cfg(test)]
         self.faults.change("delete", path)?;
-        match &*self.service {
-            Service::Memory { operator, .. } => operator.delete(path).map_err(|error| failed("delete", path, &error)),
-            Service::Folder(folder) => folder.delete(path).map_err(|error| writing(path, &error)),
+        match &*self.place {
+            Place::Folder(folder) => folder.delete(path),
+            Place::Cloud(cloud) => cloud.delete(path),
         }
     }
 
@@ -236,108 +249,26 @@ impl Destination {
     pub(crate) fn list(&self, folder: &str) -> Result<Vec<String>, Error> {
         #[cfg(test)]
         self.faults.meet("list", folder)?;
-        let operator = match &*self.service {
-            Service::Memory { operator, .. } => operator,
-            Service::Folder(local) => {
-                return match local.list(folder) {
-                    Ok(paths) => Ok(paths),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound && !local.was_found() => Ok(Vec::new()),
-                    Err(error) => Err(self.reading(local, "list", folder, &error)),
-                };
-            }
-        };
-        let options = opendal::options::ListOptions { recursive: true, ..Default::default() };
-        match operator.list_options(folder, options) {
-            Ok(entries) => {
-                let files = entries.into_iter().filter(|entry| entry.metadata().is_file());
-                let paths = files.map(|entry| entry.path().to_owned()).collect();
-                #[cfg(test)]
-                let paths = self.faults.listed(folder, paths);
-                Ok(paths)
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(failed("list", folder, &error)),
-        }
+        let paths = match &*self.place {
+            Place::Folder(at) => at.list(folder),
+            Place::Cloud(cloud) => cloud.list(folder),
+        }?;
+        #[cfg(test)]
+        let paths = self.faults.listed(folder, paths);
+        Ok(paths)
     }
 
     /// Removes what interrupted writes left behind longer than `age` ago.
     pub(crate) fn sweep_temporary(&self, age: Duration) {
-        if let Some(folder) = self.folder() {
-            folder.sweep(age);
+        match &*self.place {
+            Place::Folder(folder) => folder.sweep(age),
+            Place::Cloud(cloud) => cloud.sweep(age),
         }
     }
 }
 
+/// One thread besides the callers', who wait inside of it and work there too.
 fn runtime(url: &str) -> Result<tokio::runtime::Runtime, Error> {
-    let bad = |error: io::Error| Error::BadUrl { url: url.to_owned(), why: error.to_string() };
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().map_err(bad)
-}
-
-fn build(handle: &tokio::runtime::Handle, service: impl opendal::Builder) -> opendal::Result<blocking::Operator> {
-    let _inside = handle.enter();
-    blocking::Operator::new(Operator::new(service)?)
-}
-
-fn cut_short(path: &str) -> Error {
-    Error::damaged(path, Damage::Truncated)
-}
-
-/// A write makes what folders it needs: only the place itself can be missing.
-fn writing(path: &str, error: &io::Error) -> Error {
-    if error.kind() == io::ErrorKind::NotFound { gone("write", path) } else { from_system("write", path, error) }
-}
-
-fn gone(action: &'static str, path: &str) -> Error {
-    Error::Destination {
-        kind: DestinationErrorKind::Unavailable,
-        action,
-        object: path.to_owned(),
-        reason: "the folder is gone (a disk unplugged?)".to_owned(),
-    }
-}
-
-fn failed(action: &'static str, path: &str, error: &opendal::Error) -> Error {
-    if error.kind() == ErrorKind::RangeNotSatisfied {
-        return cut_short(path);
-    }
-    if let Some(system) = system_error(error) {
-        return from_system(action, path, system);
-    }
-    let kind = match error.kind() {
-        ErrorKind::PermissionDenied => DestinationErrorKind::Refused,
-        ErrorKind::NotFound => DestinationErrorKind::NotFound,
-        ErrorKind::RateLimited => DestinationErrorKind::Unavailable,
-        _ if error.is_temporary() => DestinationErrorKind::Unavailable,
-        _ => DestinationErrorKind::Other,
-    };
-    Error::Destination { kind, action, object: path.to_owned(), reason: error.message().to_owned() }
-}
-
-fn from_system(action: &'static str, path: &str, error: &io::Error) -> Error {
-    if action == "read" && error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) {
-        // A bad sector costs what lies on it, like any other damage.
-        return Error::damaged(path, Damage::Unreadable);
-    }
-    let kind = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DestinationErrorKind::Full,
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => DestinationErrorKind::Refused,
-        io::ErrorKind::NotFound => DestinationErrorKind::NotFound,
-        io::ErrorKind::TimedOut | io::ErrorKind::Interrupted | io::ErrorKind::StaleNetworkFileHandle => {
-            DestinationErrorKind::Unavailable
-        }
-        _ => DestinationErrorKind::Other,
-    };
-    Error::Destination { kind, action, object: path.to_owned(), reason: error.to_string() }
-}
-
-/// The system's error at the bottom of OpenDAL's.
-fn system_error(error: &opendal::Error) -> Option<&io::Error> {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(system) = cause.downcast_ref::<io::Error>() {
-            return Some(system);
-        }
-        source = cause.source();
-    }
-    None
+    let bad = |error: std::io::Error| Error::BadUrl { url: url.to_owned(), why: error.to_string() };
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(bad)
 }

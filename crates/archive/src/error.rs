@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::codec::CodecError;
+use crate::destination::Service;
 use crate::device::Receipt;
 use crate::lock::Lock;
 
@@ -90,6 +91,22 @@ pub enum Error {
         url: String,
         /// What is wrong with it.
         why: String,
+    },
+    /// A password or a key stands in an address, where every process could read it.
+    #[error("{url} has a secret in it; an address must have none")]
+    SecretInUrl {
+        /// The address without it.
+        url: String,
+    },
+    /// The service asks for credentials that were not given.
+    #[error("{url} cannot be used without credentials: {missing}")]
+    NoCredentials {
+        /// The address.
+        url: String,
+        /// The kind of storage.
+        service: Service,
+        /// The names of what is missing.
+        missing: String,
     },
     /// A path to back up cannot be read at all.
     #[error("cannot read {}: {source}", path.display())]
@@ -203,6 +220,8 @@ pub enum DestinationErrorKind {
     Refused,
     /// The object is not there.
     NotFound,
+    /// Another object is there under this name.
+    Exists,
     /// Anything else.
     Other,
 }

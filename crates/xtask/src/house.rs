@@ -103,7 +103,7 @@ pub(crate) const OWNED: &[Owned] = &[
     // HTTP comes in and goes out at one place each.
     owned("axum", &["coffer-service", "coffer-vault-server", "coffer-gateway"]),
     owned("axum-server", &["coffer-service"]),
-    owned("reqwest", &["coffer-gateway", "coffer-vault-client", "coffer-vault-server"]),
+    owned("reqwest", &["coffer-archive", "coffer-gateway", "coffer-vault-client", "coffer-vault-server"]),
     // The HSM and the password protocol.
     owned("cryptoki", &["coffer-hsm-adapter"]),
     owned("opaque-ke", &["coffer-pake"]),
@@ -115,6 +115,7 @@ pub(crate) const OWNED: &[Owned] = &[
     owned("fastcdc", &["coffer-archive"]),
     owned("ignore", &["coffer-archive"]),
     owned("opendal", &["coffer-archive"]),
+    owned("opendal-http-transport-reqwest", &["coffer-archive"]),
     owned("zstd", &["coffer-archive"]),
     // Databases. The archive reads people's message stores; the vault keeps its own records.
     owned("rusqlite", &["coffer-archive", "coffer-vault-store"]),

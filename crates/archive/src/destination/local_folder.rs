@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, mkdirat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
+use super::Found;
 use crate::id::ObjectName;
 
 /// Pieces written at a time, bytes: larger ones cost the kernel five times as much (measured).
@@ -107,16 +108,11 @@ impl LocalFolder {
         Ok(bytes)
     }
 
-    /// Length of an object in bytes.
-    pub(crate) fn len(&self, path: &str) -> io::Result<u64> {
-        Ok(statat(self.root()?, path, AtFlags::empty())?.st_size.unsigned_abs())
-    }
-
-    /// When a file was written, by the clock of where it lies.
-    pub(crate) fn modified(&self, path: &str) -> io::Result<SystemTime> {
-        File::from(openat(self.root()?, path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
-            .metadata()?
-            .modified()
+    /// Length of an object, and when it was written.
+    pub(crate) fn found(&self, path: &str) -> io::Result<Found> {
+        let stat = statat(self.root()?, path, AtFlags::empty())?;
+        let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(stat.st_mtime.max(0).unsigned_abs());
+        Ok(Found { len: stat.st_size.unsigned_abs(), modified: Some(modified) })
     }
 
     /// The paths of all files below `folder` (which ends in a slash); none when there is no such folder.

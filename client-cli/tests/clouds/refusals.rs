@@ -1,0 +1,76 @@
+//! Wrong credentials, secrets in the wrong place, and what the program says of them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::server::{PASSWORD, Server};
+use crate::suite::At;
+
+const USAGE: i32 = 2;
+const REFUSED: i32 = 17;
+const NO_CREDENTIALS: i32 = 30;
+
+fn write_credentials(at: &At<'_>, text: &str, mode: u32) {
+    let path = at.device.write("home/credentials", text.as_bytes());
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_wrong_password_is_refused_and_not_shown() {
+    let mut server = Server::webdav_of_rclone();
+    server.environment.clear();
+    let at = At::new(&server);
+    at.run(["init", &server.url]).fails(REFUSED).warns("401");
+    write_credentials(&at, "[webdav]\nusername = anna\npassword = hunter3\n", 0o600);
+    let run = at.run(["init", &server.url]).fails(REFUSED).warns("401").warns("hint: ");
+    assert!(!run.stderr.contains("hunter3"));
+}
+
+#[test]
+fn credentials_come_from_the_file_of_the_home() {
+    let mut server = Server::webdav_of_rclone();
+    server.environment.clear();
+    let at = At::new(&server);
+    let text = format!(
+        "[webdav]\nusername = berta\npassword = x\n[webdav://127.0.0.1:{}]\nusername = anna\npassword = {PASSWORD}\n",
+        server.port
+    );
+    write_credentials(&at, &text, 0o600);
+    at.run(["init", "--key-store", "file", &server.url]).succeeds();
+    at.back_up();
+    at.verifies();
+    write_credentials(&at, &text, 0o640);
+    at.run(["status"]).fails(NO_CREDENTIALS).warns("others on this machine").warns("hint: chmod 600");
+    write_credentials(&at, "[webdav]\nhunter2\n", 0o600);
+    let run = at.run(["status"]).fails(NO_CREDENTIALS).warns("line 2").warns("hint: ");
+    assert!(!run.stderr.contains("hunter2"));
+}
+
+#[test]
+fn missing_credentials_are_named() {
+    let mut server = Server::folder();
+    server.environment.push(("AWS_ACCESS_KEY_ID", "anna".to_owned()));
+    let at = At::new(&server);
+    at.run(["init", "s3://bucket/a"]).fails(NO_CREDENTIALS).warns("secret_access_key").warns("hint: ");
+    at.run(["init", "dropbox:///a"]).fails(NO_CREDENTIALS).warns("refresh_token").warns("[dropbox]");
+}
+
+#[test]
+fn a_secret_in_an_address_is_refused_and_not_repeated() {
+    let server = Server::folder();
+    let at = At::new(&server);
+    for url in ["webdav://anna:hunter2@host/dav", "s3://bucket/a?secret_access_key=hunter2", "anna:hunter2@host/dav"] {
+        for json in [&["--json"][..], &[]] {
+            let run = at.run(json.iter().chain(&["init", url])).fails(USAGE).warns("hint");
+            assert!(!run.stderr.contains("hunter2") && !run.stdout.contains("hunter2"), "{}", run.stderr);
+        }
+    }
+    assert!(!at.device.home().exists(), "something was kept");
+}
+
+#[test]
+fn a_bucket_that_is_not_there_is_no_place() {
+    let server = Server::s3();
+    let at = At::new(&server);
+    at.run(["init", "--check", &server.url.replace("bucket", "nobucket")]).fails(15).warns("NoSuchBucket");
+}
