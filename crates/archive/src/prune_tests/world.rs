@@ -189,6 +189,10 @@ impl World {
         for folder in ["locks/", "doomed/"] {
             assert_eq!(place.list(folder).unwrap(), Vec::<String>::new(), "{why}");
         }
+        // What was rescued may be worn: the next run sees to it.
+        if report.packs_rescued > 0 {
+            prune(&place).unwrap();
+        }
         let again = prune(&place).unwrap();
         assert_eq!((again.packs_unused, again.packs_repacked, again.packs_removed), (0, 0, 0), "{why}: {again:?}");
     }
