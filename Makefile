@@ -38,10 +38,11 @@ $(VENV)/.ready: tests/interop/requirements.txt tests/api/requirements.txt | setu
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
 	touch $@
 
-test-faults: setup ## five sites under every fault there is a test of (as root: it makes network namespaces)
+test-faults: setup ## five sites under every fault there is a test of (as root: it makes network namespaces); prunes killed and overtaken at every point
 	@.ci/install faults nextest
 	cargo build --locked -p coffer-vault-server
 	cargo nextest run -p coffer-tests --test faults --locked --run-ignored all --no-fail-fast --success-output final
+	COFFER_TEST_THOROUGHLY=1 cargo nextest run -p coffer-archive -p coffer-client-cli -p coffer-tests --locked --no-fail-fast -E 'test(prune_tests) | test(pruning)'
 
 # Which module the tests load; without it they fail and say so.
 test-kryoptic: export COFFER_TEST_KRYOPTIC := $(CURDIR)/target/kryoptic/debug/libkryoptic_pkcs11.so

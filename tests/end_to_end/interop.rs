@@ -32,14 +32,23 @@ pub(crate) fn python_with(modules: &str, requirements: &str) -> Option<OsString>
     None
 }
 
-struct Decoder {
+/// A Python that can run the decoder.
+pub(crate) fn python() -> Option<OsString> {
+    python_with(NEEDS, "tests/interop/requirements.txt")
+}
+
+pub(crate) struct Decoder {
     python: OsString,
     archive: PathBuf,
     paper: PathBuf,
 }
 
 impl Decoder {
-    fn run(&self, command: &str, arguments: &[&OsStr]) -> Output {
+    pub(crate) fn of(device: &Coffer, python: OsString) -> Self {
+        Self { python, archive: device.archive.clone(), paper: device.paper() }
+    }
+
+    pub(crate) fn run(&self, command: &str, arguments: &[&OsStr]) -> Output {
         let program = Path::new(material::PACKAGE).join("interop/decoder.py");
         let mut run = Command::new(&self.python);
         run.arg(program).args([command.as_ref(), OsStr::new("--archive"), self.archive.as_os_str()]);
@@ -48,7 +57,7 @@ impl Decoder {
     }
 
     #[track_caller]
-    fn succeeds(&self, command: &str, arguments: &[&OsStr]) {
+    pub(crate) fn succeeds(&self, command: &str, arguments: &[&OsStr]) {
         let output = self.run(command, arguments);
         let said = [output.stdout, output.stderr].concat();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
@@ -94,10 +103,10 @@ fn copy_folder(from: &Path, to: &Path) {
 
 #[test]
 fn a_second_program_restores_both_snapshots_and_names_damage() {
-    let Some(python) = python_with(NEEDS, "tests/interop/requirements.txt") else { return };
+    let Some(python) = python() else { return };
     let device = Coffer::with_archive();
     let (source, first) = two_days(&device);
-    let decoder = Decoder { python, archive: device.archive.clone(), paper: device.paper() };
+    let decoder = Decoder::of(&device, python);
     decoder.succeeds("check", &[]);
     let (latest, earlier) = (device.path("latest"), device.path("earlier"));
     decoder.succeeds("restore", &["--to".as_ref(), latest.as_os_str()]);

@@ -15,6 +15,7 @@ mod interop;
 mod kill;
 mod material;
 mod noise;
+mod pruning;
 mod secrecy;
 mod server;
 mod terminal;

@@ -29,7 +29,7 @@ pub(crate) struct Args {
 enum What {
     /// Write the index anew from the packs' own tables of contents
     ///
-    /// Damaged index objects go, and many small ones become few. Backups may run meanwhile.
+    /// Damaged index objects go, and many small ones become few.
     Index,
 }
 

@@ -24,8 +24,19 @@ fn every_result_is_one_object() {
     let verified = device.coffer(["verify", "--json"]).succeeds().json();
     assert_eq!((&verified["snapshots"], &verified["read_data"]), (&1.into(), &false.into()));
 
+    device.back_up();
+    let forgot = device.coffer(["forget", "--keep-last", "1", "--json"]).succeeds().json();
+    assert_eq!((&forgot["removed"], &forgot["forgotten"][0]["number"]), (&1.into(), &1.into()));
+    assert_eq!(forgot["kept"][0]["reasons"], serde_json::json!(["last"]));
+    let pruned = device.coffer(["prune", "--json"]).succeeds().json();
+    assert_eq!((&pruned["snapshots"], &pruned["packs_waiting"]), (&1.into(), &0.into()));
+    let repaired = device.coffer(["repair", "index", "--json"]).succeeds().json();
+    assert_eq!((&repaired["packs"], &repaired["problems"]), (&pruned["packs_kept"], &serde_json::json!([])));
+    let unlocked = device.coffer(["unlock", "--json"]).succeeds().json();
+    assert_eq!(unlocked, serde_json::json!({"removed": null, "locks": []}));
+
     let status = device.coffer(["status", "--json"]).succeeds().json();
-    assert_eq!(status["archive"]["newest"]["number"], 1);
+    assert_eq!(status["archive"]["newest"]["number"], 2);
 
     let key = device.coffer(["key", "show", "--json"]).succeeds().json();
     assert_eq!(key["recovery_key"].as_str().unwrap(), device.digits().trim_end().replace('\n', " "));
@@ -57,4 +68,13 @@ fn a_name_that_is_not_utf_8_comes_through_as_bytes() {
     device.back_up();
     let listed = device.coffer(["ls", "latest", "chats", "--json"]).succeeds().json();
     assert_eq!(listed["entries"][1]["path_hex"], "63686174732f636166e9");
+}
+
+#[test]
+fn what_is_refused_is_an_error_with_its_own_code() {
+    let device = Device::with_backup();
+    let newest = device.coffer(["--json", "forget", "1"]).fails(1).json_error();
+    assert_eq!(newest["kind"], "newest-snapshot");
+    let lock = device.coffer(["--json", "unlock", "ab"]).fails(19).json_error();
+    assert_eq!(lock["kind"], "no-such-lock");
 }

@@ -4,8 +4,10 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::archive::Archive;
 use crate::device::Head;
+use crate::doomed;
 use crate::envelope::ObjectType;
 use crate::error::{Damage, DestinationErrorKind, Error};
+use crate::id::ObjectName;
 use crate::lock::{self, Lock};
 use crate::read_data::ReadData;
 use crate::report::{Problem, Progress, VerifyReport};
@@ -21,8 +23,8 @@ impl Archive {
     pub fn verify(&self, read_data: impl Into<ReadData>, progress: &Progress) -> Result<VerifyReport, Error> {
         let read_data = read_data.into();
         let mut report = VerifyReport { problems: self.damaged.clone(), ..VerifyReport::default() };
-        let LoadedIndex { index, unindexed, problems } =
-            store::load_index(&self.destination, &self.ring, &BTreeSet::new())?;
+        let doomed = self.verify_doomed(&mut report)?;
+        let LoadedIndex { index, unindexed, problems } = store::load_index(&self.destination, &self.ring, &doomed)?;
         report.problems.extend(problems);
         for pack in &unindexed {
             let path = ObjectType::Pack.path(&pack.name).into();
@@ -61,6 +63,25 @@ impl Archive {
             missing(format!("snapshot {} (forgotten)", head.number), previous);
         }
         report.problems.extend(self.forgotten.damaged.iter().cloned());
+    }
+
+    /// The packs that are doomed, as far as that can be read.
+    fn verify_doomed(&self, report: &mut VerifyReport) -> Result<BTreeSet<ObjectName>, Error> {
+        let mut packs = BTreeSet::new();
+        for name in doomed::list(&self.destination)? {
+            let path = ObjectType::Doomed.path(&name).into();
+            match doomed::read(&self.destination, &self.ring, &name) {
+                Ok(doomed) => {
+                    let what = format!("{} packs are to be removed: the next prune does", doomed.packs.len());
+                    report.notes.push(Problem { path, what });
+                    packs.extend(doomed.packs);
+                }
+                Err(error) if error.is_not_found() => {}
+                Err(error) if error.is_damage() => report.problems.push(Problem { path, what: error.to_string() }),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(packs)
     }
 
     fn verify_locks(&self, report: &mut VerifyReport) -> Result<(), Error> {

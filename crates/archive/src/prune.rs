@@ -117,7 +117,7 @@ impl Archive {
     }
 
     /// Announces a run that bears no other beside it.
-    fn lock_alone(&self, host: &str, operation: &str) -> Result<ObjectName, Error> {
+    pub(crate) fn lock_alone(&self, host: &str, operation: &str) -> Result<ObjectName, Error> {
         let others = lock::withdraw_dead(&self.destination, lock::all(&self.destination, &self.ring)?, host);
         if let Some(other) = others.into_iter().next() {
             return Err(Error::Busy(Box::new(other)));

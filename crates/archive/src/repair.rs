@@ -14,12 +14,13 @@ use crate::store;
 
 impl Archive {
     /// Writes the index anew from the packs' own tables of contents, and removes the index objects that were there. A pack
-    /// whose own table does not open is described as the index did before, if it did. Backups may run meanwhile.
+    /// whose own table does not open is described as the index did before, if it did.
     ///
     /// # Errors
-    /// `Destination` when it fails. What is there by then is an index as good as before.
+    /// `Busy` while another run works on the archive; `Destination` when it fails. What is there by then is an index as
+    /// good as before.
     pub fn repair_index(&self, host: &str, progress: &Progress) -> Result<IndexReport, Error> {
-        let locked = lock::announce(&self.destination, &self.ring, host, "repair")?;
+        let locked = self.lock_alone(host, "repair")?;
         let repaired = self.rewrite_index(progress);
         let withdrawn = lock::withdraw(&self.destination, &locked);
         let report = repaired?;
