@@ -32,7 +32,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let archive = opening::open(context)?;
-    let to = address::destination(&args.to)?;
+    let to = address::destination(context, &args.to)?;
     let same = |url: &str| url.strip_prefix("fs://").and_then(|path| Path::new(path).canonicalize().ok());
     if to.url() == archive.url() || same(to.url()).is_some_and(|to| Some(to) == same(archive.url())) {
         return Err(Error::CopyOntoItself { url: args.to.clone() });

@@ -43,7 +43,7 @@ pub(crate) struct Found {
 
 enum Place {
     Folder(Folder),
-    Cloud(Cloud),
+    Cloud(Box<Cloud>),
 }
 
 /// How a service is spoken to.
@@ -89,7 +89,7 @@ impl Destination {
             Some(path) => Place::Folder(Folder::new(path.to_owned())),
             None => {
                 let operator = services::operator(address, &access.credentials)?;
-                Place::Cloud(Cloud::new(operator, runtime(&url)?, Some(address.service()), access))
+                Place::Cloud(Box::new(Cloud::new(operator, runtime(&url)?, Some(address.service()), access)))
             }
         };
         Ok(Self::new(url, place))
@@ -105,7 +105,7 @@ impl Destination {
         let operator = opendal::Operator::new(opendal::services::Memory::default());
         let operator = operator.map_err(|error| Error::BadUrl { url: url.clone(), why: error.to_string() })?;
         let cloud = Cloud::new(operator, runtime, None, &Access::default());
-        Ok(Self::new(url, Place::Cloud(cloud)))
+        Ok(Self::new(url, Place::Cloud(Box::new(cloud))))
     }
 
     fn new(url: String, place: Place) -> Self {
