@@ -144,6 +144,7 @@ fn refuses_to_prune_while_a_tree_cannot_be_read() {
         let place = copy(&start);
         let mut bytes = place.read(&pack, 1 << 24).unwrap();
         bytes[100] ^= 1;
+        place.delete(&pack).unwrap();
         place.write(&pack, bytes).unwrap();
         let packs = place.list("packs/").unwrap().len();
         if let Err(error) = prune(&place) {
@@ -186,6 +187,7 @@ fn a_damaged_copy_is_no_reason_to_remove_the_other() {
         let place = copy(&place);
         let mut bytes = place.read(&damaged, 1 << 24).unwrap();
         bytes[100] ^= 1;
+        place.delete(&damaged).unwrap();
         place.write(&damaged, bytes).unwrap();
         let report = prune(&place).unwrap();
         assert!(report.packs_removed > 0, "{report:?}");
