@@ -6,7 +6,7 @@
 VENV := $(CURDIR)/target/interop-venv
 FUZZ_SECONDS ?= 60
 
-# What the demos are built with. PROFILE=dev shares a build with the tests, and shows the same at a lower speed.
+# What the demos are built with. PROFILE=dev shows the same at a lower speed; DEMO_BUILD=true builds nothing.
 PROFILE ?= release
 DEMO_BUILD = cargo build --profile $(PROFILE) --locked
 demo demo-fleet demo-fleet-local: export COFFER_PROGRAMS = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE:dev=debug)

@@ -61,7 +61,8 @@ chats=$work/chats
 cp -r tests/data/sample-chats "$chats"
 echo "correct horse battery staple" >"$work/password"
 echo "correct horse battery stable" >"$work/mistyped"
-run coffer init --key-store file "$work/provider"
+provider=$(fleet_storage chats)
+run coffer init --key-store file "$provider"
 token alice
 run coffer protect password "${vault[@]}" --password-file "$work/password"
 run coffer backup "$chats"
@@ -79,9 +80,9 @@ say "sites $leader (its etcd member was the leader) and $other: killed"
 step "4. A new phone: a password mistyped, and the right one"
 export COFFER_HOME=$work/new-phone
 token alice
-expect 20 "a wrong password" coffer restore --archive "$work/provider" "${vault[@]}" --password-file "$work/mistyped" --to "$work/restored"
+expect 20 "a wrong password" coffer restore --archive "$provider" "${vault[@]}" --password-file "$work/mistyped" --to "$work/restored"
 [ ! -e "$work/restored" ] || fail "something was restored with a wrong password"
-run coffer restore --archive "$work/provider" "${vault[@]}" --password-file "$work/password" --to "$work/restored"
+run coffer restore --archive "$provider" "${vault[@]}" --password-file "$work/password" --to "$work/restored"
 compare "$work/restored/chats"
 
 step "5. A third data centre is lost"
@@ -90,18 +91,18 @@ say "site $third: killed. Two of five are left, and three are needed: no guess c
 export COFFER_HOME=$work/third-phone
 token alice
 expect 24 "a vault without a majority" \
-    coffer restore --archive "$work/provider" "${vault[@]}" --password-file "$work/password" --to "$work/restored-again"
+    coffer restore --archive "$provider" "${vault[@]}" --password-file "$work/password" --to "$work/restored-again"
 [ ! -e "$work/restored-again" ] || fail "something was restored without a majority"
 
 step "6. They come back"
 for site in "$leader" "$other" "$third"; do fleet_start "$site"; done
 for site in "$leader" "$other" "$third"; do fleet_wait_ready "$site"; done
-run coffer restore --archive "$work/provider" "${vault[@]}" --password-file "$work/password" --to "$work/restored-again"
+run coffer restore --archive "$provider" "${vault[@]}" --password-file "$work/password" --to "$work/restored-again"
 compare "$work/restored-again/chats"
 
 step "7. Somebody who has only guesses: ten of them"
 export COFFER_HOME=$work/other-phone
-run coffer init --key-store file "$work/other-provider"
+run coffer init --key-store file "$(fleet_storage other)"
 token bob
 run coffer protect password "${vault[@]}" --password-file "$work/password"
 guess_ten_times

@@ -12,18 +12,20 @@ fleet_up() {
     mkdir -p "$fleet_folder/logs"
     install -D "$COFFER_VAULT_PROGRAM" target/image/coffer-vault || return
     install -D "$COFFER_GATEWAY_PROGRAM" target/image/coffer-gateway || return
-    fleet_compose build vault-1 gateway etcd-1 prometheus ceremony >"$fleet_folder/logs/build" || fleet_fail build || return
+    fleet_compose build vault-1 gateway etcd-1 prometheus storage ceremony >"$fleet_folder/logs/build" || fleet_fail build || return
     fleet_by_hand ceremony || return
     cat "$fleet_folder/logs/ceremony"
     fleet_start_all etcd 2381/health || return
     fleet_by_hand operator || return
     fleet_start_all vault 7879/readyz || return
-    fleet_compose up -d gateway prometheus || return
+    fleet_compose up -d gateway prometheus storage || return
     fleet_follow gateway
     fleet_follow prometheus
+    fleet_follow storage
     fleet_wait_for gateway 7881/readyz || return
     # It does not start with rules that make no sense.
     fleet_wait_for prometheus 9090/-/ready || return
+    fleet_wait_for storage 8080/ || return
     docker cp "$(fleet_id gateway):/fleet/public/." "$fleet_folder/public" >/dev/null || return
     fleet_ca_file=$fleet_folder/public/gateway-ca.pem
     fleet_address="https://$(docker port "$(fleet_id gateway)" 7880)/#$(cat "$fleet_folder/public/fingerprint")"
@@ -41,6 +43,11 @@ fleet_start() {
     docker start "$(fleet_id "etcd-$1")" "$(fleet_id "vault-$1")" >/dev/null
     fleet_follow "etcd-$1" "$now"
     fleet_follow "vault-$1" "$now"
+}
+
+# fleet_storage NAME: the address of an archive with the storage provider.
+fleet_storage() {
+    echo "webdav://$(docker port "$(fleet_id storage)" 8080)/$1?insecure=true"
 }
 
 fleet_leader() {
@@ -73,7 +80,7 @@ fleet_compose() {
     local program=(docker-compose)
     docker compose version >/dev/null 2>&1 && program=(docker compose)
     # Ports that are free. For the demonstration: no waiting between guesses, and a locked key is soon erased.
-    COFFER_GATEWAY_PORT=0 COFFER_PROMETHEUS_PORT=0 \
+    COFFER_GATEWAY_PORT=0 COFFER_PROMETHEUS_PORT=0 COFFER_STORAGE_PORT=0 \
         COFFER_VAULT_LOG_LEVEL=warn COFFER_GATEWAY_LOG_LEVEL=warn \
         COFFER_VAULT_POLICY_WAITS=0s COFFER_VAULT_POLICY_OPEN_AT_ZERO=2s \
         "${program[@]}" -f deploy/compose.yaml -p "$fleet_project" "$@" 2>>"$fleet_folder/logs/compose"

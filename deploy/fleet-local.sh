@@ -1,6 +1,7 @@
 # Five sites as processes of this machine, for the demo and for whoever wants to look at a fleet. To be sourced.
 #
 #   fleet_up FOLDER         ceremony, etcd, sites, gateway; sets fleet_address
+#   fleet_storage NAME      the address of an archive with a storage provider
 #   fleet_stop SITE         kills a site: its vault and its member of etcd, as if the data centre were gone
 #   fleet_start SITE        brings it back
 #   fleet_leader            the site whose etcd member leads
@@ -46,6 +47,11 @@ fleet_stop() {
 fleet_start() {
     fleet_start_etcd "$1" existing
     fleet_start_vault "$1"
+}
+
+# fleet_storage NAME: the address of an archive with a storage provider, here a folder.
+fleet_storage() {
+    echo "$fleet_folder/storage/$1"
 }
 
 fleet_leader() {
