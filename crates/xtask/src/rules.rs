@@ -183,9 +183,9 @@ mod tests {
     #[test]
     fn a_foreign_crate_in_a_strangers_hands_is_refused() {
         assert_eq!(
-            said(&[("coffer-archive", Normal, "reqwest")]),
+            said(&[("coffer-archive", Normal, "axum")]),
             [
-                "error: coffer-archive → reqwest: only coffer-gateway, coffer-vault-client, coffer-vault-server may import it [foreign-owner]"
+                "error: coffer-archive → axum: only coffer-service, coffer-vault-server, coffer-gateway may import it [foreign-owner]"
             ]
         );
         assert_eq!(
