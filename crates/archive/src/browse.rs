@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::archive::Archive;
 use crate::content::{Content, Extent};
-use crate::error::{Damage, Error};
+use crate::error::Error;
 use crate::folder::Entries;
 use crate::id::ChunkId;
 use crate::snapshot::Snapshot;
@@ -95,13 +95,8 @@ impl Browser<'_> {
     }
 
     fn append(&self, id: &ChunkId, len: u64, part: Range<usize>, bytes: &mut Vec<u8>) -> Result<(), Error> {
-        let (segment, location) = self.store.locate(id)?;
-        let at = location.offset as usize;
-        let chunk = &segment[at..at + location.len as usize];
-        if chunk.len() as u64 != len || ChunkId::of(&self.store.ring.keys.chunk_id, chunk) != *id {
-            return Err(Error::damaged(format!("chunk {id:?}"), Damage::ChunkId));
-        }
-        bytes.extend_from_slice(&chunk[part]);
+        let (segment, range) = self.store.chunk(id, len)?;
+        bytes.extend_from_slice(&segment[range][part]);
         Ok(())
     }
 }

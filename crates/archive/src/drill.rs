@@ -8,9 +8,8 @@ use std::thread;
 use crate::archive::Archive;
 use crate::content::{Content, Extent};
 use crate::deep::on_deep_stack;
-use crate::error::{Damage, Error};
+use crate::error::Error;
 use crate::folder::Entries;
-use crate::id::ChunkId;
 use crate::report::{Problem, Progress};
 use crate::snapshot::{Snapshot, Totals};
 use crate::store::ChunkStore;
@@ -96,12 +95,7 @@ impl Drill<'_> {
     fn read(&self, content: &Content) -> Result<(), Error> {
         for extent in content.extents(|id| self.store.read(id)) {
             let Extent::Chunk { id, len } = extent? else { continue };
-            let (segment, location) = self.store.locate(&id)?;
-            let at = location.offset as usize;
-            let chunk = &segment[at..at + location.len as usize];
-            if chunk.len() as u64 != len || ChunkId::of(&self.store.ring.keys.chunk_id, chunk) != id {
-                return Err(Error::damaged(format!("chunk {id:?}"), Damage::ChunkId));
-            }
+            self.store.chunk(&id, len)?;
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use rustix::fs::FileType;
 
 use crate::content::{Content, Extent};
 use crate::deep::{allow_many_open_folders, on_deep_stack};
-use crate::error::{Damage, Error};
+use crate::error::Error;
 use crate::folder::Entries;
 use crate::id::ChunkId;
 use crate::index::Location;
@@ -264,7 +264,7 @@ impl<'a> Restorer<'a> {
         pieces.sort_unstable_by_key(|piece| (piece.location, piece.at));
         let mut run: Option<Run> = None;
         for Piece { at, id, len, .. } in pieces.drain(..) {
-            let (segment, range) = self.chunk(&id, len).map_err(Lost::Damaged)?;
+            let (segment, range) = self.store.chunk(&id, len).map_err(Lost::Damaged)?;
             match &mut run {
                 Some(run) if run.is_followed_by(&segment, &range, at) => run.range.end = range.end,
                 _ => {
@@ -275,15 +275,6 @@ impl<'a> Restorer<'a> {
             }
         }
         Ok(run.map_or(Ok(()), |run| run.write(file))?)
-    }
-
-    /// A chunk of known length: the segment that it lies in, and where. Its content has its id.
-    fn chunk(&self, id: &ChunkId, len: u64) -> Result<(Arc<Vec<u8>>, Range<usize>), Error> {
-        let (segment, location) = self.store.locate(id)?;
-        let range = location.offset as usize..(location.offset + location.len) as usize;
-        let is_right = u64::from(location.len) == len
-            && ChunkId::of(&self.store.ring.keys.chunk_id, &segment[range.clone()]) == *id;
-        if is_right { Ok((segment, range)) } else { Err(Error::damaged(format!("chunk {id:?}"), Damage::ChunkId)) }
     }
 }
 

@@ -185,6 +185,15 @@ impl<'a> ChunkStore<'a> {
         Err(failure)
     }
 
+    /// A chunk of known length: the open segment that it lies in, and where. Its content has its id.
+    pub(crate) fn chunk(&self, id: &ChunkId, len: u64) -> Result<(Arc<Vec<u8>>, Range<usize>), Error> {
+        let (segment, location) = self.locate(id)?;
+        let range = location.offset as usize..(location.offset + location.len) as usize;
+        let is_right =
+            u64::from(location.len) == len && ChunkId::of(&self.ring.keys.chunk_id, &segment[range.clone()]) == *id;
+        if is_right { Ok((segment, range)) } else { Err(Error::damaged(format!("chunk {id:?}"), Damage::ChunkId)) }
+    }
+
     /// Whether the archive has a copy of this chunk that is to be counted on and, as far as is known, whole.
     pub(crate) fn holds(&self, id: &ChunkId) -> bool {
         let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
