@@ -1,7 +1,5 @@
 //! `config.json`: which archive this device takes part in, and where it keeps the key.
 
-use std::fs;
-use std::io;
 use std::path::PathBuf;
 
 use coffer_keys::ArchiveId;
@@ -11,9 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::home::Home;
 use crate::key_store::KeyPlace;
-
-/// The version that this program writes, and the newest that it reads.
-const VERSION: u32 = 1;
+use crate::versioned::{self, Refused, VERSION};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,11 +67,6 @@ pub(crate) enum Protection {
     Password,
 }
 
-#[derive(Deserialize)]
-struct Versioned {
-    version: u32,
-}
-
 impl Config {
     /// A configuration whose archive is yet to be made, or opened for the first time.
     pub(crate) fn begin(archive_url: &str, key_store: KeyPlace) -> Self {
@@ -130,52 +121,22 @@ impl Config {
 
     pub(crate) fn read(home: &Home) -> Result<Option<Self>, Error> {
         let path = home.config_file();
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(Error::File { action: "read", path, source }),
-        };
-        Self::parse(&text).map(Some).map_err(|refused| match refused {
-            Refused::TooNew(found) => Error::ConfigTooNew { path, found, supported: VERSION },
-            Refused::Broken(why) => Error::ConfigBroken { path, why },
-        })
+        let parsed = versioned::read(&path)?.map(|text| Self::parse(&text)).transpose();
+        parsed.map_err(|refused| refused.of(path, |path, why| Error::ConfigBroken { path, why }))
     }
 
     pub(crate) fn write(&self, home: &Home) -> Result<(), Error> {
-        let path = home.config_file();
-        let unwritable = |error: serde_json::Error| Error::ConfigBroken { path: path.clone(), why: error.to_string() };
-        let mut text = serde_json::to_vec_pretty(self).map_err(unwritable)?;
-        text.push(b'\n');
-        home.write(&path, &text)
+        versioned::write(home, &home.config_file(), self)
     }
 
     fn parse(text: &[u8]) -> Result<Self, Refused> {
-        // The version first: what a later one looks like cannot be known.
-        let Versioned { version } = serde_json::from_slice(text)?;
-        match version {
-            VERSION => {}
-            0 => return Err(Refused::Broken("there is no version 0".to_owned())),
-            later => return Err(Refused::TooNew(later)),
-        }
-        let config: Self = serde_json::from_slice(text)?;
+        let config: Self = versioned::parse(text)?;
         match &config.archive_id {
             Some(id) if ArchiveId::parse(id).is_none() => {
                 Err(Refused::Broken("archive_id has not 32 digits 0-9a-f".to_owned()))
             }
             _ => Ok(config),
         }
-    }
-}
-
-#[derive(Debug, PartialEq)]
-enum Refused {
-    TooNew(u32),
-    Broken(String),
-}
-
-impl From<serde_json::Error> for Refused {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Broken(error.to_string())
     }
 }
 

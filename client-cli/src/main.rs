@@ -27,6 +27,7 @@ mod schedule;
 mod secret_text;
 mod size;
 mod vault;
+mod versioned;
 mod what;
 
 use std::process::ExitCode;

@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::home::Home;
+use crate::versioned::{self, Refused, VERSION};
 use crate::what::What;
-
-/// The version that this program writes, and the newest that it reads.
-const VERSION: u32 = 1;
 
 /// A name is part of the name of a timer.
 const LONGEST_NAME: usize = 48;
@@ -65,44 +62,26 @@ impl Hooks {
     }
 }
 
-#[derive(Deserialize)]
-struct Versioned {
-    version: u32,
-}
-
 impl Profiles {
     /// All of them; none where there is no such file.
     pub(crate) fn read(home: &Home) -> Result<Self, Error> {
         let path = home.profiles_file();
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Self { version: VERSION, profiles: BTreeMap::new() });
-            }
-            Err(source) => return Err(Error::File { action: "read", path, source }),
+        let Some(text) = versioned::read(&path)? else {
+            return Ok(Self { version: VERSION, profiles: BTreeMap::new() });
         };
-        let broken = |why: String| Error::ProfilesBroken { path: path.clone(), why };
-        // The version first: what a later one looks like cannot be known.
-        let Versioned { version } = serde_json::from_slice(&text).map_err(|error| broken(error.to_string()))?;
-        match version {
-            VERSION => {}
-            0 => return Err(broken("there is no version 0".to_owned())),
-            found => return Err(Error::ConfigTooNew { path, found, supported: VERSION }),
-        }
-        let profiles: Self = serde_json::from_slice(&text).map_err(|error| broken(error.to_string()))?;
+        Self::parse(&text).map_err(|refused| refused.of(path, |path, why| Error::ProfilesBroken { path, why }))
+    }
+
+    fn parse(text: &[u8]) -> Result<Self, Refused> {
+        let profiles: Self = versioned::parse(text)?;
         match profiles.profiles.keys().find_map(|name| parse_name(name).err()) {
-            Some(why) => Err(broken(why.to_owned())),
+            Some(why) => Err(Refused::Broken(why.to_owned())),
             None => Ok(profiles),
         }
     }
 
     pub(crate) fn write(&self, home: &Home) -> Result<(), Error> {
-        let path = home.profiles_file();
-        let unwritable =
-            |error: serde_json::Error| Error::ProfilesBroken { path: path.clone(), why: error.to_string() };
-        let mut text = serde_json::to_vec_pretty(self).map_err(unwritable)?;
-        text.push(b'\n');
-        home.write(&path, &text)
+        versioned::write(home, &home.profiles_file(), self)
     }
 
     pub(crate) fn get(&self, name: &str) -> Result<&Profile, Error> {
