@@ -2,9 +2,7 @@
 //! platform's key store. The first of them that has anything for the address is used alone.
 
 use std::env;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use coffer_archive::{Address, Credential, Credentials, Service};
@@ -85,17 +83,9 @@ fn from_environment(service: Service) -> Result<Credentials, Error> {
 
 /// The file with credentials; None when there is none.
 fn load(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
+    let file = secret_text::open_private(path, |path, mode| Error::CredentialsReadableByOthers { path, mode })?;
     let unreadable = |source| Error::File { action: "read", path: path.to_owned(), source };
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unreadable(error)),
-    };
-    let mode = file.metadata().map_err(unreadable)?.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(Error::CredentialsReadableByOthers { path: path.to_owned(), mode });
-    }
-    secret_text::read_long(&mut file).map(Some).map_err(unreadable)
+    file.map(|mut file| secret_text::read_long(&mut file)).transpose().map_err(unreadable)
 }
 
 fn load_named(path: &Path) -> Result<Zeroizing<String>, Error> {

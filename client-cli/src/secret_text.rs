@@ -2,14 +2,32 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
+
+use crate::error::Error;
 
 /// Bytes; a key takes 80. Whatever is longer is no key, and need not be read.
 const LONGEST: usize = 4096;
 
 /// Bytes of a file with several secrets.
 const LONGEST_FILE: usize = 65_536;
+
+/// A file that only its owner may read; None where there is no such file. `readable` makes the error for one that others
+/// could read, of its mode.
+pub(crate) fn open_private(path: &Path, readable: impl FnOnce(PathBuf, u32) -> Error) -> Result<Option<File>, Error> {
+    let unreadable = |source| Error::File { action: "read", path: path.to_owned(), source };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mode = file.metadata().map_err(unreadable)?.mode() & 0o777;
+    // Whoever could read it may have: better to say so than to go on as if nothing had happened.
+    if mode & 0o077 == 0 { Ok(Some(file)) } else { Err(readable(path.to_owned(), mode)) }
+}
 
 /// All of a small file. It is read without a buffer in between, which would keep its copy.
 pub(crate) fn read(file: &mut File) -> io::Result<Zeroizing<String>> {

@@ -1,8 +1,5 @@
 //! The key in a file: 64 digits, mode 0600.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -20,18 +17,9 @@ pub(super) fn keep(home: &Home, path: &Path, digits: &str) -> Result<(), Error> 
 
 /// The digits; None when there is no such file.
 pub(super) fn load(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
+    let file = secret_text::open_private(path, |path, mode| Error::KeyReadableByOthers { path, mode })?;
     let unreadable = |source| Error::File { action: "read", path: path.to_owned(), source };
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unreadable(error)),
-    };
-    let mode = file.metadata().map_err(unreadable)?.mode() & 0o777;
-    // Whoever could read it may have: better to say so than to go on as if nothing had happened.
-    if mode & 0o077 != 0 {
-        return Err(Error::KeyReadableByOthers { path: path.to_owned(), mode });
-    }
-    secret_text::read(&mut file).map(Some).map_err(unreadable)
+    file.map(|mut file| secret_text::read(&mut file)).transpose().map_err(unreadable)
 }
 
 #[cfg(test)]
