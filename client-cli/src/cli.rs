@@ -16,6 +16,7 @@ use crate::commands::{
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::{self, Exit};
+use crate::size::Size;
 
 const ABOUT: &str = "End-to-end encrypted chat backups";
 
@@ -159,13 +160,7 @@ fn parse_receipt(text: &str) -> Result<Receipt, &'static str> {
 }
 
 fn parse_rate(text: &str) -> Result<NonZeroU64, &'static str> {
-    let (digits, unit) = match text.as_bytes().last() {
-        Some(b'K' | b'k') => (&text[..text.len() - 1], 1000),
-        Some(b'M' | b'm') => (&text[..text.len() - 1], 1_000_000),
-        Some(b'G' | b'g') => (&text[..text.len() - 1], 1_000_000_000),
-        _ => (text, 1),
-    };
-    let rate = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).and_then(NonZeroU64::new);
+    let rate = text.parse::<Size>().ok().and_then(|size| NonZeroU64::new(size.bytes()));
     rate.ok_or("a rate looks like 500K or 2M, in bytes a second")
 }
 
@@ -182,7 +177,7 @@ mod tests {
             ["500K", "2M", "1g", "12"].map(rate),
             [Some(500_000), Some(2_000_000), Some(1_000_000_000), Some(12)]
         );
-        assert_eq!(["0", "", "K", "-1", "1T", "99999999999G", "2 M"].map(rate), [None; 7]);
+        assert_eq!(["0", "0.5", "", "K", "-1", "99999999999G", "2 M"].map(rate), [None; 7]);
     }
 
     #[test]
