@@ -28,7 +28,7 @@ pub(crate) use profile::{ProfileNames, ShownProfile};
 pub(crate) use recognised::RecognisedRecord;
 pub(crate) use schedules::{ScheduleRecord, Schedules};
 pub(crate) use secret::ShownKey;
-pub(crate) use space::{Forgot, IndexRepaired, Pruned, Unlocked};
+pub(crate) use space::{Forgot, IndexRepaired, Pruned, SnapshotsRepaired, Unlocked};
 pub(crate) use status::{ArchiveStatus, DeviceStatus, Status};
 pub(crate) use time::local_time;
 pub(crate) use vault::{Deleted, DeviceKey, Kept, Protected, Relation, VaultRecord, VerifiedKey, named_sites};

@@ -129,7 +129,8 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
             "the key on this device is not this archive's; try the 64 digits, with --recovery-key-file FILE"
         }
         ArchiveError::Damaged { object, .. } if object.starts_with("snapshots") => {
-            "`coffer snapshots` lists those that are whole: name one, as in `coffer restore 3 --to DIR`"
+            "`coffer snapshots` lists those that are whole: name one, as in `coffer restore 3 --to DIR`; \
+             `coffer repair snapshots` gives up the others"
         }
         ArchiveError::Damaged { object, .. } if object.starts_with("doomed") => {
             "`coffer prune` removes it: it can name packs that nobody may count on"
@@ -138,7 +139,8 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
             "if no other run works on the archive, remove it with `coffer unlock` and its name"
         }
         ArchiveError::Damaged { object, .. } if object.starts_with("forgotten") => {
-            "it says which snapshots were forgotten: put its copy back, or accept what is missing with --allow-rollback"
+            "it says which snapshots were forgotten: put its copy back, or accept what is missing with `coffer repair \
+             snapshots --allow-rollback`"
         }
         ArchiveError::Damaged { .. } => {
             "`coffer verify --read-data` names everything that is damaged; what is whole can still be restored"

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use coffer_archive::{IndexReport, PruneReport, Wait};
+use coffer_archive::{IndexReport, PruneReport, SnapshotsReport, Wait};
 use indicatif::DecimalBytes;
 use serde::Serialize;
 
@@ -147,6 +147,31 @@ impl fmt::Display for IndexRepaired {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (packs, removed) = (Counted(self.packs, "pack"), Counted(self.objects_removed, "index object"));
         writeln!(f, "the index describes {packs} anew; {removed} removed, {} of them damaged", self.objects_damaged)
+    }
+}
+
+/// `coffer repair snapshots`.
+#[derive(Debug, Serialize)]
+pub(crate) struct SnapshotsRepaired {
+    dry_run: bool,
+    damaged: Vec<ProblemRecord>,
+    /// Receipts.
+    missing: Vec<String>,
+}
+
+impl SnapshotsRepaired {
+    pub(crate) fn of(report: &SnapshotsReport, dry_run: bool) -> Self {
+        let missing = report.missing.iter().map(|head| head.receipt().to_string()).collect();
+        Self { dry_run, damaged: ProblemRecord::all(&report.damaged), missing }
+    }
+}
+
+impl fmt::Display for SnapshotsRepaired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.dry_run { "would remove" } else { "removed" };
+        writeln!(f, "{verb} {}", Counted(self.damaged.len() as u64, "object that does not open"))?;
+        let how = if self.dry_run { "would be given up" } else { "was given up" };
+        self.missing.iter().try_for_each(|missing| writeln!(f, "snapshot {missing} is missing, and {how}"))
     }
 }
 

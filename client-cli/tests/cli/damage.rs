@@ -116,3 +116,21 @@ fn an_archive_without_a_whole_snapshot_has_a_hint_of_its_own() {
     assert!(!run.stderr.contains("`coffer snapshots`"), "{}", run.stderr);
     device.coffer(["verify", "--allow-rollback"]).fails(11).warns("1 snapshot is damaged");
 }
+
+#[test]
+fn a_damaged_snapshot_is_removed_when_that_is_asked_for() {
+    let device = Device::with_backup();
+    device.write("chats/later.txt", b"later\n");
+    device.back_up();
+    let snapshots = || files_below(&Path::new(device.archive()).join("snapshots"));
+    let first = device.coffer(["snapshots", "--json"]).succeeds().json()["snapshots"][0]["name"].clone();
+    damage(snapshots().iter().find(|path| path.ends_with(first.as_str().unwrap())).unwrap());
+    device.coffer(["prune"]).fails(11).warns("hint: ").warns("repair snapshots");
+    device.coffer(["repair", "snapshots", "--dry-run"]).fails(11);
+    assert_eq!(snapshots().len(), 2);
+    let run = device.coffer(["repair", "snapshots"]).succeeds().warns("warning: snapshots/");
+    assert!(run.stdout.contains("snapshot 1-") && run.stdout.contains("given up"), "{}", run.stdout);
+    assert_eq!(snapshots().len(), 1);
+    device.coffer(["prune"]).succeeds();
+    device.coffer(["verify", "--read-data"]).succeeds();
+}

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::archive::Archive;
+use crate::device::Head;
 use crate::envelope::ObjectType;
 use crate::error::Error;
 use crate::forgotten;
@@ -26,19 +27,26 @@ impl Archive {
             }
             going.push((found.head, found.previous.clone()));
         }
-        if !going.is_empty() {
-            self.forgotten.forgotten.extend(going);
-            let written = forgotten::write(&self.destination, &self.ring, &self.forgotten.forgotten)?;
-            // All that they say stands in the new one.
-            for merged in std::mem::replace(&mut self.forgotten.objects, vec![written]) {
-                self.destination.delete(&ObjectType::Forgotten.path(&merged))?;
-            }
-        }
+        self.note_forgotten(going)?;
         let names: HashSet<_> = names.iter().collect();
         let (gone, kept) = std::mem::take(&mut self.snapshots).into_iter().partition(|one| names.contains(&one.name));
         self.snapshots = kept;
         self.leftover.extend::<Vec<_>>(gone);
         self.remove_leftover()
+    }
+
+    /// Says that these snapshots are forgotten, each with what it followed.
+    pub(crate) fn note_forgotten(&mut self, going: Vec<(Head, Vec<Head>)>) -> Result<(), Error> {
+        if going.is_empty() {
+            return Ok(());
+        }
+        self.forgotten.forgotten.extend(going);
+        let written = forgotten::write(&self.destination, &self.ring, &self.forgotten.forgotten)?;
+        // All that they say stands in the new one.
+        for merged in std::mem::replace(&mut self.forgotten.objects, vec![written]) {
+            self.destination.delete(&ObjectType::Forgotten.path(&merged))?;
+        }
+        Ok(())
     }
 
     /// Removes the objects of snapshots that were forgotten.

@@ -92,7 +92,9 @@ pub use lock::Lock;
 pub use preset::{Counted, Preset, Recognised};
 pub use prune::PruneOptions;
 pub use read_data::ReadData;
-pub use report::{BackupReport, IndexReport, Problem, Progress, PruneReport, RestoreReport, VerifyReport, Wait};
+pub use report::{
+    BackupReport, IndexReport, Problem, Progress, PruneReport, RestoreReport, SnapshotsReport, VerifyReport, Wait,
+};
 pub use restore::RestoreOptions;
 pub use rules::{Excluded, Pattern, Rules};
 pub use snapshot::{Snapshot, Totals};

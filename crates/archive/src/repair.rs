@@ -1,15 +1,17 @@
-//! Making the index anew. It is a copy of what the packs say of themselves.
+//! Mending what can be mended. The index is made anew: it is a copy of what the packs say of themselves. Snapshots that
+//! are lost are given up: nothing else says what they held, and they stop every prune.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::archive::Archive;
+use crate::device::Head;
 use crate::envelope::ObjectType;
 use crate::error::Error;
 use crate::id::ObjectName;
 use crate::index::IndexedPack;
 use crate::lock;
 use crate::pipeline;
-use crate::report::{IndexReport, Problem, Progress};
+use crate::report::{IndexReport, Problem, Progress, SnapshotsReport};
 use crate::store;
 
 impl Archive {
@@ -25,6 +27,48 @@ impl Archive {
         let withdrawn = lock::withdraw(&self.destination, &locked);
         let report = repaired?;
         withdrawn.map(|()| report)
+    }
+
+    /// Comes to terms with lost snapshots: objects that do not open are removed, and what others followed and is not
+    /// there counts as forgotten from then on. With `dry_run` it is only said what would be done. A device that remembers
+    /// one of them which nothing followed refuses the archive until it is told to allow the rollback.
+    ///
+    /// # Errors
+    /// `Busy` while another run works on the archive; `Destination` when it fails.
+    pub fn repair_snapshots(&mut self, host: &str, dry_run: bool) -> Result<SnapshotsReport, Error> {
+        if dry_run {
+            return Ok(self.lost_snapshots());
+        }
+        let locked = self.lock_alone(host, "repair")?;
+        let repaired = self.give_up_lost();
+        let withdrawn = lock::withdraw(&self.destination, &locked);
+        let report = repaired?;
+        withdrawn.map(|()| report)
+    }
+
+    fn give_up_lost(&mut self) -> Result<SnapshotsReport, Error> {
+        // What came damaged over the line once may be whole.
+        self.load_snapshots()?;
+        let report = self.lost_snapshots();
+        // What they followed is not known. If nothing else followed a snapshot, one of them did.
+        let tips = self.tips();
+        let before = |lost: &Head| tips.iter().filter(|tip| tip.number < lost.number).copied().collect();
+        let given_up: Vec<_> = report.missing.iter().map(|lost| (*lost, before(lost))).collect();
+        self.note_forgotten(given_up)?;
+        for damaged in &report.damaged {
+            self.destination.delete(&damaged.path.to_string_lossy())?;
+        }
+        self.load_snapshots()?;
+        Ok(report)
+    }
+
+    fn lost_snapshots(&self) -> SnapshotsReport {
+        let damaged = self.damaged.iter().chain(&self.forgotten.damaged).cloned().collect();
+        let known = self.known_heads();
+        let of_forgotten = self.forgotten.forgotten.iter().filter(|(head, _)| known.contains(head));
+        let previous = self.snapshots.iter().map(|one| &one.previous).chain(of_forgotten.map(|(_, previous)| previous));
+        let missing: BTreeSet<_> = previous.flatten().filter(|head| !known.contains(head)).copied().collect();
+        SnapshotsReport { damaged, missing: missing.into_iter().collect() }
     }
 
     fn rewrite_index(&self, progress: &Progress) -> Result<IndexReport, Error> {

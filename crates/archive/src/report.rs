@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::device::Head;
 use crate::lock::Lock;
 use crate::rules::Excluded;
 use crate::snapshot::Snapshot;
@@ -136,6 +137,15 @@ pub struct IndexReport {
     pub bytes_stored: u64,
     /// Packs whose own table of contents does not open.
     pub problems: Vec<Problem>,
+}
+
+/// Snapshots that are lost.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct SnapshotsReport {
+    /// Objects that do not open: snapshots, and what was noted of forgotten ones.
+    pub damaged: Vec<Problem>,
+    /// Snapshots that others followed, and that neither are there nor were forgotten; sorted.
+    pub missing: Vec<Head>,
 }
 
 /// Why doomed packs are not removed yet.

@@ -6,7 +6,9 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use coffer_archive::{Archive, DeviceMemory, Error, OpenOptions, Progress, PruneOptions, Receipt};
+use coffer_archive::{
+    Archive, DeviceMemory, Error, OpenOptions, Progress, PruneOptions, PruneReport, Receipt, SnapshotsReport,
+};
 use support::{Fixture, copy_folder, destination, key, merge_folder, noise, same_tree};
 
 fn day(fixture: &Fixture, number: u64) {
@@ -28,9 +30,13 @@ fn forget(fixture: &Fixture, numbers: &[u64]) -> Result<u64, Error> {
     archive.forget(&names)
 }
 
-fn prune(fixture: &Fixture) {
+fn try_to_prune(fixture: &Fixture) -> Result<PruneReport, Error> {
     let options = PruneOptions { host: "test".to_owned(), max_unused: 0, grace: None, dry_run: false };
-    fixture.open_elsewhere().prune(&options, &Progress::default()).unwrap();
+    fixture.open_elsewhere().prune(&options, &Progress::default())
+}
+
+fn prune(fixture: &Fixture) {
+    try_to_prune(fixture).unwrap();
 }
 
 fn numbers(archive: &Archive) -> Vec<u64> {
@@ -231,4 +237,60 @@ fn an_index_made_anew_keeps_what_only_the_old_one_knew() {
     assert_eq!((report.packs, report.problems.len()), (4, 4));
     assert_eq!(fixture.restore("latest").problems, []);
     same_tree(&fixture.source, &fixture.restored());
+}
+
+#[test]
+fn a_damaged_snapshot_object_stops_prunes_until_it_is_removed() {
+    let fixture = days(3);
+    let name = fixture.open().snapshot("2").unwrap().name.to_string();
+    let second = fixture.objects("snapshots").into_iter().find(|path| path.ends_with(&name)).unwrap();
+    let whole = fs::read(&second).unwrap();
+    fs::write(&second, &whole[..whole.len() - 1]).unwrap();
+    assert!(matches!(try_to_prune(&fixture), Err(Error::Damaged { .. })));
+    let lost = fixture.open().repair_snapshots("test", true).unwrap();
+    assert!(lost.damaged.len() == 1 && lost.missing[0].number == 2 && second.exists(), "{lost:?}");
+    assert_eq!(fixture.open().repair_snapshots("test", false).unwrap(), lost);
+    assert!(!second.exists());
+    // The first had been followed by it, and can be forgotten.
+    assert_eq!(forget(&fixture, &[1]).unwrap(), 1);
+    prune(&fixture);
+    assert_eq!(fixture.verify(true).problems, []);
+    assert_eq!(fixture.restore("latest").problems, []);
+    same_tree(&fixture.source, &fixture.restored());
+}
+
+/// It may have come damaged over the line once only.
+#[test]
+fn a_snapshot_object_that_opens_after_all_is_not_removed() {
+    let fixture = days(2);
+    let first = fixture.objects("snapshots").remove(0);
+    let whole = fs::read(&first).unwrap();
+    fs::write(&first, &whole[..90]).unwrap();
+    let mut archive = fixture.open();
+    fs::write(&first, whole).unwrap();
+    assert_eq!(archive.repair_snapshots("test", false).unwrap(), SnapshotsReport::default());
+    assert_eq!(fixture.open().snapshots().len(), 2);
+}
+
+/// Who remembers it has nothing newer to hold on to.
+#[test]
+fn the_newest_snapshot_is_not_given_up_without_a_word() {
+    let fixture = days(2);
+    let newest = fixture.open().snapshot("2").unwrap().name.to_string();
+    let newest = fixture.objects("snapshots").into_iter().find(|path| path.ends_with(&newest)).unwrap();
+    fs::write(newest, "garbage").unwrap();
+    fixture.open().repair_snapshots("test", false).unwrap();
+    assert!(matches!(open(&fixture, &fixture.folder.path().join("memory")), Err(Error::Rollback { .. })));
+    assert_eq!(numbers(&fixture.open_elsewhere()), [1]);
+}
+
+#[test]
+fn a_note_of_forgotten_snapshots_that_does_not_open_is_given_up_with_what_it_said() {
+    let fixture = days(4);
+    forget(&fixture, &[1, 2]).unwrap();
+    fs::write(&fixture.objects("forgotten")[0], "garbage").unwrap();
+    let lost = fixture.open().repair_snapshots("test", false).unwrap();
+    assert!(lost.damaged.len() == 1 && lost.missing[0].number == 2, "{lost:?}");
+    assert_eq!(fixture.verify(true).problems, []);
+    assert_eq!(forget(&fixture, &[3]).unwrap(), 1);
 }
