@@ -133,12 +133,11 @@ pub(crate) fn an_interrupted_backup_uploads_nothing_again(server: &Server) {
             assert!(Instant::now() < patience, "nothing is stored");
             thread::sleep(Duration::from_millis(2));
         }
-        thread::sleep(Duration::from_millis(10 * round));
+        thread::sleep(Duration::from_millis(3 * round));
         child.kill().unwrap();
         interrupted += usize::from(!child.wait().unwrap().success());
     }
-    // (A folder on a fast disk is done before the later ones.)
-    assert!(interrupted >= 1, "{interrupted} runs were interrupted");
+    assert!(interrupted >= 2, "{interrupted} runs were interrupted");
     let (packs, len) = (at.stored("packs"), stored(&at));
     let last = at.back_up().json();
     assert!(at.stored("packs").is_superset(&packs), "a pack that was stored is gone");
