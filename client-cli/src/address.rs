@@ -5,6 +5,7 @@ use coffer_archive::{Access, Address, Destination, redacted};
 use crate::context::Context;
 use crate::credentials;
 use crate::error::Error;
+use crate::output::Output;
 
 /// The destination at an address, with what is known of credentials for it.
 ///
@@ -13,8 +14,14 @@ use crate::error::Error;
 pub(crate) fn destination(context: &Context, url: &str) -> Result<Destination, Error> {
     let address = parse(url)?;
     let credentials = credentials::of(context, &address)?;
-    let access = Access { credentials, limit_rate: context.options.limit_rate, ..Access::default() };
+    let on_wait = context.output.is_for_people().then_some(note_wait as fn(&str));
+    let access = Access { credentials, limit_rate: context.options.limit_rate, on_wait, ..Access::default() };
     Ok(Destination::at(&address, &access)?)
+}
+
+/// A person sees why nothing happens.
+fn note_wait(text: &str) {
+    Output::new(false, false).note_over_progress(text);
 }
 
 /// The address that was typed.

@@ -34,7 +34,7 @@ pub(crate) use time::local_time;
 pub(crate) use vault::{Deleted, DeviceKey, Kept, Protected, Relation, VaultRecord, VerifiedKey, named_sites};
 
 use std::fmt::{self, Display};
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::builder::styling::{AnsiColor, Style};
 use coffer_archive::{Archive, Problem};
@@ -126,6 +126,14 @@ impl Output {
         if self.is_for_people() {
             labelled(NOTE, "note", text);
         }
+    }
+
+    /// A note while a progress bar may be shown: it takes the bar's line, and the bar the next.
+    pub(crate) fn note_over_progress(self, text: &str) {
+        if self.is_for_people() && io::stderr().is_terminal() {
+            let _ = write!(anstream::stderr().lock(), "\r\x1b[K");
+        }
+        self.note(text);
     }
 
     /// Each of the things that an operation passed over. In JSON they are part of the result.

@@ -3,10 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use crate::device::Device;
 use crate::server::{PASSWORD, Server};
 use crate::suite::At;
 
 const USAGE: i32 = 2;
+const UNAVAILABLE: i32 = 15;
 const REFUSED: i32 = 17;
 const NO_CREDENTIALS: i32 = 30;
 
@@ -73,4 +75,14 @@ fn a_bucket_that_is_not_there_is_no_place() {
     let server = Server::s3();
     let at = At::new(&server);
     at.run(["init", "--check", &server.url.replace("bucket", "nobucket")]).fails(15).warns("NoSuchBucket");
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_asked_again_and_a_person_is_told() {
+    let device = Device::new();
+    let init = ["init", "--key-store", "file", "webdav://127.0.0.1:1/?insecure=true"];
+    let run = device.coffer(init).fails(UNAVAILABLE);
+    assert!(run.stderr.contains("trying again in 2 s"), "{}", run.stderr);
+    let quiet = device.coffer(init.into_iter().chain(["--quiet"])).fails(UNAVAILABLE);
+    assert!(!quiet.stderr.contains("trying again"), "{}", quiet.stderr);
 }

@@ -55,11 +55,13 @@ pub struct Access {
     pub limit_rate: Option<NonZeroU64>,
     /// How often a request is made again that failed and may succeed later. Nine tries take a minute and a half.
     pub retries: usize,
+    /// Is told before a wait of a second or more what failed, and when the request is made again.
+    pub on_wait: Option<fn(&str)>,
 }
 
 impl Default for Access {
     fn default() -> Self {
-        Self { credentials: Credentials::default(), limit_rate: None, retries: 9 }
+        Self { credentials: Credentials::default(), limit_rate: None, retries: 9, on_wait: None }
     }
 }
 

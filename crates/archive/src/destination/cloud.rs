@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use super::Found;
 use super::address::Service as S;
 use super::credentials::Credentials;
-use super::failure::{is_passing, of_service};
+use super::failure::{described, is_passing, of_service};
 use super::pace::Pace;
 use crate::error::{DestinationErrorKind, Error};
 use crate::id::ObjectName;
@@ -23,6 +23,8 @@ const SLOWEST: u64 = 32 << 10;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// … but no longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// A wait that is not worth telling is shorter.
+const TOLD: Duration = Duration::from_secs(1);
 /// How often the first request of all is made again: some four seconds.
 const RETRIES_AT_FIRST: usize = 4;
 /// Folders that are listed at a time.
@@ -37,6 +39,7 @@ pub(super) struct Cloud {
     credentials: Credentials,
     /// How often a request is made again.
     retries: usize,
+    on_wait: Option<fn(&str)>,
     /// Whether the service has ever answered. Until then it is more likely that the address is wrong.
     is_reached: AtomicBool,
     pace: Option<Pace>,
@@ -68,6 +71,7 @@ impl Cloud {
             runtime,
             credentials: access.credentials.clone(),
             retries: access.retries,
+            on_wait: access.on_wait,
             is_reached: AtomicBool::new(false),
             pace: access.limit_rate.map(Pace::new),
             has_folders: matches!(service, Some(S::WebDav | S::Sftp | S::GoogleDrive | S::Dropbox | S::OneDrive)),
@@ -100,7 +104,10 @@ impl Cloud {
             let answer = tokio::time::timeout(patience, request()).await;
             match answer.unwrap_or_else(|_| Err(too_late())) {
                 Err(error) if is_passing(&error) => match waits.next() {
-                    Some(wait) => tokio::time::sleep(wait).await,
+                    Some(wait) => {
+                        self.tell(&error, wait);
+                        tokio::time::sleep(wait).await;
+                    }
                     None => return Err(error),
                 },
                 answered => {
@@ -108,6 +115,15 @@ impl Cloud {
                     return answered;
                 }
             }
+        }
+    }
+
+    fn tell(&self, error: &opendal::Error, wait: Duration) {
+        if let Some(tell) = self.on_wait
+            && wait >= TOLD
+        {
+            let why = self.credentials.redact(&described(error));
+            tell(&format!("{why}: trying again in {:.0} s", wait.as_secs_f64()));
         }
     }
 

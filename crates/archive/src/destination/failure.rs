@@ -81,7 +81,7 @@ fn is_full(error: &opendal::Error, said: &str) -> bool {
 }
 
 /// What went wrong, and at the bottom of it why, on one line.
-fn described(error: &opendal::Error) -> String {
+pub(super) fn described(error: &opendal::Error) -> String {
     let mut text = error.message().to_owned();
     let mut source = error.source();
     while let Some(cause) = source {
