@@ -20,10 +20,8 @@ pub(crate) fn around(
     hooks: &Hooks,
     backup: impl FnOnce() -> Result<(Exit, BackedUp), Error>,
 ) -> Result<Exit, Error> {
-    if let Some(program) = &hooks.before {
-        run("before", program, &json!({"event": "before", "profile": profile}))?;
-    }
-    let done = backup();
+    let before = |program| run("before", program, &json!({"event": "before", "profile": profile}));
+    let done = hooks.before.as_deref().map_or(Ok(()), before).and_then(|()| backup());
     let (event, report) = match &done {
         Ok((Exit::Done, record)) => ("success", json!({"report": record})),
         Ok((_, record)) => ("failure", json!({"report": record})),

@@ -89,12 +89,12 @@ impl Rules {
     }
 
     /// Judges all snapshots, oldest first. One that no other follows is kept whatever the rules say.
-    pub(crate) fn judge<'s>(&self, snapshots: &'s [Snapshot], tips: &[Head], zone: &TimeZone) -> Vec<Judged<'s>> {
+    pub(crate) fn judge<'s>(&self, snapshots: &'s [Snapshot], tips: &[Head], now: &Zoned) -> Vec<Judged<'s>> {
         let mut groups: BTreeMap<(&str, &PathBuf, &[PathBuf]), Vec<&Snapshot>> = BTreeMap::new();
         for snapshot in snapshots {
             groups.entry((&snapshot.host, &snapshot.base, &snapshot.sources)).or_default().push(snapshot);
         }
-        let mut judged: Vec<_> = groups.into_values().flat_map(|group| self.judge_group(group, zone)).collect();
+        let mut judged: Vec<_> = groups.into_values().flat_map(|group| self.judge_group(group, now)).collect();
         for one in judged.iter_mut().filter(|one| tips.contains(&one.snapshot.head)) {
             if one.reasons.is_empty() {
                 one.reasons.push("no other follows it");
@@ -104,10 +104,13 @@ impl Rules {
         judged
     }
 
-    fn judge_group<'s>(&self, mut group: Vec<&'s Snapshot>, zone: &TimeZone) -> Vec<Judged<'s>> {
+    fn judge_group<'s>(&self, mut group: Vec<&'s Snapshot>, now: &Zoned) -> Vec<Judged<'s>> {
+        let zone = now.time_zone();
         group.sort_by_key(|snapshot| std::cmp::Reverse((snapshot.started, snapshot.head)));
         let mut buckets = self.buckets();
         let newest = group.first().and_then(|newest| zoned(newest.started, zone));
+        // One that a clock set wrong has put into the future makes no other old.
+        let newest = newest.map(|newest| newest.min(now.clone()));
         let since = newest.and_then(|newest| newest.checked_sub(self.within?).ok());
         let oldest = group.len().saturating_sub(1);
         let judge = |(number, snapshot): (usize, &'s Snapshot)| {

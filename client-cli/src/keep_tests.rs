@@ -43,10 +43,14 @@ fn made_at(times: &[&str]) -> Vec<Snapshot> {
     made.collect()
 }
 
+fn now() -> Zoned {
+    "2026-02-01T10:00[UTC]".parse().unwrap()
+}
+
 /// The numbers of those that are kept, the newest followed by none.
 fn kept(rules: &Rules, snapshots: &[Snapshot]) -> Vec<u64> {
     let newest = snapshots.last().unwrap().head;
-    let judged = rules.judge(snapshots, &[newest], &TimeZone::UTC);
+    let judged = rules.judge(snapshots, &[newest], &now());
     judged.iter().filter(|one| !one.reasons.is_empty()).map(|one| one.snapshot.head.number).collect()
 }
 
@@ -96,6 +100,12 @@ fn keeps_all_of_a_last_while_seen_from_the_newest() {
 }
 
 #[test]
+fn a_snapshot_from_the_future_makes_no_other_old() {
+    let snapshots = made_at(&["2026-01-10T00:00", "2099-01-01T00:00", "2026-01-20T00:00", "2026-01-30T00:00"]);
+    assert_eq!(kept(&rules("--keep-within 14d"), &snapshots), [2, 3, 4]);
+}
+
+#[test]
 fn each_device_and_source_is_judged_by_itself() {
     let mut snapshots = made_at(&["2026-01-01T10:00", "2026-01-02T10:00", "2026-01-03T10:00", "2026-01-04T10:00"]);
     snapshots[0].host = "phone".to_owned();
@@ -106,7 +116,7 @@ fn each_device_and_source_is_judged_by_itself() {
 #[test]
 fn what_no_other_follows_stays() {
     let snapshots = made_at(&["2026-01-01T10:00", "2026-01-02T10:00", "2026-01-03T10:00"]);
-    let judged = rules("--keep-last 1").judge(&snapshots, &[snapshots[0].head], &TimeZone::UTC);
+    let judged = rules("--keep-last 1").judge(&snapshots, &[snapshots[0].head], &now());
     let reasons: Vec<_> = judged.iter().map(|one| one.reasons.as_slice()).collect();
     assert_eq!(reasons, [&["no other follows it"][..], &[], &["last"]]);
 }

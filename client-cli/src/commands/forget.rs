@@ -1,7 +1,7 @@
 //! `coffer forget`: snapshots go, by name or by rule.
 
 use coffer_archive::{Archive, Snapshot};
-use jiff::tz::TimeZone;
+use jiff::Zoned;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
 
 fn judge<'a>(args: &Args, archive: &'a Archive) -> Result<Vec<Judged<'a>>, Error> {
     if args.rules.is_any() {
-        return Ok(args.rules.judge(archive.snapshots(), &archive.tips(), &TimeZone::system()));
+        return Ok(args.rules.judge(archive.snapshots(), &archive.tips(), &Zoned::now()));
     }
     let named = args.snapshots.iter().map(|which| archive.snapshot(which)).collect::<Result<Vec<_>, _>>()?;
     let judge = |snapshot: &'a Snapshot| {

@@ -40,6 +40,7 @@ pub(super) const fn kind(error: &Error) -> &'static str {
         Error::Unreadable { .. } => "unreadable-snapshot",
         Error::Busy(_) => "busy",
         Error::Disturbed => "disturbed",
+        Error::Doomed { .. } => "doomed",
         Error::Device { .. } => "device-memory",
         Error::Randomness => "randomness",
         _ => "other",
@@ -68,7 +69,7 @@ pub(super) const fn exit(error: &Error) -> Exit {
         | Error::BadRule { .. }
         | Error::NotRecognised { .. }
         | Error::Incomparable { .. } => Exit::Usage,
-        Error::Busy(_) | Error::Disturbed => Exit::Busy,
+        Error::Busy(_) | Error::Disturbed | Error::Doomed { .. } => Exit::Busy,
         Error::NoCredentials { .. } => Exit::NoCredentials,
         Error::NoSnapshot | Error::NoSuchSnapshot(_) | Error::NotInSnapshot { .. } => Exit::NotFound,
         _ => Exit::Failed,
@@ -110,6 +111,7 @@ mod tests {
             (Error::Newest { number: 4 }, "newest-snapshot", 1),
             (Error::Unreadable { number: 4, why: "it is lost".to_owned() }, "unreadable-snapshot", 11),
             (Error::Disturbed, "disturbed", 28),
+            (Error::Doomed { url: url() }, "doomed", 28),
             (Error::BadUrl { url: url(), why: "it is empty".to_owned() }, "bad-url", 2),
             (Error::SecretInUrl { url: url() }, "secret-in-url", 2),
             (

@@ -193,6 +193,11 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
         ArchiveError::Busy(lock) => {
             return Some(format!("try again when it has ended; if it was killed, `coffer unlock {}`", lock.name));
         }
+        ArchiveError::Doomed { url } => {
+            return Some(format!(
+                "`coffer --archive {url} prune` ends it (where listings are late, some days later); then copy again"
+            ));
+        }
         ArchiveError::Disturbed => "try again: nothing that was stored is lost",
         ArchiveError::Device { source, .. } => return Some(of_device(source).to_owned()),
         _ => return None,

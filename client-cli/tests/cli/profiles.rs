@@ -112,6 +112,18 @@ fn a_hook_that_fails_before_stops_the_backup() {
     device.coffer(["backup", "--profile", "chats"]).fails(29).warns("cannot be run");
 }
 
+/// Who is told of failures by a hook learns of this one too.
+#[test]
+fn a_hook_that_fails_before_is_a_failure_to_the_hook_after_it() {
+    let device = Device::with_archive();
+    let (before, failure) = (hook(&device, "before", 3), hook(&device, "failure", 0));
+    let hooks = ["--before", &before, "--after-failure", &failure];
+    device.coffer(["profile", "add", "chats", "chats"].into_iter().chain(hooks)).succeeds();
+    device.coffer(["backup", "--profile", "chats"]).fails(29).warns("the hook before");
+    let failed = told(&device, "failure");
+    assert_eq!((&failed["event"], &failed["error"]["code"]), (&"failure".into(), &29.into()));
+}
+
 #[test]
 fn a_hook_that_fails_afterwards_does_not_hide_what_happened() {
     let device = Device::with_archive();

@@ -23,8 +23,15 @@ use crate::source;
 use crate::store::ChunkStore;
 use crate::tree::{MAX_NODE, Node, NodeKind, Time};
 
-/// A file may change twice within so long without its times showing it: the tick of the file systems' clock, and some.
-pub(crate) const TICK: Duration = Duration::from_millis(20);
+/// A file may change twice within so long without its times showing it: the tick of the file systems' clock, and some. …
+const TICK: Duration = Duration::from_millis(20);
+/// … Some keep whole seconds, and FAT every second one of them.
+const COARSE_TICK: Duration = Duration::from_millis(2_020);
+
+/// How long after `time` a change shows in the times of a file that has this one.
+pub(crate) const fn tick(time: Time) -> Duration {
+    if time.nanoseconds == 0 { COARSE_TICK } else { TICK }
+}
 
 /// What to back up.
 #[derive(Debug, Clone, Default)]
@@ -293,17 +300,20 @@ impl Walk<'_, '_> {
 
     /// Whether a file is as the previous snapshot has it, so far as its metadata tell.
     pub(crate) fn is_unchanged(&self, metadata: &Metadata, before: &Node) -> bool {
-        let settled = self.previous_started.is_some_and(|started| {
-            let total = before.changed.nanoseconds + TICK.subsec_nanos();
-            let seconds = before.changed.seconds + i64::from(total / 1_000_000_000);
-            Time { seconds, nanoseconds: total % 1_000_000_000 } < started
-        });
-        settled
+        self.previous_started.is_some_and(|started| has_settled(before.changed, started))
             && before.size() == metadata.size()
             && before.inode == metadata.ino()
             && before.modified == source::modified(metadata)
             && before.changed == source::changed(metadata)
     }
+}
+
+/// Whether every change from `now` on shows in the times of a file that was `changed` then.
+pub(crate) fn has_settled(changed: Time, now: Time) -> bool {
+    let tick = tick(changed);
+    let total = changed.nanoseconds + tick.subsec_nanos();
+    let seconds = changed.seconds + tick.as_secs() as i64 + i64::from(total / 1_000_000_000);
+    Time { seconds, nanoseconds: total % 1_000_000_000 } < now
 }
 
 /// An entry that goes into the snapshot.
@@ -328,5 +338,27 @@ fn special(path: &Path, metadata: &Metadata) -> io::Result<NodeKind> {
         Ok(NodeKind::BlockDevice { major, minor })
     } else {
         Err(io::Error::other("it is of an unknown kind"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Time, has_settled};
+
+    /// As FAT and old ext3 have them: a change in the same second, or the next one, would show nothing.
+    #[test]
+    fn a_time_in_whole_seconds_hides_a_change_for_two_of_them() {
+        let now = |seconds, nanoseconds| Time { seconds, nanoseconds };
+        let changed = Time { seconds: 10, nanoseconds: 0 };
+        assert!(!has_settled(changed, now(10, 900_000_000)));
+        assert!(!has_settled(changed, now(12, 10_000_000)));
+        assert!(has_settled(changed, now(12, 30_000_000)));
+    }
+
+    #[test]
+    fn a_time_in_nanoseconds_hides_a_change_for_a_tick() {
+        let changed = Time { seconds: 10, nanoseconds: 990_000_000 };
+        assert!(!has_settled(changed, Time { seconds: 11, nanoseconds: 5_000_000 }));
+        assert!(has_settled(changed, Time { seconds: 11, nanoseconds: 15_000_000 }));
     }
 }

@@ -4,16 +4,15 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::SystemTime;
 
-use crate::backup::{Found, TICK, Walk};
+use crate::backup::{Found, Walk, has_settled, tick};
 use crate::chunker::{HEAD_LEN, Kind};
 use crate::content::{Content, ContentBuilder, Extent, leaf_lists};
 use crate::databases::Capture;
 use crate::error::Error;
 use crate::source::{self, Region};
 use crate::sqlite::{self, Fingerprint};
-use crate::tree::{Node, NodeKind};
+use crate::tree::{Node, NodeKind, Time};
 
 /// A file that changes while it is read is read so often before it is taken as it comes.
 const TRIES: u32 = 3;
@@ -143,7 +142,9 @@ impl Walk<'_, '_> {
             Err(error) => return Ok(Err(error)),
         };
         let (len, len_after) = (open.metadata.size(), after.size());
-        let same = open.is_settled && source::modified(&after) == source::modified(&open.metadata) && len_after == len;
+        // Who sets the time of a change back changes another one.
+        let times = |metadata: &Metadata| (source::modified(metadata), source::changed(metadata));
+        let same = open.is_settled && times(&after) == times(&open.metadata) && len_after == len;
         let capture = fingerprint.map_or(Capture::Other, Capture::Partial);
         if content.len() == len && len_after > len {
             self.findings.note(path, "it grew while it was read: it is stored up to its length at the beginning");
@@ -256,7 +257,7 @@ impl OpenFile {
         if !metadata.is_file() {
             return Err(io::Error::other("it is no regular file any more"));
         }
-        let is_settled = metadata.modified()?.elapsed().is_ok_and(|age| age >= TICK);
+        let is_settled = has_settled(source::changed(&metadata), Time::now());
         let mut head = Vec::with_capacity(HEAD_LEN);
         (&mut file).take(HEAD_LEN as u64).read_to_end(&mut head)?;
         Ok(Self { file, metadata, kind: Kind::of(&head), is_settled })
@@ -265,11 +266,12 @@ impl OpenFile {
     /// Opens a file; if it changed within the last tick of the file system's clock, that tick is waited for.
     fn settled(path: &Path) -> io::Result<Self> {
         let open = Self::of(path)?;
-        if open.is_settled || open.metadata.modified()? > SystemTime::now() + TICK {
+        let changed = source::changed(&open.metadata);
+        if open.is_settled || changed > Time::now() {
             // (A time in the future says nothing, and waiting would not help.)
             return Ok(Self { is_settled: true, ..open });
         }
-        std::thread::sleep(TICK);
+        std::thread::sleep(tick(changed));
         Self::of(path)
     }
 }

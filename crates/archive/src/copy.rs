@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::archive::{Archive, read_header};
 use crate::destination::Destination;
+use crate::doomed;
 use crate::envelope::{ObjectCipher, ObjectType, PREFIX_LEN, open_object};
 use crate::error::{Damage, DestinationErrorKind, Error};
 use crate::header;
@@ -43,7 +44,7 @@ impl Archive {
     ///
     /// # Errors
     /// `OtherArchive` when another archive lies there, `NotEmpty` for a folder that holds something else; `Destination`
-    /// when either side fails; `Disturbed` when its lock was taken away. Damage to single objects is problems in the report, not an error.
+    /// when either side fails; `Doomed` while a prune there removes what would be counted on; `Disturbed` when its lock was taken away. Damage to single objects is problems in the report, not an error.
     pub fn copy_to(&self, to: &Destination, host: &str, progress: &Progress) -> Result<CopyReport, Error> {
         self.place_header(to)?;
         to.sweep_temporary(OLD);
@@ -98,13 +99,21 @@ impl Archive {
         report: &mut CopyReport,
         progress: &Progress,
     ) -> Result<bool, Error> {
+        // Read once the lock is there, as a backup does.
+        let doomed = doomed::load(to, &self.ring)?;
+        let going = doomed::packs(&doomed);
+        let is_doomed = || Error::Doomed { url: to.url().to_owned() };
         // Listed in the opposite order: a backup that runs meanwhile stores packs before the snapshot that needs them.
         let mut missing = Vec::new();
         let mut there = 0;
         for kind in ORDER.into_iter().rev() {
             let known: HashSet<_> = store::list_objects(to, kind)?.into_iter().collect();
-            let (known, mut lacking): (Vec<_>, Vec<_>) =
-                store::list_objects(&self.destination, kind)?.into_iter().partition(|name| known.contains(name));
+            let here = store::list_objects(&self.destination, kind)?;
+            // Neither counted on nor written again: it would go under its own name.
+            if kind == ObjectType::Pack && here.iter().any(|name| going.contains(name)) {
+                return Err(is_doomed());
+            }
+            let (known, mut lacking): (Vec<_>, Vec<_>) = here.into_iter().partition(|name| known.contains(name));
             there += known.len() as u64;
             // The newest snapshot comes last: until it is there, who remembers it sees that the copy is behind.
             let number =
@@ -115,6 +124,9 @@ impl Archive {
         report.already_there = there - report.objects;
         progress.expect(missing.iter().map(|(_, names)| names.len() as u64).sum(), 0);
         for (kind, names) in missing.into_iter().rev() {
+            if kind == ObjectType::Snapshot && !doomed::list(to)?.iter().all(|name| doomed.contains_key(name)) {
+                return Err(is_doomed());
+            }
             let mut is_whole = true;
             for name in names {
                 match self.copy_object(to, kind, &name) {

@@ -133,6 +133,12 @@ pub enum Error {
         /// The address, without credentials.
         url: String,
     },
+    /// Packs that a copy would count on are about to be removed where it goes.
+    #[error("a prune of {url} has not come to its end")]
+    Doomed {
+        /// The address, without credentials.
+        url: String,
+    },
     /// What a preset was asked to take is none of its files.
     #[error("{} is not {preset}: {why}", path.display())]
     NotRecognised {

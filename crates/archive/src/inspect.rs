@@ -49,20 +49,28 @@ impl Archive {
     }
 
     fn verify_chain(&self, report: &mut VerifyReport) {
+        let missing = self.missing_snapshots().into_iter().map(|(path, head)| Problem {
+            path: path.into(),
+            what: format!("{}: {}", Damage::PreviousMissing, head.receipt()),
+        });
+        report.problems.extend(missing);
+        report.problems.extend(self.forgotten.damaged.iter().cloned());
+    }
+
+    /// Snapshots that others name as previous, and that are neither there nor forgotten; with where they are named.
+    pub(crate) fn missing_snapshots(&self) -> Vec<(String, Head)> {
         let known = self.known_heads();
-        let mut missing = |path: String, previous: &[Head]| {
-            for previous in previous.iter().filter(|head| !known.contains(head)) {
-                let what = format!("{}: {}", Damage::PreviousMissing, previous.receipt());
-                report.problems.push(Problem { path: path.clone().into(), what });
-            }
+        let mut missing = Vec::new();
+        let mut look = |path: String, previous: &[Head]| {
+            missing.extend(previous.iter().filter(|head| !known.contains(head)).map(|head| (path.clone(), *head)));
         };
         for snapshot in &self.snapshots {
-            missing(ObjectType::Snapshot.path(&snapshot.name), &snapshot.previous);
+            look(ObjectType::Snapshot.path(&snapshot.name), &snapshot.previous);
         }
         for (head, previous) in self.forgotten.forgotten.iter().filter(|(head, _)| known.contains(head)) {
-            missing(format!("snapshot {} (forgotten)", head.number), previous);
+            look(format!("snapshot {} (forgotten)", head.number), previous);
         }
-        report.problems.extend(self.forgotten.damaged.iter().cloned());
+        missing
     }
 
     /// The packs that are doomed, as far as that can be read.

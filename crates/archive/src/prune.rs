@@ -15,6 +15,7 @@ use crate::archive::Archive;
 use crate::doomed::{self, DoomedObjects};
 use crate::envelope::ObjectType;
 use crate::error::{Damage, DestinationErrorKind, Error};
+use crate::forgotten;
 use crate::id::{ChunkId, ObjectName};
 use crate::index::{IdSet, Index, IndexedPack};
 use crate::lock::{self, Lock};
@@ -92,7 +93,7 @@ impl Archive {
     ///
     /// # Errors
     /// `Busy` while another run works on the archive; `Damaged` and `Unreadable` when a snapshot does not say what it
-    /// needs; `Disturbed` when somebody took the lock away; `Destination` when it fails. Whatever the error, nothing
+    /// needs; `Rollback` when one is missing that was not forgotten, unless that is allowed; `Disturbed` when somebody took the lock away; `Destination` when it fails. Whatever the error, nothing
     /// that is needed has been removed, and the next run goes on.
     pub fn prune(&mut self, options: &PruneOptions, progress: &Progress) -> Result<PruneReport, Error> {
         let lock = match options.dry_run {
@@ -213,11 +214,23 @@ impl<'a> Pruning<'a> {
         Ok(())
     }
 
-    /// The snapshots as they are now, every one of which must open: who knows what another needs?
+    /// The snapshots as they are now, every one of which must open, and none that another follows be missing: who knows
+    /// what it needs?
     pub(crate) fn load_snapshots(&mut self) -> Result<(), Error> {
         self.archive.load_snapshots()?;
         self.report.snapshots = self.archive.snapshots.len() as u64;
-        if self.archive.damaged.is_empty() { Ok(()) } else { Err(self.archive.why_damaged()) }
+        if !self.archive.damaged.is_empty() {
+            return Err(self.archive.why_damaged());
+        }
+        let archive = &*self.archive;
+        let missing = archive.missing_snapshots().into_iter().map(|(_, head)| head).max();
+        let Some(missing) = missing.filter(|_| !archive.allow_rollback) else { return Ok(()) };
+        // What is damaged may be what says that it was forgotten.
+        if let Some(damaged) = archive.forgotten.damaged.first() {
+            return Err(forgotten::why_damaged(&archive.destination, &archive.ring, damaged));
+        }
+        let newest = archive.snapshots.last().map(|newest| newest.head.receipt());
+        Err(Error::Rollback { remembered: missing.receipt(), newest })
     }
 
     /// Adds what those snapshots need that were not looked at yet.

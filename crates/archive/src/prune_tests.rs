@@ -8,6 +8,7 @@ use self::world::*;
 use crate::archive::{Archive, OpenOptions};
 use crate::destination::Destination;
 use crate::device::DeviceMemory;
+use crate::envelope::ObjectType;
 use crate::error::{DestinationErrorKind, Error};
 use crate::faults::Fault;
 use crate::prune::PruneOptions;
@@ -134,6 +135,29 @@ fn refuses_to_prune_while_a_snapshot_does_not_open() {
     let packs = place.list("packs/").unwrap().len();
     assert!(matches!(prune(&place), Err(Error::Damaged { object, .. }) if object.starts_with("snapshots/")));
     assert_eq!(place.list("packs/").unwrap().len(), packs);
+}
+
+/// A listing that leaves one out, as providers have served: what it alone needs would be gone for ever.
+#[test]
+fn refuses_to_prune_while_a_snapshot_is_missing() {
+    let (world, place) = world();
+    world.live();
+    world.back_up(&place).unwrap();
+    let archive = open(&place).unwrap();
+    let hidden = ObjectType::Snapshot.path(&archive.snapshots()[0].name);
+    let (bytes, packs) = (place.read(&hidden, 1 << 20).unwrap(), place.list("packs/").unwrap().len());
+    place.delete(&hidden).unwrap();
+    let lacks = archive.snapshots()[0].head.receipt();
+    let refused = prune(&place);
+    assert!(matches!(&refused, Err(Error::Rollback { remembered, .. }) if *remembered == lacks), "{refused:?}");
+    assert_eq!(place.list("packs/").unwrap().len(), packs);
+    // Whoever knows that it is lost may go on without it.
+    let options = OpenOptions { allow_rollback: true, ..OpenOptions::default() };
+    let without =
+        Archive::open(copy(&place), &key(), options).unwrap().prune(&self::world::options(), &Progress::default());
+    assert!(without.unwrap().packs_removed > 0);
+    place.write(&hidden, bytes).unwrap();
+    world.check_and_clean(&place, "it is back");
 }
 
 #[test]

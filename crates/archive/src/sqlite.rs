@@ -4,13 +4,15 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::id::ObjectName;
 use crate::lock::is_alive;
+use crate::source;
+use crate::tree::Time;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// How long a writer may keep the database locked before it is passed over.
@@ -67,13 +69,15 @@ fn has_hot_journal(database: &Path) -> bool {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
     head: Option<Vec<u8>>,
-    files: [Option<(u64, SystemTime)>; 3],
+    files: [Option<(u64, Time, Time)>; 3],
 }
 
 impl Fingerprint {
     pub(crate) fn of(database: &Path) -> Self {
-        let look =
-            |path: &Path| fs::metadata(path).and_then(|metadata| Ok((metadata.len(), metadata.modified()?))).ok();
+        let look = |path: &Path| {
+            let metadata = fs::metadata(path).ok()?;
+            Some((metadata.len(), source::modified(&metadata), source::changed(&metadata)))
+        };
         let [wal, journal] = JOURNALS.map(|suffix| look(&beside(database, suffix)));
         Self { head: first_bytes(database, HEAD_LEN), files: [look(database), wal, journal] }
     }

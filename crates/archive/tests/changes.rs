@@ -4,6 +4,8 @@
 mod support;
 
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use support::{Fixture, same_tree};
@@ -64,6 +66,41 @@ fn a_file_replaced_by_a_rename_with_the_same_size_and_time_is_noticed() {
         fs::rename(&new, &path).unwrap();
         support::let_the_clock_tick();
         restores_right(&fixture);
+    }
+}
+
+/// As `rsync --inplace --times` does. What is stored is one of the two contents, or is named.
+#[test]
+fn a_file_written_while_it_is_read_with_its_time_set_back_is_not_taken_for_whole() {
+    const LEN: usize = 16 << 20;
+    let fixture = Fixture::new();
+    let path = fixture.source.join("file");
+    fs::write(&path, vec![0; LEN]).unwrap();
+    let then = SystemTime::now() - Duration::from_secs(86_400);
+    let file = File::options().write(true).open(&path).unwrap();
+    file.set_modified(then).unwrap();
+    let is_over = AtomicBool::new(false);
+    let backups: Vec<_> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for content in (1..=255).cycle() {
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+                file.write_all_at(&vec![content; LEN], 0).unwrap();
+                file.set_modified(then).unwrap();
+                std::thread::sleep(Duration::from_millis(15));
+            }
+        });
+        let backups = (0..12).map(|_| fixture.backup()).collect();
+        is_over.store(true, Ordering::Relaxed);
+        backups
+    });
+    for report in backups {
+        fixture.clear_restored();
+        fixture.restore(&report.snapshot.head.number.to_string());
+        let content = fs::read(fixture.restored().join("file")).unwrap();
+        let is_one = content.iter().all(|byte| *byte == content[0]);
+        assert!(is_one || !report.problems.is_empty(), "snapshot {}", report.snapshot.head.number);
     }
 }
 

@@ -100,6 +100,28 @@ fn whatsapp_on_androids_storage_is_found_in_a_copy_of_the_phone() {
     );
 }
 
+/// Taking one of them would leave the other out, and nobody would be told.
+#[test]
+fn refuses_a_phone_with_two_folders_of_whatsapp() {
+    let phone = tempfile::tempdir().unwrap();
+    let folders = [
+        "Android/media/com.whatsapp/WhatsApp",
+        "Android/media/com.whatsapp.w4b/WhatsApp Business",
+        // As it was before Android 11, and stayed.
+        "WhatsApp",
+    ];
+    write(&phone.path().join(folders[0]), &[("Databases/msgstore.db.crypt15", b"sealed")]);
+    for other in &folders[1..] {
+        write(&phone.path().join(other), &[("Databases/msgstore.db.crypt15", b"sealed")]);
+        let why = refusal(Preset::WhatsApp, phone.path());
+        assert!(why.contains("several") && why.contains(folders[0]) && why.contains(other), "{why}");
+        let named = recognise(Preset::WhatsApp, &phone.path().join(other));
+        assert_eq!(named.source, phone.path().join(other).canonicalize().unwrap());
+        fs::remove_dir_all(phone.path().join(other)).unwrap();
+    }
+    recognise(Preset::WhatsApp, phone.path());
+}
+
 #[test]
 fn a_store_that_whatsapp_sealed_needs_whatsapps_key() {
     let folder = tempfile::tempdir().unwrap();

@@ -8,8 +8,8 @@ use super::{Recognised, count_messages, look_into, names_in, schema_version};
 
 /// From the folder that was named down to WhatsApp's own, as far as people copy it.
 const BELOW: [&str; 6] = [
-    "",
     "WhatsApp",
+    "WhatsApp Business",
     "com.whatsapp/WhatsApp",
     "media/com.whatsapp/WhatsApp",
     "Android/media/com.whatsapp/WhatsApp",
@@ -32,9 +32,16 @@ const QUERY_IPHONE: &str = "SELECT count(*), min((ZMESSAGEDATE + 978307200.0) * 
                             max((ZMESSAGEDATE + 978307200.0) * 1000) FROM ZWAMESSAGE";
 
 pub(super) fn recognise(path: &Path) -> Result<Recognised, String> {
-    let folders = || BELOW.iter().map(|below| if below.is_empty() { path.to_owned() } else { path.join(below) });
-    if let Some(folder) = folders().find(|folder| is_on_storage(folder)) {
-        return Ok(on_storage(&folder));
+    if is_on_storage(path) {
+        return Ok(on_storage(path));
+    }
+    // A phone may have two of them: WhatsApp Business, or the folder that WhatsApp used before it moved.
+    let mut below: Vec<_> = BELOW.into_iter().filter(|below| is_on_storage(&path.join(below))).collect();
+    below.dedup_by_key(|below| path.join(below).canonicalize().ok());
+    match below[..] {
+        [] => {}
+        [folder] => return Ok(on_storage(&path.join(folder))),
+        _ => return Err(format!("it holds several of them: name those that count ({})", below.join(", "))),
     }
     if let Some(database) = look_into(&path.join("databases/msgstore.db")) {
         return Ok(app_data(path, &database));

@@ -9,7 +9,7 @@ use super::world::*;
 use crate::destination::Destination;
 use crate::error::Error;
 use crate::faults::{Fault, Faults};
-use crate::report::{PruneReport, Wait};
+use crate::report::{Progress, PruneReport, Wait};
 
 /// Runs `first`, and `second` on another device between any two of its operations, one after the other.
 fn interleave(first: impl Fn(&World, &Destination), second: impl Fn(&World, &Destination) + Send + Sync + 'static) {
@@ -77,6 +77,56 @@ fn two_prunes_at_once_lose_nothing() {
 fn a_forget_and_a_prune_at_once_lose_nothing() {
     let second = |world: &World, place: &Destination| assert!(world.forget_all_but(place, 1).is_ok());
     interleave(|_, place| may_be_busy(prune(place)), second);
+}
+
+/// The copy counts on what is there; some of that is what the prune removes.
+#[test]
+fn a_copy_between_any_two_operations_of_a_prune_is_whole() {
+    let (world, from) = World::with_days(6);
+    let behind = copy(&from);
+    world.forget_all_but(&behind, 2).unwrap();
+    world.live();
+    world.back_up(&from).unwrap();
+    for count in (0_u64..).step_by(stride()) {
+        let place = copy(&behind);
+        let (from, to, is_copied) = (another(&from), another(&place), Arc::new(AtomicU64::new(0)));
+        let (mut left, has_copied) = (count, Arc::clone(&is_copied));
+        place.faults.between(move |_, _| {
+            if left == 0 {
+                let copied = open(&from).unwrap().copy_to(&to, "test", &Progress::default());
+                assert!(matches!(&copied, Ok(_) | Err(Error::Doomed { .. } | Error::Disturbed)), "{copied:?}");
+                has_copied.store(if copied.is_ok() { 1 } else { 2 }, Ordering::Relaxed);
+            }
+            left = left.wrapping_sub(1);
+        });
+        may_be_busy(prune(&place));
+        match is_copied.load(Ordering::Relaxed) {
+            0 => return assert!(count > 20, "{count} operations"),
+            1 => world.check_and_clean(&place, &format!("at operation {count}")),
+            _ => {}
+        }
+    }
+}
+
+/// Where listings are late, what is removed still seems to be there, or is about to be.
+#[test]
+fn a_copy_does_not_count_on_what_is_doomed() {
+    let (world, from) = World::with_days(6);
+    let to = copy(&from);
+    world.forget_all_but(&to, 2).unwrap();
+    to.faults.list_late(Duration::ZERO, 1);
+    prune(&to).unwrap();
+    world.live();
+    world.back_up(&from).unwrap();
+    let copied = open(&from).unwrap().copy_to(&to, "test", &Progress::default());
+    assert!(matches!(&copied, Err(Error::Doomed { .. })), "{copied:?}");
+    for _ in 0..2 {
+        to.faults.pass(DAY);
+        prune(&to).unwrap();
+    }
+    open(&from).unwrap().copy_to(&to, "test", &Progress::default()).unwrap();
+    to.faults.pass(DAY);
+    world.check_exactly(&to, "two days later");
 }
 
 /// Runs `first` up to an operation, then `second` on another device up to one of its own, then the rest of the first, then
