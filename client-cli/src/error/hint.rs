@@ -160,7 +160,8 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
             "another history of the archive was put in its place; if you know why, --allow-rollback accepts it"
         }
         ArchiveError::Rollback { .. } => {
-            "an older copy of the archive was put in its place; if you know why, --allow-rollback accepts it"
+            "an older copy of the archive was put in its place, or a snapshot was taken away; if you know why, \
+             --allow-rollback accepts it, and `coffer repair snapshots --allow-rollback` gives up what is missing"
         }
         ArchiveError::VaultHead { .. } => {
             "did the account's last backup go to another archive? --allow-rollback opens this one all the same"

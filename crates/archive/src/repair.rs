@@ -64,10 +64,7 @@ impl Archive {
 
     fn lost_snapshots(&self) -> SnapshotsReport {
         let damaged = self.damaged.iter().chain(&self.forgotten.damaged).cloned().collect();
-        let known = self.known_heads();
-        let of_forgotten = self.forgotten.forgotten.iter().filter(|(head, _)| known.contains(head));
-        let previous = self.snapshots.iter().map(|one| &one.previous).chain(of_forgotten.map(|(_, previous)| previous));
-        let missing: BTreeSet<_> = previous.flatten().filter(|head| !known.contains(head)).copied().collect();
+        let missing: BTreeSet<_> = self.missing_snapshots().into_iter().map(|(_, head)| head).collect();
         SnapshotsReport { damaged, missing: missing.into_iter().collect() }
     }
 
