@@ -3,43 +3,53 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use coffer_archive::{Head, Snapshot, Time};
+use coffer_archive::{Archive, Head, Snapshot, Time};
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp, Zoned};
+use jiff::{Span, SpanFieldwise, Timestamp, Zoned};
+use serde::{Deserialize, Serialize};
 
 /// What to keep of the snapshots of each device and source
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default)]
 #[command(next_help_heading = "What to keep, of each device and its sources")]
 pub(crate) struct Rules {
     /// The newest N
     #[arg(long = "keep-last", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<u32>,
 
     /// The newest of each of the last N hours in which there is one
     #[arg(long = "keep-hourly", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     hourly: Option<u32>,
 
     /// … of the last N days
     #[arg(long = "keep-daily", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     daily: Option<u32>,
 
     /// … of the last N weeks, which begin on Monday
     #[arg(long = "keep-weekly", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     weekly: Option<u32>,
 
     /// … of the last N months
     #[arg(long = "keep-monthly", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     monthly: Option<u32>,
 
     /// … of the last N years
     #[arg(long = "keep-yearly", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     yearly: Option<u32>,
 
     /// All that are not older than this, seen from the newest: 2y5m7d3h is two years, five months, seven days and three
     /// hours
-    #[arg(long = "keep-within", value_name = "DURATION", value_parser = parse_duration)]
-    within: Option<Span>,
+    #[arg(long = "keep-within", value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    within: Option<Within>,
 }
 
 /// A snapshot, and the rules that keep it: none if it is to be forgotten.
@@ -69,6 +79,11 @@ impl Rules {
             || self.within.is_some()
     }
 
+    /// For serde.
+    pub(crate) const fn is_none(&self) -> bool {
+        !self.is_any()
+    }
+
     fn buckets(&self) -> Vec<Bucket> {
         let rule = |reason, count: Option<u32>, of| count.map(|left| Bucket { reason, left, last: None, of });
         let rules = [
@@ -86,6 +101,15 @@ impl Rules {
             rule("yearly", self.yearly, |time, _| [time.year().into(), 0, 0, 0]),
         ];
         rules.into_iter().flatten().collect()
+    }
+
+    /// Judges the snapshots of one device and its sources, as this one is, and no others.
+    pub(crate) fn judge_alike<'s>(&self, alike: &Snapshot, archive: &'s Archive, now: &Zoned) -> Vec<Judged<'s>> {
+        let mut judged = self.judge(archive.snapshots(), &archive.tips(), now);
+        judged.retain(|Judged { snapshot, .. }| {
+            (&snapshot.host, &snapshot.base, &snapshot.sources) == (&alike.host, &alike.base, &alike.sources)
+        });
+        judged
     }
 
     /// Judges all snapshots, oldest first. One that no other follows is kept whatever the rules say.
@@ -111,7 +135,7 @@ impl Rules {
         let newest = group.first().and_then(|newest| zoned(newest.started, zone));
         // One that a clock set wrong has put into the future makes no other old.
         let newest = newest.map(|newest| newest.min(now.clone()));
-        let since = newest.and_then(|newest| newest.checked_sub(self.within?).ok());
+        let since = newest.and_then(|newest| newest.checked_sub(self.within.as_ref()?.span.0).ok());
         let oldest = group.len().saturating_sub(1);
         let judge = |(number, snapshot): (usize, &'s Snapshot)| {
             let mut reasons = Vec::new();
@@ -142,6 +166,36 @@ fn day_of(time: &Zoned) -> [i32; 4] {
 fn zoned(time: Time, zone: &TimeZone) -> Option<Zoned> {
     let time = Timestamp::new(time.seconds, i32::try_from(time.nanoseconds).ok()?).ok()?;
     Some(time.to_zoned(zone.clone()))
+}
+
+/// A duration, with the text that it was given as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+struct Within {
+    text: String,
+    span: SpanFieldwise,
+}
+
+impl FromStr for Within {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self { text: text.to_owned(), span: parse_duration(text)?.fieldwise() })
+    }
+}
+
+impl TryFrom<String> for Within {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Within> for String {
+    fn from(within: Within) -> Self {
+        within.text
+    }
 }
 
 fn parse_duration(text: &str) -> Result<Span, &'static str> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::home::Home;
+use crate::keep::Rules;
 use crate::versioned::{self, Refused, VERSION};
 use crate::what::What;
 
@@ -24,6 +25,9 @@ pub(crate) struct Profiles {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Profile {
     pub(crate) backup: What,
+    /// Of the profile's own snapshots; all where there is no rule.
+    #[serde(default, skip_serializing_if = "Rules::is_none")]
+    pub(crate) keep: Rules,
     #[serde(default, skip_serializing_if = "Hooks::is_empty")]
     pub(crate) hooks: Hooks,
 }

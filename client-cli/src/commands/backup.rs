@@ -5,15 +5,17 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::ArgGroup;
-use coffer_archive::{Archive, BackupOptions, BackupReport, Excluded, Problem};
+use coffer_archive::{Archive, BackupOptions, BackupReport, Error as ArchiveError, Excluded, Problem, Snapshot};
 
+use crate::commands::forget;
 use crate::config::{Config, Protection};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::hooks;
+use crate::keep::Rules;
 use crate::opening;
-use crate::output::{BackedUp, RecognisedRecord};
+use crate::output::{BackedUp, Forgot, RecognisedRecord};
 use crate::profile::Profiles;
 use crate::progress;
 use crate::vault::{Vault, VaultOptions, record, send_head};
@@ -48,13 +50,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
-    let Some(name) = &args.profile else { return back_up(&args.what, context).map(|(exit, _)| exit) };
+    let all = Rules::default();
+    let Some(name) = &args.profile else { return back_up(&args.what, &all, context).map(|(exit, _)| exit) };
     let profiles = Profiles::read(&context.home)?;
     let profile = profiles.get(name)?;
-    hooks::around(context, name, &profile.hooks, || back_up(&profile.backup, context))
+    hooks::around(context, name, &profile.hooks, || back_up(&profile.backup, &profile.keep, context))
 }
 
-fn back_up(what: &What, context: &Context) -> Result<(Exit, BackedUp), Error> {
+fn back_up(what: &What, keep: &Rules, context: &Context) -> Result<(Exit, BackedUp), Error> {
     let taken = what.take()?;
     let recognised: Vec<_> = taken.recognised.iter().map(RecognisedRecord::of).collect();
     for found in &recognised {
@@ -68,7 +71,9 @@ fn back_up(what: &What, context: &Context) -> Result<(Exit, BackedUp), Error> {
     context.output.problems(&report.problems);
     let is_all_left_out = warn_of_nothing(&options.sources, context, &mut report);
     let alarms = tell_vault(context, &archive);
-    let record = BackedUp::of(&report, is_protected, recognised, alarms);
+    let exit = if report.problems.is_empty() && !is_all_left_out { Exit::Done } else { Exit::Incomplete };
+    let forgot = if exit == Exit::Done { thin(keep, &report.snapshot, &mut archive, context)? } else { None };
+    let record = BackedUp::of(&report, is_protected, recognised, alarms, forgot);
     context.output.summary(&record)?;
     if !is_protected {
         context.output.warning("the key is on this device only: if the device is lost, so is the backup");
@@ -76,8 +81,21 @@ fn back_up(what: &What, context: &Context) -> Result<(Exit, BackedUp), Error> {
             "run `coffer protect recovery-key` and write the 64 digits down, or set a password with `coffer protect password`",
         );
     }
-    let exit = if report.problems.is_empty() && !is_all_left_out { Exit::Done } else { Exit::Incomplete };
     Ok((exit, record))
+}
+
+/// Where a profile does not keep everything, older snapshots go once the new one is whole.
+fn thin(keep: &Rules, newest: &Snapshot, archive: &mut Archive, context: &Context) -> Result<Option<Forgot>, Error> {
+    if !keep.is_any() {
+        return Ok(None);
+    }
+    match forget::thin(keep, newest, archive, context) {
+        Err(error @ Error::Archive(ArchiveError::Busy(_) | ArchiveError::Disturbed)) => {
+            context.output.note(&format!("the space of forgotten snapshots is freed next time: {error}"));
+            Ok(None)
+        }
+        thinned => thinned,
+    }
 }
 
 /// The vault notes the newest snapshot for the next device. If it cannot be told now, the next backup tells it. And who

@@ -1,8 +1,9 @@
 //! `coffer forget`: snapshots go, by name or by rule.
 
-use coffer_archive::{Archive, Snapshot};
+use coffer_archive::{Archive, ObjectName, Snapshot};
 use jiff::Zoned;
 
+use crate::commands::prune::prune_by_default;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -13,10 +14,11 @@ use crate::output::Forgot;
 const EXAMPLES: &str = "\
 Examples:
   coffer forget --keep-daily 7 --keep-weekly 4    one a day for a week, one a week for a month
+  coffer forget --keep-daily 7 --prune            and free the space at once
   coffer forget --keep-within 30d --dry-run       what would go?
   coffer forget 3 4                               snapshots 3 and 4
 
-The space is freed by `coffer prune`. The newest snapshot always stays, as does any that no other follows: they are how \
+The space is freed by --prune, or by `coffer prune` later. The newest snapshot always stays, as does any that no other follows: they are how \
 an old copy of the archive is told from a new one.";
 
 /// Forget snapshots that are needed no more
@@ -27,8 +29,12 @@ pub(crate) struct Args {
     #[arg(value_name = "SNAPSHOT", required_unless_present_any = RULES, conflicts_with_all = RULES)]
     snapshots: Vec<String>,
 
-    /// Only say what would be forgotten
+    /// Free the space too, as `coffer prune` does
     #[arg(long)]
+    prune: bool,
+
+    /// Only say what would be forgotten
+    #[arg(long, conflicts_with = "prune")]
     dry_run: bool,
 
     #[command(flatten)]
@@ -40,16 +46,44 @@ const RULES: [&str; 7] = ["last", "hourly", "daily", "weekly", "monthly", "yearl
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let mut archive = opening::open(context)?;
     let judged = judge(args, &archive)?;
-    let names: Vec<_> = judged.iter().filter(|one| one.reasons.is_empty()).map(|one| one.snapshot.name).collect();
-    let mut result = Forgot::of(&judged, args.dry_run);
-    if !args.dry_run {
-        result.removed = archive.forget(&names)?;
+    let (mut result, names) = (Forgot::of(&judged, args.dry_run), going(&judged));
+    if args.dry_run {
+        context.output.summary(&result)?;
+        return Ok(Exit::Done);
+    }
+    result.removed = archive.forget(&names)?;
+    let mut exit = Exit::Done;
+    if args.prune {
+        let (pruned, as_pruned) = prune_by_default(&mut archive, context)?;
+        (result.pruned, exit) = (Some(pruned), as_pruned);
     }
     context.output.summary(&result)?;
-    if !args.dry_run && !names.is_empty() {
+    if !args.prune && !names.is_empty() {
         context.output.note("`coffer prune` frees the space");
     }
-    Ok(Exit::Done)
+    Ok(exit)
+}
+
+/// Forgets what a profile does not keep of the snapshots that are like its newest, and frees the space. None where all is
+/// kept.
+pub(crate) fn thin(
+    rules: &Rules,
+    newest: &Snapshot,
+    archive: &mut Archive,
+    context: &Context,
+) -> Result<Option<Forgot>, Error> {
+    let judged = rules.judge_alike(newest, archive, &Zoned::now());
+    let (mut result, names) = (Forgot::of(&judged, false), going(&judged));
+    if names.is_empty() {
+        return Ok(None);
+    }
+    result.removed = archive.forget(&names)?;
+    result.pruned = Some(prune_by_default(archive, context)?.0);
+    Ok(Some(result))
+}
+
+fn going(judged: &[Judged<'_>]) -> Vec<ObjectName> {
+    judged.iter().filter(|one| one.reasons.is_empty()).map(|one| one.snapshot.name).collect()
 }
 
 fn judge<'a>(args: &Args, archive: &'a Archive) -> Result<Vec<Judged<'a>>, Error> {

@@ -5,6 +5,7 @@ use clap::{ArgGroup, Subcommand};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::keep::Rules;
 use crate::output::{ProfileNames, ShownProfile};
 use crate::profile::{Hooks, Profile, Profiles, parse_name};
 use crate::what::What;
@@ -12,6 +13,7 @@ use crate::what::What;
 const EXAMPLES: &str = "\
 Examples:
   coffer profile add chats ~/chats --whatsapp ~/phone --exclude '*.tmp'
+  coffer profile add chats ~/chats --keep-daily 7 --keep-weekly 4 --replace
   coffer profile add chats ~/chats --after-failure ~/bin/tell-me --replace
   coffer profile show chats
   coffer backup --profile chats
@@ -19,7 +21,7 @@ Examples:
 
 Profiles are kept in the file profiles.json of this device's home; a program finds what it shows with --json there too.";
 
-/// Name what is backed up, and what is run before and after it
+/// Name what is backed up, what is kept of it, and what is run before and after it
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -53,6 +55,9 @@ struct Add {
     what: What,
 
     #[command(flatten)]
+    keep: Rules,
+
+    #[command(flatten)]
     hooks: Hooks,
 
     /// Replace the profile of that name
@@ -71,7 +76,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let mut profiles = Profiles::read(&context.home)?;
     match &args.command {
         Command::Add(add) => {
-            let profile = Profile { backup: add.what.clone().absolute()?, hooks: add.hooks.clone().absolute()? };
+            let (backup, hooks) = (add.what.clone().absolute()?, add.hooks.clone().absolute()?);
+            let profile = Profile { backup, keep: add.keep.clone(), hooks };
             // What would be refused every night is refused now.
             profile.backup.take()?;
             profiles.add(&add.name.name, profile, add.replace)?;

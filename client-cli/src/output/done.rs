@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::archived::{ProblemRecord, SnapshotRecord};
 use super::recognised::RecognisedRecord;
+use super::space::Forgot;
 use super::text::{Clean, CleanPath, Counted, PathField};
 
 /// `coffer init`.
@@ -54,6 +55,9 @@ pub(crate) struct BackedUp {
     alarms: Vec<String>,
     problems: Vec<ProblemRecord>,
     notes: Vec<ProblemRecord>,
+    /// What the profile does not keep.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forgot: Option<Forgot>,
 }
 
 impl BackedUp {
@@ -62,6 +66,7 @@ impl BackedUp {
         key_protected: bool,
         recognised: Vec<RecognisedRecord>,
         alarms: Vec<String>,
+        forgot: Option<Forgot>,
     ) -> Self {
         Self {
             snapshot: SnapshotRecord::of(&report.snapshot),
@@ -77,6 +82,7 @@ impl BackedUp {
             alarms,
             problems: ProblemRecord::all(&report.problems),
             notes: ProblemRecord::all(&report.notes),
+            forgot,
         }
     }
 }
@@ -88,13 +94,14 @@ impl fmt::Display for BackedUp {
         let [read, stored] = [self.bytes_read, self.bytes_stored].map(DecimalBytes);
         write!(f, "{new} new, {changed} changed, {unchanged} unchanged; {read} read, {stored} stored")?;
         match (self.excluded_files, self.excluded_folders) {
-            (0, 0) => writeln!(f),
-            (files, 0) => writeln!(f, "; {} left out", Counted(files, "file")),
-            (0, folders) => writeln!(f, "; {} left out", Counted(folders, "folder")),
+            (0, 0) => writeln!(f)?,
+            (files, 0) => writeln!(f, "; {} left out", Counted(files, "file"))?,
+            (0, folders) => writeln!(f, "; {} left out", Counted(folders, "folder"))?,
             (files, folders) => {
-                writeln!(f, "; {} and {} left out", Counted(files, "file"), Counted(folders, "folder"))
+                writeln!(f, "; {} and {} left out", Counted(files, "file"), Counted(folders, "folder"))?;
             }
         }
+        self.forgot.iter().try_for_each(|forgot| write!(f, "{forgot}"))
     }
 }
 

@@ -18,6 +18,9 @@ pub(crate) struct Forgot {
     forgotten: Vec<SnapshotRecord>,
     /// Snapshot objects removed: those, and what an interrupted run left.
     pub(crate) removed: u64,
+    /// What was freed at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pruned: Option<Pruned>,
 }
 
 #[derive(Debug, Serialize)]
@@ -35,6 +38,7 @@ impl Forgot {
             kept: kept.into_iter().map(keep).collect(),
             forgotten: forgotten.into_iter().map(|one| SnapshotRecord::of(one.snapshot)).collect(),
             removed: 0,
+            pruned: None,
         }
     }
 }
@@ -49,7 +53,8 @@ impl fmt::Display for Forgot {
             writeln!(f, "keep {:>4}  {}: {}", snapshot.number(), snapshot.when_and_where(), reasons.join(", "))?;
         }
         let [forgotten, kept] = [self.forgotten.len(), self.kept.len()].map(|count| count as u64);
-        writeln!(f, "{verb} {}; {kept} kept", Counted(forgotten, "snapshot"))
+        writeln!(f, "{verb} {}; {kept} kept", Counted(forgotten, "snapshot"))?;
+        self.pruned.iter().try_for_each(|pruned| write!(f, "{pruned}"))
     }
 }
 

@@ -32,11 +32,14 @@ fn every_result_is_one_object() {
     assert_eq!((&pruned["snapshots"], &pruned["packs_waiting"]), (&1.into(), &0.into()));
     let repaired = device.coffer(["repair", "index", "--json"]).succeeds().json();
     assert_eq!((&repaired["packs"], &repaired["problems"]), (&pruned["packs_kept"], &serde_json::json!([])));
+    device.back_up();
+    let forgot = device.coffer(["forget", "--keep-last", "1", "--prune", "--json"]).succeeds().json();
+    assert_eq!((&forgot["removed"], &forgot["pruned"]["snapshots"]), (&1.into(), &1.into()));
     let unlocked = device.coffer(["unlock", "--json"]).succeeds().json();
     assert_eq!(unlocked, serde_json::json!({"removed": null, "locks": []}));
 
     let status = device.coffer(["status", "--json"]).succeeds().json();
-    assert_eq!(status["archive"]["newest"]["number"], 2);
+    assert_eq!(status["archive"]["newest"]["number"], 3);
 
     let key = device.coffer(["key", "show", "--json"]).succeeds().json();
     assert_eq!(key["recovery_key"].as_str().unwrap(), device.digits().trim_end().replace('\n', " "));

@@ -148,3 +148,38 @@ fn nothing_is_ever_run_through_a_shell() {
     assert_eq!(told(&device, "a hook; touch owned")["event"], "success");
     assert!(!device.path("owned").exists());
 }
+
+#[test]
+fn a_profile_keeps_of_its_own_snapshots_what_its_rules_say() {
+    let device = Device::with_backup();
+    device.coffer(["profile", "add", "chats", "chats", "--host", "phone", "--keep-last", "2"]).succeeds();
+    let back_up = |number: u8| {
+        device.write("chats/photo.jpg", &[number; 70_000]);
+        device.coffer(["backup", "--profile", "chats", "--json"]).succeeds().json()
+    };
+    (1..3).for_each(|number| assert!(back_up(number)["forgot"].is_null()));
+    let third = back_up(3);
+    assert_eq!((&third["forgot"]["removed"], &third["forgot"]["forgotten"][0]["number"]), (&1.into(), &2.into()));
+    assert!(third["forgot"]["pruned"]["packs_removed"].as_u64().unwrap() > 0, "{third}");
+    // The first is another device's.
+    let left = device.coffer(["snapshots", "--json"]).succeeds().json();
+    let numbers: Vec<_> = left["snapshots"].as_array().unwrap().iter().map(|one| one["number"].clone()).collect();
+    assert_eq!(numbers, [1, 3, 4]);
+    device.coffer(["verify", "--read-data"]).succeeds();
+    let shown = device.coffer(["profile", "show", "chats", "--json"]).succeeds().json();
+    assert_eq!(shown["keep"], serde_json::json!({"last": 2}));
+}
+
+#[test]
+fn a_backup_with_problems_costs_no_older_snapshot() {
+    let device = Device::with_archive();
+    device.write("later/a.txt", b"a");
+    device.coffer(["profile", "add", "both", "chats", "later", "--keep-last", "1"]).succeeds();
+    device.coffer(["backup", "--profile", "both"]).succeeds();
+    device.coffer(["backup", "--profile", "both"]).succeeds();
+    std::fs::remove_dir_all(device.path("later")).unwrap();
+    let run = device.coffer(["backup", "--profile", "both"]);
+    assert_ne!(run.code, 0);
+    let left = device.coffer(["snapshots", "--json"]).succeeds().json();
+    assert!(left["snapshots"].as_array().unwrap().iter().any(|one| one["number"] == 2), "{left}");
+}
