@@ -48,10 +48,12 @@ impl fmt::Display for When {
     }
 }
 
-/// What is to be run: this program, with this home, for a profile.
+/// What is to be run: this program, with this home, for a profile; into another archive than the device's own, if one was
+/// named.
 pub(crate) struct Job<'j> {
     pub(crate) program: &'j Path,
     pub(crate) home: &'j Path,
+    pub(crate) archive: Option<&'j str>,
     pub(crate) profile: &'j str,
 }
 

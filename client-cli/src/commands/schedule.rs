@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use crate::address;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -73,7 +74,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
             let found = std::env::current_exe();
             let program = found.map_err(|source| Error::File { action: "find", path: "coffer".into(), source })?;
             let when = enable.when.daily.map_or(When::Hourly, When::Daily);
-            let job = Job { program: &program, home: context.home.folder(), profile };
+            // The timer knows nothing of where and with what settings this runs.
+            let archive =
+                context.options.archive.as_deref().map(address::parse).transpose()?.map(|url| url.to_string());
+            let job = Job { program: &program, home: context.home.folder(), archive: archive.as_deref(), profile };
             let hindered = schedule::enable(&job, when)?;
             context.output.note(&format!("{profile} is backed up {when}"));
             if let Some(why) = hindered {

@@ -31,6 +31,8 @@ const BY_DEVICE: &str =
     "that you could open the archive without this device (`coffer --recovery-key-file - drill` does)";
 const BY_OTHER: &str = "the key that you gave opens it without this device's";
 const TARGET: &str = "that the place you restore to has room, and takes these names, owners and attributes";
+const HAD_PROBLEMS: &str =
+    "that nothing is missing: the backup named problems, and what it named may lack, or not be whole";
 const PROGRAMS: &str = "that a program can still open what these files hold";
 
 impl Drilled {
@@ -38,6 +40,9 @@ impl Drilled {
         let is_whole = report.problems.is_empty();
         let mut proved = if is_whole { vec![PROVED] } else { Vec::new() };
         let mut not_proved = vec![TARGET, PROGRAMS];
+        if snapshot.problems > 0 {
+            not_proved.insert(0, HAD_PROBLEMS);
+        }
         if by_device {
             not_proved.insert(0, BY_DEVICE);
         } else {

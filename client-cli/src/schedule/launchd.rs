@@ -44,8 +44,10 @@ fn agent(job: &Job<'_>, when: When) -> String {
         ),
     };
     let (program, home) = (job.program.to_string_lossy(), job.home.to_string_lossy());
-    let words = [&*program, "--home", &*home, "--quiet", "backup", "--profile", job.profile];
-    let words: String = words.iter().map(|word| format!("    <string>{}</string>\n", escaped(word))).collect();
+    let archive = job.archive.map(|archive| ["--archive", archive]);
+    let words = [&*program, "--home", &*home].into_iter().chain(archive.into_iter().flatten());
+    let words = words.chain(["--quiet", "backup", "--profile", job.profile]);
+    let words: String = words.map(|word| format!("    <string>{}</string>\n", escaped(word))).collect();
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
@@ -70,7 +72,7 @@ mod tests {
     #[test]
     fn an_agent_reads_as_launchd_wants_it() {
         let (program, home) = (Path::new("/usr/local/bin/coffer"), Path::new("/Users/anna/A & B"));
-        let job = Job { program, home, profile: "chats" };
+        let job = Job { program, home, archive: None, profile: "chats" };
         let text = agent(&job, When::Daily(TimeOfDay { hour: 3, minute: 5 }));
         let words = "    <string>/usr/local/bin/coffer</string>\n    <string>--home</string>\n    \
                      <string>/Users/anna/A &amp; B</string>\n    <string>--quiet</string>\n    <string>backup</string>\n    \

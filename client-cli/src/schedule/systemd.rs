@@ -86,10 +86,12 @@ fn systemctl(arguments: &[&str]) -> Result<String, String> {
 
 fn service(job: &Job<'_>) -> Result<String, Error> {
     let (program, home) = (quoted(job.program)?, quoted(job.home)?);
+    let archive = job.archive.map(|archive| quoted(archive.as_ref())).transpose()?;
+    let archive = archive.map(|archive| format!("--archive {archive} ")).unwrap_or_default();
     let profile = job.profile;
     Ok(format!(
         "[Unit]\nDescription=Coffer: back up the profile {profile}\n\n[Service]\nType=oneshot\n\
-         ExecStart={program} --home {home} --quiet backup --profile {profile}\nNice=10\nIOSchedulingClass=idle\n"
+         ExecStart={program} --home {home} {archive}--quiet backup --profile {profile}\nNice=10\nIOSchedulingClass=idle\n"
     ))
 }
 

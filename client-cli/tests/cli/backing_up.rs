@@ -89,6 +89,24 @@ fn warns_of_a_snapshot_without_files() {
     device.coffer(["backup", "empty"]).succeeds().warns("the snapshot holds no file");
 }
 
+/// As the mount point of a disk, or a phone, that is not there tonight, nor tomorrow.
+#[test]
+fn a_source_that_is_empty_and_was_not_is_a_problem_each_time() {
+    let device = Device::with_archive();
+    device.write("phone/message", b"see you");
+    fs::create_dir(device.path("new")).unwrap();
+    let back_up = || device.coffer(["backup", "chats", "phone", "new"]);
+    back_up().succeeds();
+    fs::rename(device.path("phone"), device.path("elsewhere")).unwrap();
+    fs::create_dir(device.path("phone")).unwrap();
+    back_up().fails(3).warns("phone: it is empty, and was not in snapshot 1");
+    let run = back_up().fails(3).warns("not mounted");
+    assert!(!run.stderr.contains("/new: "), "{}", run.stderr);
+    fs::remove_dir(device.path("phone")).unwrap();
+    fs::rename(device.path("elsewhere"), device.path("phone")).unwrap();
+    back_up().succeeds();
+}
+
 #[test]
 fn a_backup_of_nothing_but_what_is_left_out_is_incomplete() {
     let device = Device::with_archive();

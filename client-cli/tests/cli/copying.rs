@@ -67,6 +67,37 @@ fn nothing_else_is_ever_overwritten() {
     device.coffer(["copy", "--to", "archive/../archive"]).fails(2).warns("the archive itself");
 }
 
+/// Each place keeps what it was told to keep.
+#[test]
+fn what_was_forgotten_in_one_place_is_not_in_the_other() {
+    let device = Device::with_backup();
+    device.coffer(["copy", "--to", "early"]).succeeds();
+    for day in 2..=4 {
+        device.write("chats/anna/messages.txt", format!("day {day}\n").as_bytes());
+        device.back_up();
+    }
+    device.coffer(["copy", "--to", "second"]).succeeds();
+    device.coffer(["--archive", "second", "forget", "--keep-last", "1"]).succeeds();
+    device.coffer(["--archive", "second", "prune"]).succeeds();
+    let snapshots = |place: &str| {
+        let run = device.coffer(["--archive", place, "--json", "snapshots"]).succeeds();
+        run.json()["snapshots"].as_array().unwrap().len()
+    };
+    // What the first lost comes back from there, and takes nothing with it.
+    for _ in 0..2 {
+        device.coffer(["--archive", "second", "copy", "--to", device.archive()]).succeeds();
+        device.coffer(["prune"]).succeeds();
+        assert_eq!(snapshots(device.archive()), 4);
+        device.coffer(["verify", "--read-data"]).succeeds();
+    }
+    // A place that has fallen behind has the first snapshot, and learns what became of the others.
+    device.coffer(["--archive", "second", "copy", "--to", "early"]).succeeds();
+    assert_eq!(snapshots("early"), 2);
+    device.coffer(["--archive", "early", "verify", "--read-data"]).succeeds();
+    device.coffer(["--archive", "early", "restore", "--to", "back", "1"]).succeeds();
+    assert_eq!(device.read("back/chats/anna/messages.txt"), b"see you at noon\n");
+}
+
 #[test]
 fn damage_is_not_spread() {
     let device = Device::with_backup();

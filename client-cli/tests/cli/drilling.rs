@@ -65,3 +65,14 @@ fn a_share_of_the_data_is_read() {
     device.coffer(["verify", "--read-data=0%"]).fails(2).warns("5%");
     device.coffer(["verify", "--read-data", "5%"]).fails(2);
 }
+
+#[test]
+fn a_drill_of_a_backup_with_problems_does_not_prove_that_nothing_is_missing() {
+    let device = Device::with_backup();
+    assert!(!device.coffer(["drill"]).succeeds().stdout.contains("nothing is missing"));
+    fs::remove_dir_all(device.path("chats")).unwrap();
+    fs::create_dir(device.path("chats")).unwrap();
+    device.coffer(["backup", "chats"]).fails(3);
+    let said = device.coffer(["drill"]).succeeds().stdout;
+    assert!(said.contains("not proved: that nothing is missing"), "{said}");
+}

@@ -57,6 +57,21 @@ fn a_profile_gets_a_timer_that_systemd_accepts() {
 }
 
 #[test]
+fn a_schedule_backs_up_into_the_archive_that_was_named() {
+    let device = with_profile();
+    device.coffer(["copy", "--to", "sec ond"]).succeeds();
+    let arguments = ["--archive", "sec ond", "schedule", "enable", "--profile", "chats", "--hourly"];
+    assert!(run(&device, "exit 0", &arguments).status.success());
+    let text = fs::read_to_string(device.path(&format!("{UNITS}/coffer-backup-chats.service"))).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let mut sh = Command::new("sh");
+    let ran = sh.args(["-c", line]).current_dir("/").env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
+    assert!(ran.output().unwrap().status.success());
+    assert_eq!(fs::read_dir(device.path("sec ond/snapshots")).unwrap().count(), 1);
+    assert!(!device.path("archive/snapshots").exists());
+}
+
+#[test]
 fn a_schedule_is_shown_changed_and_taken_back() {
     let device = with_profile();
     run(&device, "exit 0", &["schedule", "enable", "--profile", "chats", "--daily", "03:00"]);

@@ -10,6 +10,7 @@
 #[expect(dead_code, reason = "these tests use a part of it")]
 mod device;
 mod faults;
+mod hostile;
 mod http;
 mod proxy;
 mod refusals;

@@ -368,7 +368,7 @@ fn is_header_missing(destination: &Destination) -> Result<bool, Error> {
     Ok(has(ObjectType::Snapshot)? || has(ObjectType::Index)? || has(ObjectType::Pack)?)
 }
 
-fn read_snapshot(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<Snapshot, Error> {
+pub(crate) fn read_snapshot(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<Snapshot, Error> {
     let path = ObjectType::Snapshot.path(name);
     let object = destination.read(&path, ObjectType::Snapshot.max_len())?;
     let content = open_object(ring, ObjectType::Snapshot, name, &object)?;

@@ -12,6 +12,7 @@ use crate::content::Content;
 use crate::deep::allow_many_open_folders;
 use crate::device::{DeviceMemory, Head};
 use crate::doomed::{self, DoomedObjects};
+use crate::emptied::emptied;
 use crate::envelope::{ObjectType, seal_object};
 use crate::error::{DestinationErrorKind, Error};
 use crate::id::ObjectName;
@@ -107,6 +108,7 @@ impl Archive {
             let root = walk.folder(&roots.base, &roots.selection(), previous.map(|snapshot| &snapshot.root))?;
             Ok((root, walk.findings))
         })?;
+        findings.problems.extend(emptied(&store, roots, newest_first().filter(of_this_host)));
         findings.notes.extend(problems);
         findings.notes.extend(rules.unused());
         *stored += written;

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::archive::{Archive, read_header};
+use crate::archive::{Archive, read_header, read_snapshot};
 use crate::destination::Destination;
 use crate::doomed;
 use crate::envelope::{ObjectCipher, ObjectType, PREFIX_LEN, open_object};
 use crate::error::{Damage, DestinationErrorKind, Error};
+use crate::forgotten::{self, Forgotten};
 use crate::header;
 use crate::id::ObjectName;
 use crate::lock;
@@ -160,11 +161,41 @@ impl Archive {
         let object = self.destination.read(&path, kind.max_len())?;
         match kind {
             ObjectType::Pack => self.check_pack(name, &object)?,
+            ObjectType::Forgotten => {
+                let content = open_object(&self.ring, kind, name, &object)?;
+                let said = forgotten::decode(&content).map_err(|error| Error::damaged(path.clone(), error))?;
+                if let Some(rest) = self.without_those_at(to, &said)? {
+                    return self.say_forgotten(to, rest);
+                }
+            }
             _ => drop(open_object(&self.ring, kind, name, &object)?),
         }
         let len = object.len() as u64;
         to.write(&path, object)?;
         Ok(len)
+    }
+
+    /// What was forgotten here without what is still kept there; None where that is all of it. Whoever keeps more there, or
+    /// copies back what was lost here, has not forgotten it.
+    fn without_those_at(&self, to: &Destination, said: &Forgotten) -> Result<Option<Forgotten>, Error> {
+        let known = forgotten::load(to, &self.ring)?.forgotten;
+        let mut rest = said.clone();
+        for name in store::list_objects(to, ObjectType::Snapshot)? {
+            match read_snapshot(to, &self.ring, &name) {
+                Ok(kept) if !known.contains_key(&kept.head) => drop(rest.remove(&kept.head)),
+                Err(error) if !error.is_damage() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok((rest.len() < said.len()).then_some(rest))
+    }
+
+    /// Says that these are forgotten, unless that is known there.
+    fn say_forgotten(&self, to: &Destination, said: Forgotten) -> Result<u64, Error> {
+        let known = forgotten::load(to, &self.ring)?.forgotten;
+        let is_new = said.keys().any(|head| !known.contains_key(head));
+        let Some(name) = is_new.then(|| forgotten::write(to, &self.ring, &said)).transpose()? else { return Ok(0) };
+        to.len(&ObjectType::Forgotten.path(&name))
     }
 
     /// Opens all of a pack: damage is not to be spread.

@@ -30,6 +30,7 @@ mod device;
 mod diff;
 mod doomed;
 mod drill;
+mod emptied;
 mod envelope;
 mod error;
 #[cfg(test)]

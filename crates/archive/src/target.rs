@@ -227,8 +227,7 @@ impl TargetFolder {
             told("owner", fs::chownat(&self.fd, node.name(), uid, gid, AtFlags::SYMLINK_NOFOLLOW));
         }
         if !matches!(node.kind, NodeKind::Symlink { .. }) {
-            let mode = Mode::from_raw_mode(node.mode);
-            told("permissions", fs::chmodat(&self.fd, node.name(), mode, AtFlags::empty()));
+            told("permissions", self.permit(node));
         }
         // The folder's descriptor names it even if its path has been moved meanwhile.
         let name_by_fd = Path::new("/proc/self/fd").join(self.fd.as_raw_fd().to_string()).join(node.name());
@@ -238,6 +237,17 @@ impl TargetFolder {
         }
         let times = timestamps(node.modified);
         told("times", fs::utimensat(&self.fd, node.name(), &times, AtFlags::SYMLINK_NOFOLLOW));
+    }
+
+    /// Sets the permissions of a pipe or device. The system follows links here: somebody else may have put one in its place.
+    fn permit(&self, node: &Node) -> Result<(), Errno> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = fs::openat(&self.fd, node.name(), flags, Mode::empty())?;
+        if FileType::from_raw_mode(fs::fstat(&open)?.st_mode) == FileType::Symlink {
+            return Err(Errno::LOOP);
+        }
+        let by_fd = Path::new("/proc/self/fd").join(open.as_raw_fd().to_string());
+        fs::chmod(by_fd, Mode::from_raw_mode(node.mode))
     }
 
     /// Sets owner (as root), extended attributes, permissions and times of an open file or folder. What cannot be set
@@ -340,4 +350,46 @@ fn owner(node: &Node) -> (Option<Uid>, Option<Gid>) {
 const fn timestamps(time: Time) -> Timestamps {
     let time = Timespec { tv_sec: time.seconds, tv_nsec: time.nanoseconds as _ };
     Timestamps { last_access: time, last_modification: time }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn pipe() -> Node {
+        Node {
+            name: b"pipe".to_vec(),
+            kind: NodeKind::Fifo,
+            mode: 0o666,
+            uid: 0,
+            gid: 0,
+            modified: Time::default(),
+            changed: Time::default(),
+            inode: 1,
+            linked_on: None,
+            xattrs: Vec::new(),
+        }
+    }
+
+    /// The owner of the target does it while root restores into it.
+    #[test]
+    fn a_link_that_takes_the_place_of_a_pipe_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "x").unwrap();
+        std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
+        let (path, remarks) = (folder.path().join("target"), Arc::new(Remarks::default()));
+        let target = TargetFolder::root(&path, Arc::clone(&remarks)).unwrap();
+        symlink(&secret, path.join("pipe")).unwrap();
+        target.describe_special(&pipe());
+        assert_eq!(std::fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(remarks.take()[0].what.contains("permissions"));
+        // And the pipe itself has them.
+        std::fs::remove_file(path.join("pipe")).unwrap();
+        target.make_special(&pipe(), false).unwrap();
+        assert_eq!(std::fs::metadata(path.join("pipe")).unwrap().permissions().mode() & 0o777, 0o666);
+    }
 }

@@ -274,7 +274,7 @@ impl Cloud {
         Ok(self.entries(folder)?.into_iter().map(|entry| entry.path().to_owned()).collect())
     }
 
-    /// All files below a folder.
+    /// All files in a folder, and in those right below it: no object lies deeper.
     pub(super) fn entries(&self, folder: &str) -> Result<Vec<Entry>, Error> {
         let is_deep = self.operator.info().capability().list_with_recursive;
         let mut found = Vec::new();
@@ -286,7 +286,7 @@ impl Cloud {
             for entry in listed.map_err(self.failed("list", folder))?.into_iter().flatten() {
                 if entry.metadata().is_file() {
                     found.push(entry);
-                } else if !is_deep && entry.metadata().is_dir() && !some.iter().any(|one| one == entry.path()) {
+                } else if !is_deep && entry.metadata().is_dir() && is_right_below(folder, entry.path()) {
                     folders.push(entry.path().to_owned());
                 }
             }
@@ -316,6 +316,11 @@ impl Cloud {
             }
         }
     }
+}
+
+fn is_right_below(folder: &str, path: &str) -> bool {
+    let name = path.strip_prefix(folder).map(|name| name.trim_end_matches('/'));
+    name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
 }
 
 fn too_short() -> opendal::Error {

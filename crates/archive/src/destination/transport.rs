@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use opendal::{Buffer, ErrorKind, HttpBody, HttpTransport, HttpTransporter};
 use opendal_http_transport_reqwest::ReqwestTransport;
 
@@ -11,6 +12,8 @@ use super::address::{Address, Service};
 use crate::error::Error;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bytes of the longest answer that is taken: no object and no page of a listing is half as long.
+const LONGEST_ANSWER: usize = 64 << 20;
 
 /// How one service is spoken to.
 struct Http {
@@ -36,9 +39,22 @@ impl HttpTransport for Http {
         let answer = self.inner.fetch(request).await?;
         match refusal(self.service, answer.status().as_u16()) {
             Some(refusal) => Err(refusal),
-            None => Ok(answer),
+            None => Ok(answer.map(bounded)),
         }
     }
+}
+
+/// A body that fails where it becomes longer than any should. OpenDAL gathers all that comes, whatever was asked for.
+fn bounded(body: HttpBody) -> HttpBody {
+    let mut left = LONGEST_ANSWER;
+    let too_long = || opendal::Error::new(ErrorKind::Unexpected, "the answer is longer than any object");
+    body.map_inner(|pieces| {
+        Box::new(pieces.map(move |piece| {
+            let piece: Buffer = piece?;
+            left = left.checked_sub(piece.len()).ok_or_else(too_long)?;
+            Ok(piece)
+        }))
+    })
 }
 
 /// What a status means whatever comes with it. OpenDAL tries a forbidden WebDAV request again and again, and shows the
