@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,9 +41,8 @@ def small_files(out, count, shared):
 
 def thin_out(live):
     """Removes every fifth file."""
-    files = sorted(os.path.join(folder, name) for folder, _, names in os.walk(live) for name in names)
-    for file in files[::5]:
-        os.remove(file)
+    for path in sorted(peers.files(live))[::5]:
+        os.remove(path)
 
 
 def apart(function, *args):
@@ -111,6 +111,7 @@ def main():
     parser.add_argument("--out", type=Path, default=here.parent / "docs/cost.svg")
     parser.add_argument("--json", type=Path, help="keep every figure in this file; sizes that are in it are not measured again")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was made is removed
     kinds = (("gigabytes of chats", args.gigabytes, chats), ("small files", args.files, lambda out, n, shared: small_files(out, int(n), shared)))
     rows = json.loads(args.json.read_text()) if args.json and args.json.exists() else [[words, []] for words, *_ in kinds]
     # Files are emptied, and removed when all is over: see peers.py.

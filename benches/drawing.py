@@ -27,9 +27,12 @@ def said(value):
 
 
 class Axis:
-    def __init__(self, values, is_log):
+    def __init__(self, values, is_log, is_tight=False):
+        """A tight one ends where the values do."""
         self.is_log = is_log
         self.low, self.high, self.ticks = self.logarithmic(values) if is_log else self.linear(values)
+        if is_tight and not is_log and values:
+            self.high, self.ticks = max(values), [tick for tick in self.ticks if tick <= max(values)]
 
     @staticmethod
     def linear(values):
@@ -66,7 +69,7 @@ class Axis:
 def drawn(panel, x0, y0):
     shown = {name: [(x, y) for x, y in points if (x > 0 or not panel.log[0]) and (y > 0 or not panel.log[1])]
              for name, points in panel.lines.items()}
-    across = Axis([x for points in shown.values() for x, _ in points], panel.log[0])
+    across = Axis([x for points in shown.values() for x, _ in points], panel.log[0], is_tight=True)
     up = Axis([y for points in shown.values() for _, y in points], panel.log[1])
     out = [f'<text x="{x0}" y="{y0 - 10}" font-weight="bold">{panel.title}</text>']
     for tick in up.ticks:

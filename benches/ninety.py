@@ -60,7 +60,7 @@ class Coffer(peers.Coffer):
         return [self.binary, "restore", snapshot, "--to", out]
 
     def leftovers(self):
-        return [path for kind in LEFTOVERS for path in (self.repo / kind).rglob("*") if path.is_file()]
+        return [path for kind in LEFTOVERS for path in peers.files(self.repo / kind)]
 
 
 class Restic(peers.Restic):
@@ -106,7 +106,7 @@ class Life:
             steps = [self.run(argv, day) for argv in self.tool.thinning()]
             found["thinning"] = {"wall": sum(step["wall"] for step in steps), "cpu": sum(step["cpu"] for step in steps),
                                  "rss": max(step["rss"] for step in steps)}
-        objects = [path.relative_to(self.tool.repo).parts[0] for path in self.tool.repo.rglob("*") if path.is_file()]
+        objects = [os.path.relpath(path, self.tool.repo).partition("/")[0] for path in peers.files(self.tool.repo)]
         found["stored"], found["objects"] = peers.size(self.tool.repo), len(objects)
         found["kinds"] = {kind: objects.count(kind) for kind in sorted(set(objects))}
         self.days.append(found)
