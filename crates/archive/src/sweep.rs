@@ -124,7 +124,7 @@ impl Pruning<'_> {
     /// Doomed packs that would be missed.
     fn missed(&mut self) -> Result<BTreeSet<ObjectName>, Error> {
         let (destination, ring) = (&self.archive.destination, &self.archive.ring);
-        let index = store::load_index(destination, ring, &doomed::packs(&self.doomed))?.index;
+        let index = store::load_lean_index(destination, ring, &doomed::packs(&self.doomed))?.index;
         let store = ChunkStore::new(destination, ring, index);
         Self::walk((self.archive, &mut self.needed), &mut self.walked, &store)?;
         let packs = &store.index.packs;
