@@ -30,6 +30,7 @@ import os
 import platform
 import shutil
 import signal
+import stat
 import statistics
 import subprocess
 import sys
@@ -217,8 +218,15 @@ def measure(argv, cwd, env, log):
     return {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "rss": usage.ru_maxrss * 1024}
 
 
+def files(root):
+    """Every path below that is no folder, one at a time: `rglob` keeps all of them, and a measured program's peak memory
+    begins at ours."""
+    for folder, _, names in os.walk(root):
+        yield from (os.path.join(folder, name) for name in names)
+
+
 def size(root):
-    return sum(p.lstat().st_size for p in root.rglob("*") if not p.is_dir())
+    return sum(os.lstat(path).st_size for path in files(root))
 
 
 def workload(*args):
@@ -229,8 +237,8 @@ def workload(*args):
 
 def emptied(tree):
     """Gives a tree's space back, and leaves its files."""
-    for path in tree.rglob("*"):
-        if path.is_file() and not path.is_symlink():
+    for path in files(tree):
+        if stat.S_ISREG(os.lstat(path).st_mode):
             os.truncate(path, 0)
 
 

@@ -7,6 +7,7 @@
 mod binary;
 mod ceremony;
 mod concurrency;
+mod days;
 mod destination;
 mod device;
 mod exports;

@@ -125,10 +125,20 @@ impl Index {
     /// Takes in a pack; one that is known already changes nothing (two runs may both have indexed it). Of several
     /// places of a chunk, the one that was taken in first is read first.
     pub(crate) fn insert(&mut self, pack: &IndexedPack, is_kept: bool) {
+        self.take_in(pack, is_kept, true);
+    }
+
+    /// Takes in a pack that is not to be counted on, without what one that is holds, too: further places take most memory.
+    pub(crate) fn insert_what_is_missing(&mut self, pack: &IndexedPack) {
+        self.take_in(pack, false, false);
+    }
+
+    fn take_in(&mut self, pack: &IndexedPack, is_kept: bool, with_copies: bool) {
         if !self.names.insert(pack.name) {
             return;
         }
         let number = self.packs.len() as u32;
+        let is_counted_on = |place: &Location| self.packs.get(place.pack as usize).is_some_and(|pack| pack.is_kept);
         let mut at = PREFIX_LEN as u32;
         let mut segments = Vec::with_capacity(pack.toc.segments.len());
         for (segment_number, segment) in pack.toc.segments.iter().enumerate() {
@@ -137,6 +147,7 @@ impl Index {
                 let location = Location { pack: number, segment: segment_number as u32, offset, len: *len };
                 match self.chunks.entry(*id) {
                     Entry::Vacant(entry) => drop(entry.insert(location)),
+                    Entry::Occupied(first) if !with_copies && is_counted_on(first.get()) => {}
                     Entry::Occupied(_) => self.copies.entry(*id).or_default().push(location),
                 }
                 offset += len;

@@ -140,6 +140,22 @@ fn a_chunk_in_two_packs_is_read_from_the_first() {
     assert!(index.only_in(&[(0, 0), (1, 0)].into()).contains(&id));
 }
 
+/// Of packs that are not to be counted on, every one may be the only one that is there.
+#[test]
+fn what_is_missing_is_what_no_kept_pack_holds() {
+    let pack = |name: u8, chunks: &[u8]| {
+        let chunks = chunks.iter().map(|id| (ChunkId::from_bytes([*id; 32]), 9)).collect();
+        let segments = vec![TocSegment { kind: SegmentKind::Data, sealed_len: 100, chunks }];
+        IndexedPack { name: ObjectName::from_bytes([name; 16]), salt: [0; 32], toc: Toc { segments } }
+    };
+    let mut index = Index::default();
+    index.insert(&pack(1, &[1]), true);
+    index.insert_what_is_missing(&pack(2, &[1, 2, 2]));
+    index.insert_what_is_missing(&pack(3, &[2, 1, 3]));
+    let places = |id: u8| index.locations(&ChunkId::from_bytes([id; 32])).map(|place| place.pack).collect::<Vec<_>>();
+    assert_eq!([1, 2, 3].map(places), [vec![0], vec![1, 1, 2], vec![2]]);
+}
+
 #[test]
 fn a_pack_that_two_indexes_name_counts_once() {
     let mut index = Index::default();

@@ -287,12 +287,9 @@ impl<'a> Indexer<'a> {
     }
 
     fn index(&mut self, pack: IndexedPack) -> Result<(), Error> {
-        self.pending_chunks += pack.toc.segments.iter().map(|segment| segment.chunks.len()).sum::<usize>();
+        self.pending_chunks += chunks_of(&pack);
         self.pending.push(pack);
-        if self.pending.len() >= PACKS_PER_INDEX || self.pending_chunks >= CHUNKS_PER_INDEX {
-            self.write()?;
-        }
-        Ok(())
+        if is_enough(self.pending.len(), self.pending_chunks) { self.write() } else { Ok(()) }
     }
 
     fn write(&mut self) -> Result<(), Error> {
@@ -307,6 +304,19 @@ impl<'a> Indexer<'a> {
         self.pending_chunks = 0;
         Ok(())
     }
+}
+
+const fn is_enough(packs: usize, chunks: usize) -> bool {
+    packs >= PACKS_PER_INDEX || chunks >= CHUNKS_PER_INDEX
+}
+
+fn chunks_of(pack: &IndexedPack) -> usize {
+    pack.toc.segments.iter().map(|segment| segment.chunks.len()).sum()
+}
+
+/// Whether what one index object describes had better stand in one with others.
+pub(crate) fn is_small(described: &[IndexedPack]) -> bool {
+    !is_enough(described.len(), described.iter().map(chunks_of).sum())
 }
 
 /// Writes index objects that describe these packs.

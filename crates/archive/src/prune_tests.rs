@@ -36,6 +36,17 @@ fn removes_what_no_snapshot_needs_and_nothing_else() {
     assert_eq!(world.check(&place, "after a backup"), 3);
 }
 
+/// Else there would be one more for each backup that was ever made.
+#[test]
+fn gathers_what_backups_have_indexed_one_by_one() {
+    let (world, place) = world();
+    let before = place.list("index/").unwrap().len();
+    prune(&place).unwrap();
+    assert!(before > 5, "{before}");
+    assert_eq!(place.list("index/").unwrap().len(), 1);
+    world.check_and_clean(&place, "after a prune");
+}
+
 #[test]
 fn a_prune_that_dies_before_any_change_loses_nothing() {
     let (world, start) = world();

@@ -64,6 +64,24 @@ pub(crate) fn load_index(
     ring: &Keyring,
     doomed: &BTreeSet<ObjectName>,
 ) -> Result<LoadedIndex, Error> {
+    load(destination, ring, doomed, |index, pack| index.insert(pack, false))
+}
+
+/// The same, without places in other packs of what a kept one holds: after a repack there are many.
+pub(crate) fn load_lean_index(
+    destination: &Destination,
+    ring: &Keyring,
+    doomed: &BTreeSet<ObjectName>,
+) -> Result<LoadedIndex, Error> {
+    load(destination, ring, doomed, Index::insert_what_is_missing)
+}
+
+fn load(
+    destination: &Destination,
+    ring: &Keyring,
+    doomed: &BTreeSet<ObjectName>,
+    insert_other: impl Fn(&mut Index, &IndexedPack),
+) -> Result<LoadedIndex, Error> {
     let mut loaded = LoadedIndex::default();
     let listed: index::IdSet<ObjectName> = list_objects(destination, ObjectType::Pack)?.into_iter().collect();
     let is_kept = |name: &ObjectName| listed.contains(name) && !doomed.contains(name);
@@ -71,8 +89,8 @@ pub(crate) fn load_index(
     for name in list_objects(destination, ObjectType::Index)? {
         match read_index(destination, ring, &name) {
             Ok(packs) => {
-                loaded.index.expect(&packs);
                 let (kept, rest): (Vec<_>, Vec<_>) = packs.into_iter().partition(|pack| is_kept(&pack.name));
+                loaded.index.expect(&kept);
                 kept.iter().for_each(|pack| loaded.index.insert(pack, true));
                 others.extend(rest);
             }
@@ -93,7 +111,7 @@ pub(crate) fn load_index(
             Err(error) => loaded.pass_over(ObjectType::Pack.path(&name), error)?,
         }
     }
-    others.iter().for_each(|pack| loaded.index.insert(pack, false));
+    others.iter().for_each(|pack| insert_other(&mut loaded.index, pack));
     Ok(loaded)
 }
 

@@ -124,7 +124,7 @@ impl Pruning<'_> {
     /// Doomed packs that would be missed.
     fn missed(&mut self) -> Result<BTreeSet<ObjectName>, Error> {
         let (destination, ring) = (&self.archive.destination, &self.archive.ring);
-        let index = store::load_index(destination, ring, &doomed::packs(&self.doomed))?.index;
+        let index = store::load_lean_index(destination, ring, &doomed::packs(&self.doomed))?.index;
         let store = ChunkStore::new(destination, ring, index);
         Self::walk((self.archive, &mut self.needed), &mut self.walked, &store)?;
         let packs = &store.index.packs;
@@ -139,18 +139,21 @@ impl Pruning<'_> {
         Ok(doomed.filter(|pack| missed.contains(pack)).copied().collect())
     }
 
-    /// Index objects that name these packs give way to others that do not.
+    /// Index objects that name these packs give way to others that do not. Small ones, as every backup leaves one, are
+    /// gathered on the way.
     fn take_out_of_index(&mut self, packs: &BTreeSet<ObjectName>) -> Result<(), Error> {
         if packs.is_empty() {
             return Ok(());
         }
         let (destination, ring) = (&self.archive.destination, &self.archive.ring);
-        let mut replaced = Vec::new();
+        let (mut replaced, mut met) = (Vec::new(), packs.clone());
         let objects = store::list_objects(destination, ObjectType::Index)?;
         let others = objects.into_iter().flat_map(|name| match store::read_index(destination, ring, &name) {
-            Ok(described) if described.iter().any(|pack| packs.contains(&pack.name)) => {
+            Ok(described)
+                if pipeline::is_small(&described) || described.iter().any(|pack| packs.contains(&pack.name)) =>
+            {
                 replaced.push(name);
-                described.into_iter().filter(|pack| !packs.contains(&pack.name)).map(Ok).collect()
+                described.into_iter().filter(|pack| met.insert(pack.name)).map(Ok).collect()
             }
             Ok(_) => Vec::new(),
             // One that is damaged describes nothing, and stays for `repair index`.
