@@ -263,9 +263,9 @@ def parse_toc(cursor):
 
     def segment():
         require(cursor.u8() <= 1, "a segment of an unknown kind")
-        sealed, chunks = cursor.varint(MAX_PACK), cursor.many(lambda: (cursor.take(32), cursor.varint(MIB)))
+        sealed, chunks = cursor.varint(MAX_PACK), cursor.many(lambda: (cursor.take(32), cursor.varint(4 * MIB)))
         require(chunks and all(length for _, length in chunks), "an empty segment or chunk")
-        require(sum(length for _, length in chunks) <= MIB, "a segment is too large")
+        require(sum(length for _, length in chunks) <= 4 * MIB, "a segment is too large")
         return sealed, chunks
 
     segments, at = [], PREFIX

@@ -1,11 +1,10 @@
 //! Backing up: the walk over the sources. What is unchanged since the previous snapshot is not read again.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,9 +18,9 @@ use crate::report::{BackupReport, Problem, Progress};
 use crate::roots::Selection;
 use crate::rules::{Excluded, Fate, Matcher, Rules};
 use crate::snapshot::{Snapshot, Totals};
-use crate::source;
+use crate::source::{self, Metadata, Place};
 use crate::store::ChunkStore;
-use crate::tree::{MAX_NODE, Node, NodeKind, Time};
+use crate::tree::{MAX_NODE, Node, NodeKind, Time, Xattrs};
 
 /// A file may change twice within so long without its times showing it: the tick of the file systems' clock, and some. …
 const TICK: Duration = Duration::from_millis(20);
@@ -122,7 +121,7 @@ impl Walk<'_, '_> {
         selection: &Selection,
         before: Option<&Content>,
     ) -> Result<Content, Error> {
-        let Some((_open, at, names)) = self.open(path, selection) else {
+        let Some((open, at, names)) = self.open(path, selection) else {
             return FolderWriter::new(&self.chunker.gear).finish(self.sink);
         };
         let outer = self.findings.folder.clone();
@@ -146,7 +145,8 @@ impl Walk<'_, '_> {
             };
             let before = before.as_mut().and_then(|entries| entries.advance_to(name.as_bytes()));
             let (tally, problems) = (self.findings.tally, self.findings.problems.len());
-            let Some(found) = self.entry(&path, name, below, (before, databases.is_accompanied(name)))? else {
+            let place = Place { folder: &open, name, path: &path };
+            let Some(found) = self.entry(place, below, (before, databases.is_accompanied(name)))? else {
                 continue;
             };
             match databases.verdict(name) {
@@ -196,29 +196,28 @@ impl Walk<'_, '_> {
 
     fn entry(
         &mut self,
-        path: &Path,
-        name: &OsStr,
+        place: Place<'_>,
         selection: &Selection,
         (before, is_accompanied): (Option<Node>, bool),
     ) -> Result<Option<Found>, Error> {
-        let metadata = match fs::symlink_metadata(path) {
+        let path = place.path;
+        let metadata = match place.metadata() {
             Ok(metadata) => metadata,
             Err(error) => {
                 self.passed_over(path, &error);
                 return Ok(None);
             }
         };
-        if metadata.is_dir() && self.own_folder == Some((metadata.dev(), metadata.ino())) {
+        let file_type = metadata.file_type();
+        if file_type.is_dir() && self.own_folder == Some(metadata.id()) {
             self.findings.note(path, "left out: it is the archive itself");
             return Ok(None);
         }
-        let file_type = metadata.file_type();
-        let is_unchanged =
-            before.as_ref().is_some_and(|before| file_type.is_file() && self.is_unchanged(&metadata, before));
-        let mut node = self.describe(path, name, &metadata, before.as_ref().filter(|_| is_unchanged));
+        let mut node = self.describe(place.name, &metadata);
         if file_type.is_file() {
-            return self.file(path, node, (&metadata, before), is_accompanied);
+            return self.file(place, node, (&metadata, before), is_accompanied);
         }
+        node.xattrs = self.xattrs(path, source::xattrs(path));
         if file_type.is_socket() {
             self.findings.note(path, "left out: it is a socket");
             return Ok(None);
@@ -253,31 +252,32 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Everything about a node but what it is. What a file is `unchanged` from has its extended attributes, too: a
-    /// change of theirs changes its times.
-    fn describe(&mut self, path: &Path, name: &OsStr, metadata: &Metadata, unchanged: Option<&Node>) -> Node {
-        let xattrs = match unchanged {
-            Some(before) => before.xattrs.clone(),
-            None => source::xattrs(path).unwrap_or_else(|error| {
-                if error.kind() != io::ErrorKind::NotFound {
-                    self.findings.problem(path, format!("its extended attributes cannot be read: {error}"));
-                }
-                Vec::new()
-            }),
-        };
-        let is_linked = metadata.is_file() && metadata.nlink() > 1;
+    /// Everything about a node but what it is, and its extended attributes.
+    fn describe(&mut self, name: &OsStr, metadata: &Metadata) -> Node {
+        let is_linked = metadata.file_type().is_file() && metadata.links() > 1;
+        let ((device, inode), (uid, gid)) = (metadata.id(), metadata.owner());
         Node {
             name: name.as_bytes().to_vec(),
             kind: NodeKind::Fifo,
-            mode: metadata.mode() & 0o7777,
-            uid: metadata.uid(),
-            gid: metadata.gid(),
-            modified: source::modified(metadata),
-            changed: source::changed(metadata),
-            inode: metadata.ino(),
-            linked_on: is_linked.then(|| self.filesystem(metadata.dev())),
-            xattrs,
+            mode: metadata.permissions(),
+            uid,
+            gid,
+            modified: metadata.modified(),
+            changed: metadata.changed(),
+            inode,
+            linked_on: is_linked.then(|| self.filesystem(device)),
+            xattrs: Vec::new(),
         }
+    }
+
+    /// The extended attributes as they were read; those that cannot be read are a problem, and none.
+    pub(crate) fn xattrs(&mut self, path: &Path, read: io::Result<Xattrs>) -> Xattrs {
+        read.unwrap_or_else(|error| {
+            if error.kind() != io::ErrorKind::NotFound {
+                self.findings.problem(path, format!("its extended attributes cannot be read: {error}"));
+            }
+            Vec::new()
+        })
     }
 
     fn filesystem(&mut self, device: u64) -> u64 {
@@ -302,18 +302,15 @@ impl Walk<'_, '_> {
     pub(crate) fn is_unchanged(&self, metadata: &Metadata, before: &Node) -> bool {
         self.previous_started.is_some_and(|started| has_settled(before.changed, started))
             && before.size() == metadata.size()
-            && before.inode == metadata.ino()
-            && before.modified == source::modified(metadata)
-            && before.changed == source::changed(metadata)
+            && before.inode == metadata.id().1
+            && before.modified == metadata.modified()
+            && before.changed == metadata.changed()
     }
 }
 
 /// Whether every change from `now` on shows in the times of a file that was `changed` then.
 pub(crate) fn has_settled(changed: Time, now: Time) -> bool {
-    let tick = tick(changed);
-    let total = changed.nanoseconds + tick.subsec_nanos();
-    let seconds = changed.seconds + tick.as_secs() as i64 + i64::from(total / 1_000_000_000);
-    Time { seconds, nanoseconds: total % 1_000_000_000 } < now
+    changed.after(tick(changed)) < now
 }
 
 /// An entry that goes into the snapshot.
@@ -325,7 +322,7 @@ pub(crate) struct Found {
 /// What a link, a pipe or a device is.
 fn special(path: &Path, metadata: &Metadata) -> io::Result<NodeKind> {
     let file_type = metadata.file_type();
-    let device = metadata.rdev();
+    let device = metadata.device();
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     if file_type.is_symlink() {
         let target = fs::read_link(path)?.into_os_string();

@@ -1,8 +1,8 @@
 //! Backing up one file: unchanged, read as it stands still, read again when it moves, or copied by SQLite.
 
-use std::fs::{File, Metadata};
-use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::File;
+use std::io;
+use std::mem;
 use std::path::Path;
 
 use crate::backup::{Found, Walk, has_settled, tick};
@@ -10,9 +10,9 @@ use crate::chunker::{HEAD_LEN, Kind};
 use crate::content::{Content, ContentBuilder, Extent, leaf_lists};
 use crate::databases::Capture;
 use crate::error::Error;
-use crate::source::{self, Region};
+use crate::source::{self, BUFFER, Metadata, Place, Region};
 use crate::sqlite::{self, Fingerprint};
-use crate::tree::{Node, NodeKind, Time};
+use crate::tree::{Node, NodeKind, Time, Xattrs};
 
 /// A file that changes while it is read is read so often before it is taken as it comes.
 const TRIES: u32 = 3;
@@ -29,17 +29,19 @@ impl Walk<'_, '_> {
     /// Backs up a regular file: as the previous snapshot has it if it is unchanged, else by reading it.
     pub(crate) fn file(
         &mut self,
-        path: &Path,
+        place: Place<'_>,
         mut node: Node,
         (metadata, before): (&Metadata, Option<Node>),
         is_accompanied: bool,
     ) -> Result<Option<Found>, Error> {
-        if let Some((content, capture)) = self.unchanged(path, (metadata, before.as_ref()), is_accompanied) {
+        let path = place.path;
+        if let Some((xattrs, content, capture)) = self.unchanged(path, (metadata, before.as_ref()), is_accompanied) {
             self.findings.tally.files_unchanged += 1;
+            node.xattrs = xattrs;
             return Ok(Some(self.take(path, node, content, capture)));
         }
         let before = before.filter(|before| matches!(before.kind, NodeKind::File { .. }));
-        let (content, capture) = match self.read(path, &mut node, before.as_ref(), is_accompanied)? {
+        let (content, capture) = match self.read(place, &mut node, before.as_ref(), is_accompanied)? {
             Ok(read) => read,
             Err(error) => {
                 self.passed_over(path, &error);
@@ -63,20 +65,21 @@ impl Walk<'_, '_> {
         Found { node, capture }
     }
 
-    /// A file's content in the previous snapshot, if the file has not changed since and the archive holds all of it.
+    /// A file's extended attributes and content in the previous snapshot, if the file has not changed since (a change
+    /// of the attributes changes its times, too) and the archive holds all of it.
     fn unchanged(
         &self,
         path: &Path,
         (metadata, before): (&Metadata, Option<&Node>),
         is_accompanied: bool,
-    ) -> Option<(Content, Capture)> {
+    ) -> Option<(Xattrs, Content, Capture)> {
         let before = before?;
         let NodeKind::File { content } = &before.kind else { return None };
         let fingerprint = is_accompanied.then(|| Fingerprint::of(path));
         // What a journal beside a database holds does not show in the database's own metadata.
         let is_unchanged = self.is_unchanged(metadata, before) && !(is_accompanied && sqlite::has_journal(path));
         let capture = fingerprint.map_or(Capture::Other, Capture::Complete);
-        (is_unchanged && self.holds(content)).then(|| (content.clone(), capture))
+        (is_unchanged && self.holds(content)).then(|| (before.xattrs.clone(), content.clone(), capture))
     }
 
     fn holds(&self, content: &Content) -> bool {
@@ -90,25 +93,27 @@ impl Walk<'_, '_> {
     /// Reads a file until it stands still. The inner error is the file's.
     fn read(
         &mut self,
-        path: &Path,
+        place: Place<'_>,
         node: &mut Node,
         before: Option<&Node>,
         is_accompanied: bool,
     ) -> Result<io::Result<(Content, Capture)>, Error> {
+        let path = place.path;
         let mut moved = None;
         for _ in 0..TRIES {
-            let mut file = match OpenFile::settled(path) {
+            let mut file = match OpenFile::settled(place, mem::take(&mut self.buffer)) {
                 Ok(opened) => opened,
                 Err(error) => return Ok(Err(error)),
             };
+            node.xattrs = self.xattrs(path, source::file_xattrs(&file.file));
             if file.kind.is_database
                 && (moved.is_some() || sqlite::may_be_in_use(path))
                 && let Some(content) = self.copy_database(path, before)?
             {
                 return Ok(Ok((content, Capture::Copied)));
             }
-            node.modified = source::modified(&file.metadata);
-            node.changed = source::changed(&file.metadata);
+            node.modified = file.metadata.modified();
+            node.changed = file.metadata.changed();
             let attempt = match file.kind.is_database {
                 true => self.attempt_database(path, &mut file, before, is_accompanied)?,
                 false => self.attempt(path, &mut file, before, is_accompanied)?,
@@ -132,18 +137,18 @@ impl Walk<'_, '_> {
         is_accompanied: bool,
     ) -> Result<io::Result<Attempt>, Error> {
         // What has a journal beside it is a database of some kind, though an encrypted one does not say so.
-        let fingerprint = is_accompanied.then(|| Fingerprint::of(path));
+        let fingerprint = is_accompanied.then(|| open.fingerprint(path));
         let content = match self.read_content(open, before)? {
             Ok(content) => content,
             Err(error) => return Ok(Err(error)),
         };
-        let after = match open.file.metadata() {
+        let after = match Metadata::of(&open.file) {
             Ok(after) => after,
             Err(error) => return Ok(Err(error)),
         };
         let (len, len_after) = (open.metadata.size(), after.size());
         // Who sets the time of a change back changes another one.
-        let times = |metadata: &Metadata| (source::modified(metadata), source::changed(metadata));
+        let times = |metadata: &Metadata| (metadata.modified(), metadata.changed());
         let same = open.is_settled && times(&after) == times(&open.metadata) && len_after == len;
         let capture = fingerprint.map_or(Capture::Other, Capture::Partial);
         if content.len() == len && len_after > len {
@@ -162,7 +167,7 @@ impl Walk<'_, '_> {
         before: Option<&Node>,
         is_accompanied: bool,
     ) -> Result<io::Result<Attempt>, Error> {
-        let (fingerprint, is_complete) = (Fingerprint::of(path), sqlite::is_complete(path));
+        let (fingerprint, is_complete) = (open.fingerprint(path), sqlite::is_complete(path));
         let content = match self.read_content(open, before)? {
             Ok(content) => content,
             Err(error) => return Ok(Err(error)),
@@ -178,15 +183,16 @@ impl Walk<'_, '_> {
         Ok(Ok(Attempt::Whole(content, capture)))
     }
 
-    /// Chunks a file, up to the length that it had when it was opened.
+    /// Chunks a file, up to the length that it had when it was opened. For once: what was read of it is used up.
     fn read_content(&mut self, open: &mut OpenFile, before: Option<&Node>) -> Result<io::Result<Content>, Error> {
         let OpenFile { file, metadata, kind, .. } = open;
+        self.buffer = mem::take(&mut open.head);
         let previous = match before {
             Some(Node { kind: NodeKind::File { content }, .. }) => leaf_lists(content, self.sink),
             _ => Vec::new(),
         };
         let mut builder = ContentBuilder::with_previous(previous);
-        let regions = match source::regions(file, metadata.size(), metadata.blocks()) {
+        let regions = match source::regions(file, metadata.size(), metadata.allocated()) {
             Ok(regions) => regions,
             Err(error) => return Ok(Err(error)),
         };
@@ -199,6 +205,9 @@ impl Walk<'_, '_> {
                     continue;
                 }
             };
+            if range.0 > 0 {
+                self.buffer.clear();
+            }
             let cut = (self.chunker, kind.cuts);
             let read = source::read_chunks(file, range, cut, &mut self.buffer, |chunk| {
                 let id = sink.put(kind.class, chunk)?;
@@ -223,7 +232,8 @@ impl Walk<'_, '_> {
                 return Ok(None);
             }
         };
-        let read = match OpenFile::of(copy.path()) {
+        let opened = source::open(copy.path()).and_then(|file| OpenFile::of(file, Vec::new()));
+        let read = match opened {
             Ok(mut open) => self.read_content(&mut open, before)?,
             Err(error) => Err(error),
         };
@@ -247,31 +257,67 @@ struct OpenFile {
     kind: Kind,
     /// Whether its times are old enough that any change from now on will show in them.
     is_settled: bool,
+    /// Its first bytes: of a small file all.
+    head: Vec<u8>,
 }
 
 impl OpenFile {
-    /// Opens a file, which must still be a regular one.
-    fn of(path: &Path) -> io::Result<Self> {
-        let mut file = source::open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
+    /// What is to be known of a file that was opened just now, which must still be a regular one. Its first bytes go
+    /// into `head`.
+    fn of(file: File, mut head: Vec<u8>) -> io::Result<Self> {
+        let metadata = Metadata::of(&file)?;
+        if !metadata.file_type().is_file() {
             return Err(io::Error::other("it is no regular file any more"));
         }
-        let is_settled = has_settled(source::changed(&metadata), Time::now());
-        let mut head = Vec::with_capacity(HEAD_LEN);
-        (&mut file).take(HEAD_LEN as u64).read_to_end(&mut head)?;
-        Ok(Self { file, metadata, kind: Kind::of(&head), is_settled })
+        let is_settled = has_settled(metadata.changed(), Time::now());
+        head.clear();
+        head.reserve_exact(BUFFER);
+        source::read_on(&file, 0, metadata.size().min(BUFFER as u64) as usize, &mut head)?;
+        let kind = Kind::of(&head[..head.len().min(HEAD_LEN)]);
+        Ok(Self { file, metadata, kind, is_settled, head })
+    }
+
+    /// The fingerprint from before anything of the file was read: what has been is read again.
+    fn fingerprint(&mut self, path: &Path) -> Fingerprint {
+        self.head.clear();
+        Fingerprint::of(path)
     }
 
     /// Opens a file; if it changed within the last tick of the file system's clock, that tick is waited for.
-    fn settled(path: &Path) -> io::Result<Self> {
-        let open = Self::of(path)?;
-        let changed = source::changed(&open.metadata);
+    fn settled(place: Place<'_>, head: Vec<u8>) -> io::Result<Self> {
+        let open = Self::of(place.open()?, head)?;
+        let changed = open.metadata.changed();
         if open.is_settled || changed > Time::now() {
             // (A time in the future says nothing, and waiting would not help.)
             return Ok(Self { is_settled: true, ..open });
         }
         std::thread::sleep(tick(changed));
-        Self::of(path)
+        Self::of(place.open()?, open.head)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_before_a_fingerprint_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        std::fs::write(&path, b"before").unwrap();
+        let mut open = OpenFile::of(File::open(&path).unwrap(), Vec::new()).unwrap();
+        assert_eq!(open.head, b"before");
+        std::fs::write(&path, b"behind").unwrap();
+        let fingerprint = open.fingerprint(&path);
+        let mut read = mem::take(&mut open.head);
+        source::read_on(&open.file, read.len() as u64, 6, &mut read).unwrap();
+        assert_eq!(read, b"behind");
+        assert_eq!(fingerprint, Fingerprint::of(&path));
+    }
+
+    #[test]
+    fn refuses_what_is_no_regular_file_any_more() {
+        assert!(OpenFile::of(File::open("/dev/null").unwrap(), Vec::new()).is_err());
     }
 }

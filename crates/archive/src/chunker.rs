@@ -40,7 +40,7 @@ impl Kind {
     pub(crate) fn of(head: &[u8]) -> Self {
         if let Some(page) = sqlite::page_size(head) {
             let cuts = Cuts::Fixed(page.max(MIN_PAGE));
-            return Self { cuts, class: Class::Text, is_database: true };
+            return Self { cuts, class: Class::Pages, is_database: true };
         }
         if is_media(head) {
             return Self { cuts: Cuts::Fixed(PIECE), class: Class::Media, is_database: false };

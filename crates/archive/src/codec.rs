@@ -20,6 +20,11 @@ pub enum CodecError {
     Invalid(&'static str),
 }
 
+/// The bytes that a number takes as a varint.
+pub(crate) const fn varint_len(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros()).div_ceil(7) as usize
+}
+
 /// Appends values to a byte vector.
 #[derive(Debug, Default)]
 pub(crate) struct Encoder(Vec<u8>);

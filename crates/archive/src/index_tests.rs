@@ -80,8 +80,8 @@ fn refusal(toc: &Toc) -> CodecError {
 #[test]
 fn refuses_a_chunk_of_no_bytes_or_of_more_than_a_segment() {
     let limits = CodecError::Invalid("the length of a chunk is outside the format's limits");
-    assert!(decoded(&encoded(&toc(100, &[1 << 20]))).is_ok());
-    for lens in [&[0][..], &[(1 << 20) + 1], &[1 << 19, (1 << 19) + 1], &[u32::MAX, u32::MAX]] {
+    assert!(decoded(&encoded(&toc(100, &[4 << 20]))).is_ok());
+    for lens in [&[0][..], &[(4 << 20) + 1], &[2 << 20, (2 << 20) + 1], &[u32::MAX, u32::MAX]] {
         assert_eq!(refusal(&toc(100, lens)), limits, "{lens:?}");
     }
 }

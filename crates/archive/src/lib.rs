@@ -49,6 +49,7 @@ mod list;
 mod lock;
 mod needed;
 mod pack;
+mod packing;
 mod pipeline;
 mod preset;
 mod prune;

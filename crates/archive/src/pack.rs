@@ -1,7 +1,7 @@
-//! Packs: sealed segments of about 1 MiB, a sealed table of contents, a sealed trailer that says where it is.
+//! Packs: sealed segments of 1 or 3 MiB, a sealed table of contents, a sealed trailer that says where it is.
 
 use crate::aead::{TAG_LEN, WrongTag};
-use crate::codec::{CodecError, Decoder, Encoder};
+use crate::codec::{CodecError, Decoder, Encoder, varint_len};
 use crate::envelope::{Keyring, ObjectCipher, ObjectType, PREFIX_LEN, Part};
 use crate::error::{Damage, Error};
 use crate::frame;
@@ -10,18 +10,14 @@ use crate::id::{ChunkId, ObjectName};
 /// No pack is larger than this, bytes.
 pub(crate) const MAX_PACK: usize = 16 << 20;
 /// No segment holds more plaintext than this, bytes; so no chunk does.
-pub(crate) const MAX_SEGMENT: usize = 1 << 20;
+pub(crate) const MAX_SEGMENT: usize = 4 << 20;
+/// No segment that is written has more chunks than this: its table of contents has to fit a pack with it.
+pub(crate) const MAX_CHUNKS: usize = 100_000;
 /// The sealed trailer: offset of the sealed table of contents u64, its length u32, number of segments u32, tag.
 pub(crate) const TRAILER_LEN: usize = 16 + TAG_LEN;
 
-/// From this size on a pack is complete, …
-const GOOD_PACK: usize = 12 << 20;
-/// … if padding it takes no more bytes than this.
-const GOOD_PADDING: usize = 64 << 10;
-
-/// The bytes that a table of contents takes for a segment and for a chunk, at most.
-const TOC_PER_SEGMENT: usize = 16;
-const TOC_PER_CHUNK: usize = ChunkId::LEN + 4;
+/// The bytes of a pack that are neither segments nor lines of the table of contents, at most.
+pub(crate) const OVERHEAD: usize = PREFIX_LEN + TAG_LEN + 12 + TRAILER_LEN;
 
 /// What a segment's chunks are: content of files, or the tree that describes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +115,15 @@ pub(crate) struct Segment {
     pub(crate) chunks: Vec<(ChunkId, u32)>,
 }
 
+impl Segment {
+    /// The bytes that it takes in a pack, with its line in the table of contents.
+    pub(crate) fn room(&self) -> usize {
+        let sealed_len = self.payload.len() + TAG_LEN;
+        let chunks = self.chunks.iter().map(|(_, len)| ChunkId::LEN + varint_len((*len).into())).sum::<usize>();
+        sealed_len + 1 + varint_len(sealed_len as u64) + varint_len(self.chunks.len() as u64) + chunks
+    }
+}
+
 /// A pack being filled, in memory.
 pub(crate) struct PackWriter {
     name: ObjectName,
@@ -128,7 +133,6 @@ pub(crate) struct PackWriter {
     /// The bytes in them.
     len: usize,
     toc: Toc,
-    toc_room: usize,
 }
 
 /// A pack ready to be stored.
@@ -156,24 +160,11 @@ impl PackWriter {
     /// A pack under its cipher, which must have sealed nothing yet.
     pub(crate) fn with_cipher(name: ObjectName, cipher: ObjectCipher) -> Self {
         let parts = vec![cipher.prefix().to_vec()];
-        Self { name, cipher, parts, len: PREFIX_LEN, toc: Toc::default(), toc_room: 64 + TRAILER_LEN + TAG_LEN }
-    }
-
-    /// Whether `segment` still fits.
-    pub(crate) fn fits(&self, segment: &Segment) -> bool {
-        let sealed = segment.payload.len() + TAG_LEN;
-        self.len + self.toc_room + sealed + toc_room(segment) <= MAX_PACK
-    }
-
-    /// Whether it is large, and little would be lost to padding if it ended here.
-    pub(crate) fn is_good(&self) -> bool {
-        let len = self.len + self.toc_room;
-        len >= GOOD_PACK && frame::padme(len) - len <= GOOD_PADDING
+        Self { name, cipher, parts, len: PREFIX_LEN, toc: Toc::default() }
     }
 
     /// Seals a segment and appends it.
     pub(crate) fn append(&mut self, segment: Segment) {
-        self.toc_room += toc_room(&segment);
         let Segment { kind, payload: mut sealed, chunks } = segment;
         self.cipher.seal(Part::Segment(self.toc.segments.len() as u32), &mut sealed, 0);
         self.toc.segments.push(TocSegment { kind, sealed_len: sealed.len() as u32, chunks });
@@ -198,10 +189,6 @@ impl PackWriter {
         self.parts.push(end);
         FinishedPack { name: self.name, salt: self.cipher.salt(), parts: self.parts, toc: self.toc }
     }
-}
-
-fn toc_room(segment: &Segment) -> usize {
-    TOC_PER_SEGMENT + segment.chunks.len() * TOC_PER_CHUNK
 }
 
 /// Where a pack's trailer says that the sealed table of contents is.

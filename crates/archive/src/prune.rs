@@ -21,9 +21,14 @@ use crate::index::{IdSet, Index, IndexedPack};
 use crate::lock::{self, Lock};
 use crate::needed::Needed;
 use crate::pack::{SegmentKind, TocSegment};
-use crate::pipeline::{self, Class, Sink};
+use crate::pipeline::{self, Class, SEGMENT, Sink};
 use crate::report::{Problem, Progress, PruneReport};
 use crate::store::{self, ChunkStore, LoadedIndex};
+
+/// A pack shorter than this is small, bytes. Every backup leaves one or two, …
+const SMALL_PACK: u64 = 4 << 20;
+/// … and so many of them are made into one. (What that leaves are fewer: the next prune finds nothing to do.)
+const SEVERAL: usize = 8;
 
 /// How to prune.
 #[derive(Debug, Clone)]
@@ -44,7 +49,7 @@ pub struct PruneOptions {
 struct Plan {
     /// Nobody needs a chunk of them.
     unused: Vec<u32>,
-    /// Too little of them is needed; with the bytes that are not.
+    /// Too little of them is needed, or they are small and several; with the bytes that are not needed.
     worn: Vec<(u32, u64)>,
     /// They are not there, or doomed, and nobody misses them.
     missing: Vec<u32>,
@@ -70,7 +75,7 @@ impl Plan {
                 index.locations(id).for_each(|location| is_missed[location.pack as usize] = true);
             }
         }
-        let mut plan = Self::default();
+        let (mut plan, mut small) = (Self::default(), Vec::new());
         for (number, pack) in (0..).zip(&index.packs) {
             if !pack.is_kept {
                 plan.missing.extend((!is_missed[number as usize]).then_some(number));
@@ -82,7 +87,12 @@ impl Plan {
                 plan.unused.push(number);
             } else if unused * 100 > total * u64::from(max_unused) {
                 plan.worn.push((number, unused * pack.len() / total.max(1)));
+            } else if pack.len() < SMALL_PACK {
+                small.push((number, unused * pack.len() / total.max(1)));
             }
+        }
+        if small.len() >= SEVERAL {
+            plan.worn.append(&mut small);
         }
         plan
     }
@@ -367,7 +377,8 @@ fn empty(store: &ChunkStore<'_>, needed: &IdSet<ChunkId>, number: u32, sink: &mu
 fn class_of(segment: &TocSegment) -> Class {
     match segment.kind {
         SegmentKind::Tree => Class::Tree,
-        SegmentKind::Data if segment.sealed_len < segment.plain_len() => Class::Text,
-        SegmentKind::Data => Class::Media,
+        SegmentKind::Data if segment.sealed_len >= segment.plain_len() => Class::Media,
+        SegmentKind::Data if segment.plain_len() as usize > SEGMENT => Class::Text,
+        SegmentKind::Data => Class::Pages,
     }
 }

@@ -47,6 +47,39 @@ fn gathers_what_backups_have_indexed_one_by_one() {
     world.check_and_clean(&place, "after a prune");
 }
 
+/// Each day leaves a pack of data and one of trees, all of which are needed.
+#[test]
+fn the_small_packs_of_some_days_become_two_and_the_next_prune_finds_nothing() {
+    let (world, place) = World::with_days(5);
+    let packs = |place: &Destination| place.list("packs/").unwrap().len();
+    assert_eq!(packs(&place), 10);
+    let report = prune(&place).unwrap();
+    assert_eq!((report.packs_unused, report.packs_repacked, report.packs_removed), (0, 10, 10), "{report:?}");
+    assert_eq!(packs(&place), 2);
+    let again = prune(&place).unwrap();
+    assert_eq!((again.packs_unused, again.packs_repacked, again.packs_removed), (0, 0, 0), "{again:?}");
+    world.check_and_clean(&place, "after small packs were joined");
+    // A few more are left alone.
+    world.live();
+    world.back_up(&place).unwrap();
+    assert_eq!((prune(&place).unwrap().packs_repacked, packs(&place)), (0, 4));
+}
+
+#[test]
+fn a_prune_that_dies_while_small_packs_are_joined_loses_nothing() {
+    let (world, start) = World::with_days(4);
+    for count in 0.. {
+        let place = copy(&start);
+        place.faults.strike(count, Fault::Death);
+        let pruned = prune(&place);
+        if !place.faults.has_struck() {
+            assert!(count > 8, "{count} changes");
+            return assert!(pruned.is_ok());
+        }
+        world.check_and_clean(&place, &format!("dead at change {count}"));
+    }
+}
+
 #[test]
 fn a_prune_that_dies_before_any_change_loses_nothing() {
     let (world, start) = world();

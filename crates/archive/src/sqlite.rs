@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::id::ObjectName;
 use crate::lock::is_alive;
-use crate::source;
+use crate::source::Metadata;
 use crate::tree::Time;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -75,8 +75,8 @@ pub(crate) struct Fingerprint {
 impl Fingerprint {
     pub(crate) fn of(database: &Path) -> Self {
         let look = |path: &Path| {
-            let metadata = fs::metadata(path).ok()?;
-            Some((metadata.len(), source::modified(&metadata), source::changed(&metadata)))
+            let metadata = Metadata::behind(path).ok()?;
+            Some((metadata.size(), metadata.modified(), metadata.changed()))
         };
         let [wal, journal] = JOURNALS.map(|suffix| look(&beside(database, suffix)));
         Self { head: first_bytes(database, HEAD_LEN), files: [look(database), wal, journal] }

@@ -13,8 +13,10 @@ use crate::index::{self, Index, IndexedPack, Location};
 use crate::pack::{TRAILER_LEN, Toc, Trailer, open_segment};
 use crate::report::Problem;
 
-/// Segments kept, open or read ahead: at 1 MiB each, 24 MiB.
+/// Segments kept, open or read ahead, …
 const CACHED_SEGMENTS: usize = 24;
+/// … and bytes in them.
+const CACHED_BYTES: usize = 24 << 20;
 /// Bytes of neighbouring segments that are read in one go where they are asked for one after the other.
 const READ_AT_ONCE: u64 = 4 << 20;
 
@@ -365,11 +367,20 @@ impl Cache {
     fn keep(&mut self, number: SegmentNumber, slot: Slot) {
         self.segments.insert(number, slot);
         self.touch(number);
-        while self.order.len() > CACHED_SEGMENTS {
-            if let Some(oldest) = self.order.pop_front() {
-                self.segments.remove(&oldest);
-            }
+        while self.order.len() > CACHED_SEGMENTS || self.len() > CACHED_BYTES {
+            let Some(oldest) = self.order.pop_front() else { break };
+            self.segments.remove(&oldest);
         }
+    }
+
+    /// Bytes in it.
+    fn len(&self) -> usize {
+        let len = |slot: &Slot| match slot {
+            Slot::Busy => 0,
+            Slot::Sealed(bytes) => bytes.len(),
+            Slot::Open(segment) => segment.len(),
+        };
+        self.segments.values().map(len).sum()
     }
 
     fn forget(&mut self, number: SegmentNumber) {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
+use std::time::Duration;
 
 use crate::codec::{CodecError, Decoder, Encoder};
 use crate::content::Content;
@@ -19,6 +20,13 @@ pub struct Time {
 }
 
 impl Time {
+    /// So much later.
+    pub(crate) const fn after(self, by: Duration) -> Self {
+        let nanoseconds = self.nanoseconds + by.subsec_nanos();
+        let seconds = self.seconds.saturating_add_unsigned(by.as_secs() + (nanoseconds / 1_000_000_000) as u64);
+        Self { seconds, nanoseconds: nanoseconds % 1_000_000_000 }
+    }
+
     /// The time now.
     pub fn now() -> Self {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -60,7 +68,7 @@ pub struct Node {
     /// Names of the same file share this and `inode`: the ordinal of the file system among the sources'.
     pub(crate) linked_on: Option<u64>,
     /// Extended attributes, sorted by name.
-    pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) xattrs: Xattrs,
 }
 
 /// What a node is.
@@ -211,7 +219,8 @@ fn decode_target(d: &mut Decoder<'_>) -> Result<Vec<u8>, CodecError> {
     Ok(target.to_vec())
 }
 
-type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+/// Extended attributes: name and value, in the order of their names.
+pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
 
 fn decode_attributes(d: &mut Decoder<'_>) -> Result<(Option<u64>, Xattrs), CodecError> {
     let (mut linked_on, mut xattrs) = (None, Vec::new());
