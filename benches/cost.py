@@ -82,7 +82,8 @@ def measured(coffer, archive, work):
             apart(thin_out, archive / "live")
             peers.measure(tool.backup(), archive, env, work / "log")
             peers.measure([tool.binary, "forget", "--keep-last", "1"], archive, env, work / "log")
-        argv, cwd = {"restore": (tool.restore(out), out), "prune": ([tool.binary, "prune"], archive)}.get(step, (tool.backup(), archive))
+        others = {"restore": (tool.restore(out), out), "prune": ([tool.binary, "prune"], archive)}
+        argv, cwd = others.get(step, (tool.backup(), archive))
         before = peers.size(tool.repo)
         found[step] = peers.measure(argv, cwd, env, work / "log")
         found[step]["added"] = abs(peers.size(tool.repo) - before)
@@ -126,9 +127,9 @@ def main():
                 said = "; ".join(f"{step} {f['wall']:.2f} s, CPU {f['cpu']:.2f} s, {f['rss'] / 1e6:.0f} MB" for step, f in figures.items())
                 print(f"{size:g} {words} ({total / 1e9:.2f} GB): {said}; stored {figures['full']['added'] / 1e6:.1f} MB", flush=True)
                 points.append((size, figures))
-                peers.emptied(work)
                 if args.json:
                     args.json.write_text(json.dumps(rows, indent=1))
+                peers.emptied(work)
     args.out.write_text(pictured([(words, sorted(points, key=lambda point: point[0])) for words, points in rows if points]))
 
 

@@ -19,9 +19,9 @@ class Panel:
 
 
 def said(value):
-    """A number as an axis says it: 0.01, 3, 50k, 2M."""
-    for unit, letter in ((1e6, "M"), (1e3, "k")):
-        if value >= 10 * unit or (value >= unit and value % unit == 0):
+    """A number as an axis says it: 0.01, 3, 1500, 50k, 2M."""
+    for least, unit, letter in ((1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if value >= least:
             return f"{value / unit:g}{letter}"
     return f"{value:g}"
 

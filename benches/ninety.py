@@ -37,7 +37,7 @@ def moment(day):
 
 
 class Coffer(peers.Coffer):
-    clock = next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
+    clock = next(glob.iglob("/usr/lib/*/faketime/libfaketime.so.1"), None)
 
     def on(self, day):
         return {"LD_PRELOAD": self.clock, "FAKETIME": f"@{moment(day)}", "NO_FAKE_STAT": "1", "DONT_FAKE_MONOTONIC": "1"}
@@ -71,7 +71,7 @@ class Restic(peers.Restic):
         return [*self.backup(), "--time", moment(day), "--tag", f"{day}"]
 
     def thinning(self):
-        return [[self.binary, "forget", *RULES, "--group-by", "", "--prune"]]
+        return [[self.binary, "forget", *RULES, "--prune"]]
 
     def listing(self):
         return [self.binary, "snapshots", "--json"]
@@ -115,7 +115,7 @@ class Life:
         """Restores and compares everything that is left."""
         # Not `measure`: what is said is needed.
         env = {**self.env, **self.tool.on(last)}
-        listed = subprocess.run([str(word) for word in self.tool.listing()], env=env, stdin=subprocess.DEVNULL, check=True, capture_output=True)
+        listed = subprocess.run(self.tool.listing(), env=env, stdin=subprocess.DEVNULL, check=True, capture_output=True)
         snapshots = self.tool.days(json.loads(listed.stdout))
         out = self.tool.dir / "out"
         for day, name in sorted(snapshots.items()):
@@ -153,7 +153,7 @@ def figures(life):
     backups = [day["backup"] for day in life.days[1:]]
     thinnings = [day["thinning"] for day in life.days if "thinning" in day]
     found = [("stored at the end, MB", life.days[-1]["stored"] / 1e6),
-             ("added by the backups of 89 days, MB".replace("89", str(len(backups))), sum(each["added"] for each in backups) / 1e6),
+             (f"added by {len(backups)} backups, MB", sum(each["added"] for each in backups) / 1e6),
              ("objects at the end", life.days[-1]["objects"]), ("objects at most", max(day["objects"] for day in life.days))]
     for words, runs in (("a day's backup", backups), ("a week's forget and prune", thinnings), ("a restore", life.restores)):
         for metric in ("wall", "cpu"):
@@ -211,17 +211,20 @@ def main():
         sys.exit("error: there is no coffer to measure\nhint: cargo build --release -p coffer-client-cli")
     size = "100M" if args.quick else args.size
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` tidies up
-    head, work = peers.header({name: version for name, (_, version) in found.items()}, 1), Path(tempfile.mkdtemp(prefix="coffer-ninety.", dir=args.work))
+    head = peers.header({name: version for name, (_, version) in found.items()}, 1)
+    work = Path(tempfile.mkdtemp(prefix="coffer-ninety.", dir=args.work))
     try:
         archive = work / "archive"
-        subprocess.run([sys.executable, HERE / "growing.py", "make", archive, "--size", size, "--shared", args.shared.resolve()], check=True)
+        argv = [sys.executable, HERE / "growing.py", "make", archive, "--size", size, "--shared", args.shared.resolve()]
+        subprocess.run(argv, check=True)
         first = peers.size(archive / "live")
         lives = [Life(kind(found[kind.name][0], work / kind.name), archive) for kind in (Coffer, Restic) if kind.name in found]
         live_through(lives, archive, args.days)
         for life in lives:
             life.end(args.days)
         words = f"{args.days} days: {first / 1e6:.0f} MB of chats grow to {peers.size(archive / 'live') / 1e6:.0f} MB"
-        print(f"# {words}\n\n" + "\n".join(f"- {key}: {value}" for key, value in head.items()) + "\n\n" + "\n".join(table(lives)) + "\n")
+        about = [f"- {key}: {value}" for key, value in head.items()]
+        print("\n".join([f"# {words}", "", *about, "", *table(lives), ""]))
         for life in lives:
             kept = ", ".join(str(restored["day"]) for restored in life.restores)
             print(f"- {life.tool.name}: the days {kept} were restored and compared: {'; '.join(life.faults) or 'all as they were'}")
