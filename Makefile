@@ -57,7 +57,7 @@ test-kryoptic: setup ## the HSM adapter on a second PKCS#11 token, kryoptic (no 
 	cargo build --manifest-path tests/kryoptic/Cargo.toml --target-dir target/kryoptic --locked --package kryoptic
 	cargo nextest run -p coffer-hsm-adapter --locked --run-ignored only kryoptic
 
-bench: setup ## figures beside restic, borg, rustic, tar + zstd + age and a bare pipeline, and ninety days beside restic (BENCH_ARGS="--quick": 12 minutes)
+bench: setup ## figures beside restic, borg, rustic, tar + zstd + age and a bare pipeline, and ninety days beside restic (BENCH_ARGS="--quick": 13 minutes)
 	cargo build --release --locked -p coffer-client-cli
 	cargo build --release --locked -p coffer-archive --example bare_pipeline
 	python3 benches/peers.py $(BENCH_ARGS)
