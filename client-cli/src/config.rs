@@ -121,7 +121,7 @@ impl Config {
 
     pub(crate) fn read(home: &Home) -> Result<Option<Self>, Error> {
         let path = home.config_file();
-        let parsed = versioned::read(&path)?.map(|text| Self::parse(&text)).transpose();
+        let parsed = versioned::read(&path)?.map(|(text, _)| Self::parse(&text)).transpose();
         parsed.map_err(|refused| refused.of(path, |path, why| Error::ConfigBroken { path, why }))
     }
 

@@ -1,6 +1,8 @@
 //! `profiles.json`: what is backed up under a name, and what is run before and after it.
 
 use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,8 @@ use crate::home::Home;
 use crate::keep::Rules;
 use crate::versioned::{self, Refused, VERSION};
 use crate::what::What;
+
+const NOT_OWN: &str = "it belongs to somebody else, or others may write to it";
 
 /// A name is part of the name of a timer.
 const LONGEST_NAME: usize = 48;
@@ -70,10 +74,11 @@ impl Profiles {
     /// All of them; none where there is no such file.
     pub(crate) fn read(home: &Home) -> Result<Self, Error> {
         let path = home.profiles_file();
-        let Some(text) = versioned::read(&path)? else {
+        let Some((text, metadata)) = versioned::read(&path)? else {
             return Ok(Self { version: VERSION, profiles: BTreeMap::new() });
         };
-        Self::parse(&text).map_err(|refused| refused.of(path, |path, why| Error::ProfilesBroken { path, why }))
+        let parsed = if is_own(&metadata) { Self::parse(&text) } else { Err(Refused::Broken(NOT_OWN.to_owned())) };
+        parsed.map_err(|refused| refused.of(path, |path, why| Error::ProfilesBroken { path, why }))
     }
 
     fn parse(text: &[u8]) -> Result<Self, Refused> {
@@ -113,6 +118,12 @@ impl Profiles {
     fn unknown(&self, name: &str) -> Error {
         Error::NoSuchProfile { name: name.to_owned(), known: self.profiles.keys().cloned().collect() }
     }
+}
+
+/// Whether nobody else says what is read, and which programs are run, in this user's name. What root says goes.
+fn is_own(metadata: &Metadata) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    (metadata.uid() == own || metadata.uid() == 0) && metadata.mode() & 0o022 == 0
 }
 
 /// A profile's name, as the command line and the file have it.

@@ -1,7 +1,8 @@
 //! The home's JSON files: each has a version, and what that version holds.
 
+use std::fs::{File, Metadata};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -40,10 +41,15 @@ impl From<serde_json::Error> for Refused {
     }
 }
 
-/// A file's text; None where there is no such file.
-pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    match fs::read(path) {
-        Ok(text) => Ok(Some(text)),
+/// A file's text, and whose it is; None where there is no such file.
+pub(crate) fn read(path: &Path) -> Result<Option<(Vec<u8>, Metadata)>, Error> {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|mut file| {
+        file.read_to_end(&mut text)?;
+        file.metadata()
+    });
+    match read {
+        Ok(metadata) => Ok(Some((text, metadata))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::File { action: "read", path: path.to_owned(), source }),
     }

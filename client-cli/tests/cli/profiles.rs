@@ -68,6 +68,24 @@ fn profiles_that_make_no_sense_are_refused() {
     device.coffer(["profile", "list"]).fails(18).warns("newer version");
 }
 
+/// Their hooks would run as whoever backs up, and read what they must not.
+#[test]
+fn profiles_that_others_may_write_are_refused() {
+    let device = Device::with_archive();
+    device.coffer(["profile", "add", "chats", "chats"]).succeeds();
+    let path = device.path("home/profiles.json");
+    for mode in [0o620, 0o602] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        device.coffer(["backup", "--profile", "chats"]).fails(1).warns("others may write to it").warns("hint: ");
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    device.coffer(["backup", "--profile", "chats"]).succeeds();
+    // Root alone can give a file away, and has the most to lose.
+    if std::os::unix::fs::chown(&path, Some(65534), None).is_ok() {
+        device.coffer(["backup", "--profile", "chats"]).fails(1).warns("belongs to somebody else");
+    }
+}
+
 #[test]
 fn a_profile_and_paths_are_not_given_together() {
     let device = Device::with_archive();

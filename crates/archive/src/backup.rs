@@ -254,7 +254,7 @@ impl Walk<'_, '_> {
 
     /// Everything about a node but what it is, and its extended attributes.
     fn describe(&mut self, name: &OsStr, metadata: &Metadata) -> Node {
-        let is_linked = metadata.file_type().is_file() && metadata.links() > 1;
+        let is_linked = metadata.file_type().is_file() && metadata.is_linked();
         let ((device, inode), (uid, gid)) = (metadata.id(), metadata.owner());
         Node {
             name: name.as_bytes().to_vec(),

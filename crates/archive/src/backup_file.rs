@@ -272,7 +272,8 @@ impl OpenFile {
         let is_settled = has_settled(metadata.changed(), Time::now());
         head.clear();
         head.reserve_exact(BUFFER);
-        source::read_on(&file, 0, metadata.size().min(BUFFER as u64) as usize, &mut head)?;
+        // What seems empty is asked for a byte, too: it may be a file that fails to be read.
+        source::read_on(&file, 0, metadata.size().clamp(1, BUFFER as u64) as usize, &mut head)?;
         let kind = Kind::of(&head[..head.len().min(HEAD_LEN)]);
         Ok(Self { file, metadata, kind, is_settled, head })
     }

@@ -8,8 +8,8 @@ use crate::sqlite;
 /// How many bytes of a file decide its kind.
 pub(crate) const HEAD_LEN: usize = 64;
 
-/// Media pieces, bytes.
-const PIECE: usize = 1 << 20;
+/// Media pieces, bytes. A little less than 1 MiB: a pack of them leaves 0.1 % to padding, where 1 MiB would leave 1.6 %.
+const PIECE: usize = (1 << 20) - (1 << 10);
 /// The smallest page worth a chunk of its own, bytes; smaller ones are taken together.
 const MIN_PAGE: usize = 4 << 10;
 /// Content-defined chunks, bytes: the least, the aim, the most. A file below the least is one chunk.

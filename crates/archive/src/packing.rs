@@ -70,6 +70,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::chunker::{Chunker, Kind};
     use crate::id::ChunkId;
     use crate::pack::{MAX_CHUNKS, MAX_SEGMENT, SegmentKind};
 
@@ -120,6 +121,15 @@ mod tests {
         let padding: usize = lens.take(full).map(|len| padme(len) - len).sum();
         assert!(packs.iter().take(full).all(|pack| len(pack) >= GOOD_PACK));
         assert!(padding < full * 20_000, "{} bytes for each of {full} packs", padding / full);
+    }
+
+    /// A long video.
+    #[test]
+    fn packs_of_media_pieces_leave_little_to_padding() {
+        let cut = Chunker::new([1; 256]).next(&[0; 1 << 20], Kind::of(b"\xff\xd8\xff").cuts);
+        let packs = packs((0..50).map(|_| segment(1 + cut, 1)));
+        let padding = packs.iter().map(|pack| padme(len(pack)) - len(pack));
+        assert!(padding.take(packs.len() - 1).all(|padding| padding < 16_000));
     }
 
     #[test]

@@ -14,11 +14,11 @@ fn segments(work: impl FnOnce(&mut Sink<'_>) + Send) -> Vec<(u32, usize)> {
     let key = BackupKey::from_bytes([7; 32]);
     let ring = Header::generate(&key).unwrap().0.unlock(&key).unwrap();
     let store = ChunkStore::new(&destination, &ring, Index::default());
-    run(&store, Vec::new(), |sink| {
+    let work = |sink: &mut Sink<'_>| {
         work(sink);
         Ok(())
-    })
-    .unwrap();
+    };
+    run(&store, Vec::new(), work).unwrap();
     let packs = store::list_objects(&destination, ObjectType::Pack).unwrap();
     let packs = packs.iter().map(|name| store::read_toc(&destination, &ring, name).unwrap());
     let mut found: Vec<_> =

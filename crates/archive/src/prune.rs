@@ -91,7 +91,9 @@ impl Plan {
                 small.push((number, unused * pack.len() / total.max(1)));
             }
         }
-        if small.len() >= SEVERAL {
+        // What worn packs become may be small, too: one pack of data and one of trees.
+        let new = if plan.worn.is_empty() { 0 } else { 2 };
+        if small.len() + new >= SEVERAL {
             plan.worn.append(&mut small);
         }
         plan

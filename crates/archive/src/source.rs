@@ -102,10 +102,9 @@ impl Metadata {
         (self.0.st_dev, self.0.st_ino)
     }
 
-    /// How many names it has.
-    #[cfg_attr(target_arch = "x86_64", expect(clippy::useless_conversion, reason = "a u32 on other platforms"))]
-    pub(crate) fn links(&self) -> u64 {
-        self.0.st_nlink.into()
+    /// Whether it has another name.
+    pub(crate) const fn is_linked(&self) -> bool {
+        self.0.st_nlink > 1
     }
 
     /// Bytes in it.

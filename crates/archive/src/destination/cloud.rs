@@ -281,12 +281,13 @@ impl Cloud {
         let mut folders = vec![folder.to_owned()];
         while !folders.is_empty() {
             let some: Vec<_> = folders.drain(..folders.len().min(LISTED_AT_ONCE)).collect();
+            let is_first = some == [folder];
             let listings = some.iter().map(|one| self.insist(0, || self.list_one(one, is_deep)));
             let listed = self.runtime.block_on(futures_util::future::try_join_all(listings));
             for entry in listed.map_err(self.failed("list", folder))?.into_iter().flatten() {
                 if entry.metadata().is_file() {
                     found.push(entry);
-                } else if !is_deep && entry.metadata().is_dir() && is_right_below(folder, entry.path()) {
+                } else if !is_deep && is_first && entry.metadata().is_dir() && entry.path() != folder {
                     folders.push(entry.path().to_owned());
                 }
             }
@@ -316,11 +317,6 @@ impl Cloud {
             }
         }
     }
-}
-
-fn is_right_below(folder: &str, path: &str) -> bool {
-    let name = path.strip_prefix(folder).map(|name| name.trim_end_matches('/'));
-    name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
 }
 
 fn too_short() -> opendal::Error {
