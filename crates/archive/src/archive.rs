@@ -6,13 +6,16 @@ use std::path::Path;
 use coffer_keys::{ArchiveId, BackupKey, RecoveryKey, Typo};
 use sha2::{Digest as _, Sha256};
 
+use crate::codec::CodecError;
 use crate::destination::Destination;
 use crate::device::{DeviceMemory, Head, Receipt};
-use crate::envelope::{Keyring, ObjectType, open_object};
+use crate::envelope::{ObjectType, open_counting};
 use crate::error::{Damage, DestinationErrorKind, Error};
 use crate::forgotten::{self, LoadedForgotten};
 use crate::header::{self, Header};
+use crate::header_place::{is_header_missing, read_header};
 use crate::id::ObjectName;
+use crate::keyring::Keyring;
 use crate::list;
 use crate::report::{Problem, Progress, RestoreReport};
 use crate::restore::{RestoreOptions, Restorer};
@@ -40,6 +43,7 @@ pub struct OpenOptions {
 pub struct Archive {
     pub(crate) destination: Destination,
     pub(crate) header: Vec<u8>,
+    pub(crate) is_rotating: bool,
     pub(crate) ring: Keyring,
     pub(crate) memory: Option<DeviceMemory>,
     /// The snapshots that the vault remembers.
@@ -53,6 +57,12 @@ pub struct Archive {
     pub(crate) forgotten: LoadedForgotten,
     /// Snapshots that were forgotten, and whose objects are still there.
     pub(crate) leftover: Vec<Snapshot>,
+    /// Snapshots of older epochs, which do not count any more.
+    pub(crate) void: Vec<ObjectName>,
+    /// Snapshots of the epoch that a rotation leads to, which do not count yet.
+    pub(crate) ahead: Vec<Snapshot>,
+    /// Whether there are others of later epochs than the current one.
+    meets_newer: bool,
 }
 
 impl Archive {
@@ -109,7 +119,8 @@ impl Archive {
     /// header is; `NoArchive`, `HeaderMissing`, `FormatTooNew`, `Destination`, `Device`.
     pub fn open(destination: Destination, key: &BackupKey, options: OpenOptions) -> Result<Self, Error> {
         let header = read_header(&destination)?;
-        let ring = Header::parse(&header)?.unlock(key)?;
+        let parsed = Header::parse(&header)?;
+        let ring = parsed.unlock(key)?;
         let OpenOptions { memory, expected, vault_head, allow_rollback } = options;
         let vault_heads = match vault_head {
             Some(sealed) if !allow_rollback => vault_head::open(&ring, &sealed)?,
@@ -118,6 +129,7 @@ impl Archive {
         let mut archive = Self {
             destination,
             header,
+            is_rotating: parsed.is_rotating(),
             ring,
             memory,
             vault_heads,
@@ -127,8 +139,13 @@ impl Archive {
             damaged: Vec::new(),
             forgotten: LoadedForgotten::default(),
             leftover: Vec::new(),
+            void: Vec::new(),
+            ahead: Vec::new(),
+            meets_newer: false,
         };
+        archive.remember_epoch()?;
         archive.load_snapshots()?;
+        archive.catch_up(key)?;
         if !allow_rollback {
             archive.refuse_rollback(expected)?;
         }
@@ -136,13 +153,55 @@ impl Archive {
         Ok(archive)
     }
 
+    /// The header may have been replaced before the snapshots were listed.
+    fn catch_up(&mut self, key: &BackupKey) -> Result<(), Error> {
+        if !self.meets_newer && self.ahead.is_empty() {
+            return Ok(());
+        }
+        let header = read_header(&self.destination)?;
+        if header == self.header {
+            return Ok(());
+        }
+        let parsed = Header::parse(&header)?;
+        (self.ring, self.is_rotating) = (parsed.unlock(key)?, parsed.is_rotating());
+        self.header = header;
+        self.remember_epoch()?;
+        self.load_snapshots()
+    }
+
+    /// A header of an epoch before one that this device has seen is an old one: its key may have been given up.
+    pub(crate) fn remember_epoch(&self) -> Result<(), Error> {
+        let Some(memory) = &self.memory else { return Ok(()) };
+        match (memory.epoch()?, self.ring.epoch) {
+            (seen, now) if now < seen && !self.allow_rollback => Err(Error::OldHeader),
+            // What every archive begins with needs no memory.
+            (seen, now) if now > seen && now > header::FIRST_EPOCH => memory.remember_epoch(now),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a rotation of the key was begun and has not come to its end. Until then the archive is only read.
+    pub const fn is_rotating(&self) -> bool {
+        self.is_rotating
+    }
+
+    pub(crate) const fn refuse_rotation(&self) -> Result<(), Error> {
+        if self.is_rotating { Err(Error::Rotating) } else { Ok(()) }
+    }
+
     /// Snapshots first, then what was forgotten: who forgets writes first and removes then.
     pub(crate) fn load_snapshots(&mut self) -> Result<(), Error> {
         self.damaged.clear();
+        self.void.clear();
+        self.ahead.clear();
+        self.meets_newer = false;
         let mut all = Vec::new();
         for name in store::list_objects(&self.destination, ObjectType::Snapshot)? {
             match read_snapshot(&self.destination, &self.ring, &name) {
-                Ok(snapshot) => all.push(snapshot),
+                Ok((epoch, snapshot)) if epoch == self.ring.epoch => all.push(snapshot),
+                Ok((_, snapshot)) => self.ahead.push(snapshot),
+                Err(Error::Damaged { why: Damage::OlderEpoch, .. }) => self.void.push(name),
+                Err(Error::Damaged { why: Damage::NewerEpoch, .. }) => self.meets_newer = true,
                 // It was forgotten a moment ago, or the listing is an old one.
                 Err(error) if error.is_not_found() => {}
                 Err(error) if error.is_damage() => {
@@ -153,7 +212,9 @@ impl Archive {
             }
         }
         self.forgotten = forgotten::load(&self.destination, &self.ring)?;
+        let (all, twins) = without_twins(all);
         (self.snapshots, self.leftover) = forgotten::sort_out(all, &self.forgotten.forgotten);
+        self.leftover.extend(twins);
         self.snapshots.sort_by_key(|snapshot| (snapshot.head.number, snapshot.head.hash));
         Ok(())
     }
@@ -348,29 +409,23 @@ impl Archive {
     }
 }
 
-pub(crate) fn read_header(destination: &Destination) -> Result<Vec<u8>, Error> {
-    let missing = || Error::NoArchive { url: destination.url().to_owned() };
-    if !destination.is_there() {
-        return Err(missing());
-    }
-    match destination.read(header::PATH, header::MAX_LEN) {
-        Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) if is_header_missing(destination)? => {
-            Err(Error::HeaderMissing { url: destination.url().to_owned() })
-        }
-        Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) => Err(missing()),
-        read => read,
-    }
+/// One that was sealed anew twice is one. Whoever looks takes the same of them; the others can go.
+fn without_twins(mut all: Vec<Snapshot>) -> (Vec<Snapshot>, Vec<Snapshot>) {
+    all.sort_by_key(|snapshot| (snapshot.head, snapshot.is_resealed, snapshot.name));
+    let mut last = None;
+    all.into_iter().partition(|snapshot| last.replace(snapshot.head) != Some(snapshot.head))
 }
 
-/// Whether an archive without its header lies there.
-fn is_header_missing(destination: &Destination) -> Result<bool, Error> {
-    let has = |kind| store::list_objects(destination, kind).map(|names| !names.is_empty());
-    Ok(has(ObjectType::Snapshot)? || has(ObjectType::Index)? || has(ObjectType::Pack)?)
-}
-
-fn read_snapshot(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<Snapshot, Error> {
+/// A snapshot, and the epoch that it is sealed in.
+fn read_snapshot(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<(u32, Snapshot), Error> {
     let path = ObjectType::Snapshot.path(name);
     let object = destination.read(&path, ObjectType::Snapshot.max_len())?;
-    let content = open_object(ring, ObjectType::Snapshot, name, &object)?;
-    Snapshot::decode(*name, Sha256::digest(&object).into(), &content).map_err(|error| Error::damaged(path, error))
+    let (epoch, content) = open_counting(ring, ObjectType::Snapshot, name, &object)?;
+    let snapshot = Snapshot::decode(*name, Sha256::digest(&object).into(), &content);
+    let snapshot = snapshot.map_err(|error| Error::damaged(path.clone(), error))?;
+    // Before the first rotation there was nothing to seal anew: it would stand in for any snapshot.
+    if snapshot.is_resealed && epoch <= header::FIRST_EPOCH {
+        return Err(Error::damaged(path, CodecError::Trailing));
+    }
+    Ok((epoch, snapshot))
 }

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::archive::{Archive, read_header};
+use crate::archive::Archive;
 use crate::destination::Destination;
-use crate::envelope::{ObjectCipher, ObjectType, PREFIX_LEN, open_object};
+use crate::envelope::{ObjectCipher, ObjectType, PREFIX_LEN, open_counting, open_object};
 use crate::error::{Damage, DestinationErrorKind, Error};
-use crate::header;
+use crate::header::{self, Header};
+use crate::header_place::{mend_header, read_header, replace_header};
 use crate::id::ObjectName;
 use crate::lock;
 use crate::pack::{TRAILER_LEN, Trailer, open_segment};
@@ -45,7 +46,8 @@ impl Archive {
     /// `OtherArchive` when another archive lies there, `NotEmpty` for a folder that holds something else; `Destination`
     /// when either side fails; `Disturbed` when its lock was taken away. Damage to single objects is problems in the report, not an error.
     pub fn copy_to(&self, to: &Destination, host: &str, progress: &Progress) -> Result<CopyReport, Error> {
-        self.place_header(to)?;
+        self.refuse_rotation()?;
+        let is_behind = self.place_header(to)?;
         to.sweep_temporary(OLD);
         // One that does not open may be anybody's, and stays.
         lock::withdraw_dead(to, lock::all(to, &self.ring).unwrap_or_default(), host);
@@ -53,6 +55,10 @@ impl Archive {
         let from_lock = lock::announce(&self.destination, &self.ring, host, "copy")?;
         let copied = lock::announce(to, &self.ring, host, "copy").and_then(|to_lock| {
             let copied = self.copy_objects(to, progress);
+            // Only what is there in full takes the place of what can be opened there now.
+            if is_behind && copied.as_ref().is_ok_and(|report| report.problems.is_empty()) {
+                replace_header(to, &self.header)?;
+            }
             // Who took it for the lock of a dead run may have removed what this one counted on: the next copies it again.
             let is_locked = to.exists(&ObjectType::Lock.path(&to_lock))?;
             let withdrawn = lock::withdraw(to, &to_lock);
@@ -64,19 +70,30 @@ impl Archive {
         copied
     }
 
-    /// The header is the first object: without it, what follows would be nothing that anybody can open.
-    fn place_header(&self, to: &Destination) -> Result<(), Error> {
-        if to.exists(header::PATH)? {
-            let is_same = read_header(to)? == self.header;
+    /// The header is the first object: without it, what follows would be nothing that anybody can open. One of before the
+    /// key was rotated stays until all that the new one leads to is there; then it is to be replaced.
+    fn place_header(&self, to: &Destination) -> Result<bool, Error> {
+        let there = match read_header(to) {
+            Ok(there) => Some(there),
+            Err(Error::NoArchive { .. } | Error::HeaderMissing { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(there) = there {
+            if there == self.header {
+                mend_header(to, &self.header)?;
+                return Ok(false);
+            }
             let other = || Error::OtherArchive { url: to.url().to_owned() };
-            return is_same.then_some(()).ok_or_else(other);
+            let is_behind = Header::parse(&self.header)?.follows(&Header::parse(&there)?, &self.ring);
+            return is_behind.then_some(true).ok_or_else(other);
         }
         to.prepare()?;
         if !to.is_empty()? {
             return Err(Error::NotEmpty { url: to.url().to_owned() });
         }
         to.write(header::PATH, self.header.clone())?;
-        to.settle()
+        to.settle()?;
+        Ok(false)
     }
 
     fn copy_objects(&self, to: &Destination, progress: &Progress) -> Result<CopyReport, Error> {
@@ -126,6 +143,7 @@ impl Archive {
                     Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) if !is_last => {
                         is_whole = false
                     }
+                    Err(error) if error.is_of_other_epoch() => {}
                     Err(error) if error.is_damage() => {
                         report
                             .problems
@@ -148,7 +166,8 @@ impl Archive {
         let object = self.destination.read(&path, kind.max_len())?;
         match kind {
             ObjectType::Pack => self.check_pack(name, &object)?,
-            _ => drop(open_object(&self.ring, kind, name, &object)?),
+            ObjectType::Index => drop(open_object(&self.ring, kind, name, &object)?),
+            _ => drop(open_counting(&self.ring, kind, name, &object)?),
         }
         let len = object.len() as u64;
         to.write(&path, object)?;

@@ -2,6 +2,7 @@
 //! time and with listings that are old. After everything, every snapshot is there in full.
 
 mod beside;
+mod rotating;
 mod world;
 
 use self::world::*;

@@ -20,6 +20,7 @@ impl Archive {
     /// `Busy` while another run works on the archive; `Destination` when it fails. What is there by then is an index as
     /// good as before.
     pub fn repair_index(&self, host: &str, progress: &Progress) -> Result<IndexReport, Error> {
+        self.refuse_rotation()?;
         let locked = self.lock_alone(host, "repair")?;
         let repaired = self.rewrite_index(progress);
         let withdrawn = lock::withdraw(&self.destination, &locked);
@@ -38,6 +39,8 @@ impl Archive {
             progress.add(1, 0);
             match store::read_toc(&self.destination, &self.ring, &name) {
                 Ok(pack) => Some(Ok(pack)),
+                // Of an epoch that does not count, or does not count yet.
+                Err(error) if error.is_of_other_epoch() => None,
                 Err(error) if error.is_damage() => {
                     let path = ObjectType::Pack.path(&name).into();
                     report.problems.push(Problem { path, what: error.to_string() });
@@ -54,6 +57,7 @@ impl Archive {
         report.packs += kept.len() as u64;
         report.bytes_stored += pipeline::write_index(&self.destination, &self.ring, kept.into_iter().map(Ok))?;
         self.destination.settle()?;
+        self.stay_in_epoch()?;
         for name in &before {
             self.destination.delete(&ObjectType::Index.path(name))?;
         }
@@ -74,6 +78,7 @@ impl Archive {
                 Ok(packs) => kept.extend(
                     packs.into_iter().filter(|pack| silent.contains(&pack.name)).filter(|pack| met.insert(pack.name)),
                 ),
+                Err(error) if error.is_of_other_epoch() => {}
                 Err(error) if error.is_damage() => report.objects_damaged += 1,
                 Err(error) => return Err(error),
             }

