@@ -16,6 +16,7 @@ mod kill;
 mod material;
 mod noise;
 mod pruning;
+mod rotating;
 mod secrecy;
 mod server;
 mod terminal;

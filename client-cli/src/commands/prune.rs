@@ -21,12 +21,15 @@ Examples:
 Interrupted at any point it loses nothing, and the same command goes on. It gives way to backups: beside one it does not \
 begin, and what one that began meanwhile may count on stays until the next prune.";
 
+/// A pack of which more than so many per cent are not needed is written anew.
+pub(super) const MAX_UNUSED: u8 = 10;
+
 /// Free the space of what no snapshot needs
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Write packs anew of which more than so many per cent are not needed
-    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
+    #[arg(long, value_name = "PERCENT", default_value_t = MAX_UNUSED, value_parser = clap::value_parser!(u8).range(0..=100))]
     max_unused: u8,
 
     /// Remove packs only so long after it was decided, as 48h or 2d [default: at once where listings show at once what was
@@ -50,7 +53,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     Ok(if report.problems.is_empty() { Exit::Done } else { Exit::Damaged })
 }
 
-fn parse_grace(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn parse_grace(text: &str) -> Result<Duration, &'static str> {
     const WRONG: &str = "a duration looks like 48h or 2d";
     let (number, hours) = match (text.strip_suffix('h'), text.strip_suffix('d')) {
         (Some(number), _) => (number, 1),

@@ -1,6 +1,6 @@
 //! The key in a file: 64 digits, mode 0600.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -32,6 +32,15 @@ pub(super) fn load(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
         return Err(Error::KeyReadableByOthers { path: path.to_owned(), mode });
     }
     secret_text::read(&mut file).map(Some).map_err(unreadable)
+}
+
+pub(super) fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(Error::File { action: "remove", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

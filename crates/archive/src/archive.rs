@@ -102,6 +102,14 @@ impl Archive {
         Ok(Header::parse(&read_header(destination)?)?.archive)
     }
 
+    /// Whether the key of the archive that lies there was ever rotated, as its header says.
+    ///
+    /// # Errors
+    /// As [`Archive::identify`].
+    pub fn is_rotated(destination: &Destination) -> Result<bool, Error> {
+        Ok(Header::parse(&read_header(destination)?)?.epoch() > header::FIRST_EPOCH)
+    }
+
     /// After `WrongKey`: the slip of the pen that turns what was typed into the archive's key, if there is one.
     ///
     /// # Errors

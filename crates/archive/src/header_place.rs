@@ -17,12 +17,17 @@ const NEXT_PATH: &str = "coffer.next.json";
 /// # Errors
 /// `NoArchive`, `HeaderMissing`, `Destination`.
 pub(crate) fn read_header(destination: &Destination) -> Result<Vec<u8>, Error> {
-    let first = read_first(destination);
-    let is_lost = match &first {
+    let is_damaged = |read: &Result<Vec<u8>, Error>| match read {
         Ok(bytes) => matches!(Header::parse(bytes), Err(Error::Damaged { .. })),
-        Err(error) => matches!(error, Error::NoArchive { .. } | Error::HeaderMissing { .. } | Error::Damaged { .. }),
+        Err(error) => matches!(error, Error::Damaged { .. }),
     };
-    if is_lost
+    let mut first = read_first(destination);
+    // Its length may have been that of the one before.
+    if is_damaged(&first) {
+        first = read_first(destination);
+    }
+    let is_missing = matches!(first, Err(Error::NoArchive { .. } | Error::HeaderMissing { .. }));
+    if (is_missing || is_damaged(&first))
         && destination.is_there()
         && let Ok(next) = destination.read(NEXT_PATH, header::MAX_LEN)
         && Header::parse(&next).is_ok()

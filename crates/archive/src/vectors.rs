@@ -145,6 +145,25 @@ fn headers_are_the_known_ones() {
     }
 }
 
+#[test]
+fn headers_of_rotated_archives_are_read() {
+    for vector in vectors(include_str!("../../../tests/vectors/header.json"), "rotated") {
+        let header = Header::parse(&bytes(&vector, "bytes")).unwrap();
+        assert_eq!(header.encode(), bytes(&vector, "bytes"));
+        let archive = ArchiveId::parse(text(&vector, "archive_id")).unwrap();
+        let current = DataKey::from_bytes(array(&vector, "current_data_key")).derive(&archive);
+        for key in list(&vector, "keys") {
+            let ring = header.unlock(&BackupKey::from_bytes(array(key, "backup_key"))).unwrap();
+            assert_eq!((ring.epoch, ring.own), (small(&vector["epoch"]), small(&key["own"])));
+            assert_eq!(header.is_rotating(), list(&vector, "keys").len() > 1);
+            assert_eq!(ring.has_older(), !list(&vector, "older").is_empty());
+            assert_eq!(ring.chunk_id.expose_bytes(), &array::<32>(&vector, "chunk_id_key"));
+            assert!(ring.commit(ring.epoch).unwrap().verify(b"", &current.commit.commit(b"")));
+        }
+        assert!(matches!(header.unlock(&BackupKey::from_bytes([0xee; 32])), Err(Error::WrongKey)));
+    }
+}
+
 /// Opens a pack and compares everything in it with what the vector says.
 fn check_pack(vector: &Value) {
     let (ring, sealed) = (ring(vector), bytes(vector, "bytes"));
@@ -235,7 +254,10 @@ fn snapshots_are_the_known_ones() {
         let totals: Vec<_> = list(&vector, "totals").iter().map(number).collect();
         let snapshot = Snapshot {
             name: name(&vector),
-            head: Head { number: number(&vector["number"]), hash },
+            head: Head {
+                number: number(&vector["number"]),
+                hash: vector.get("first_hash").map_or(hash, |_| array(&vector, "first_hash")),
+            },
             previous: previous
                 .map(|head| Head { number: number(&head["number"]), hash: array(head, "hash") })
                 .into_iter()
