@@ -123,6 +123,10 @@ impl fmt::Display for Pruned {
             let waiting = Counted(self.packs_waiting, "pack");
             writeln!(f, "{waiting} to be removed by a later prune: waiting {waits}")?;
         }
+        if self.void_removed > 0 {
+            let void = Counted(self.void_removed, "object");
+            writeln!(f, "removed {void} of before a rotation of the key, which did not count any more")?;
+        }
         if self.older_keys_given_up {
             writeln!(f, "nothing is left that an older key opens: the rotation of the key is done")?;
         }

@@ -156,7 +156,11 @@ fn protect(args: &Args, context: &Context, config: &mut Config, next: &Next) -> 
     context.output.explain(ABOUT_TO_SHOW);
     context.output.show(&ShownKey::new(&next.new.recovery_key(), args.qr))?;
     context.output.explain(ABOUT_SHOWN);
-    if args.yes || context.output.ask(QUESTION)? { Ok(()) } else { Err(VaultError::Unconfirmed.into()) }
+    if !args.yes && !context.output.ask(QUESTION)? {
+        return Err(VaultError::Unconfirmed.into());
+    }
+    config.protect(Protection::RecoveryKey);
+    config.write(&context.home)
 }
 
 /// The vault's head is the new key's owner's now.
