@@ -196,7 +196,7 @@ pub(crate) fn a_key_is_rotated(server: &Server) {
         at.verifies();
         at.restores("latest", &at.device.path("chats"));
     }
-    let listed = server.objects();
+    let listed: BTreeSet<_> = server.objects().into_iter().collect();
     assert!(listed.contains("coffer.json") && !listed.contains("coffer.next.json"), "{listed:?}");
     assert!(before.is_disjoint(&listed), "what the old key opens is gone");
     at.run(["--recovery-key-file".as_ref(), old.as_os_str(), "snapshots".as_ref()]).fails(10);

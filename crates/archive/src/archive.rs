@@ -4,12 +4,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use coffer_keys::{ArchiveId, BackupKey, RecoveryKey, Typo};
-use sha2::{Digest as _, Sha256};
 
-use crate::codec::CodecError;
 use crate::destination::Destination;
 use crate::device::{DeviceMemory, Head, Receipt};
-use crate::envelope::{ObjectType, open_counting};
+use crate::envelope::ObjectType;
 use crate::error::{Damage, DestinationErrorKind, Error};
 use crate::forgotten::{self, LoadedForgotten};
 use crate::header::{self, Header};
@@ -20,6 +18,7 @@ use crate::list;
 use crate::report::{Problem, Progress, RestoreReport};
 use crate::restore::{RestoreOptions, Restorer};
 use crate::snapshot::Snapshot;
+use crate::snapshots::read_snapshot;
 use crate::store::{self, ChunkStore};
 use crate::tree::{Node, NodeKind};
 use crate::vault_head;
@@ -62,7 +61,7 @@ pub struct Archive {
     /// Snapshots of the epoch that a rotation leads to, which do not count yet.
     pub(crate) ahead: Vec<Snapshot>,
     /// Whether there are others of later epochs than the current one.
-    meets_newer: bool,
+    pub(crate) meets_newer: bool,
 }
 
 impl Archive {
@@ -161,22 +160,6 @@ impl Archive {
         Ok(archive)
     }
 
-    /// The header may have been replaced before the snapshots were listed.
-    fn catch_up(&mut self, key: &BackupKey) -> Result<(), Error> {
-        if !self.meets_newer && self.ahead.is_empty() {
-            return Ok(());
-        }
-        let header = read_header(&self.destination)?;
-        if header == self.header {
-            return Ok(());
-        }
-        let parsed = Header::parse(&header)?;
-        (self.ring, self.is_rotating) = (parsed.unlock(key)?, parsed.is_rotating());
-        self.header = header;
-        self.remember_epoch()?;
-        self.load_snapshots()
-    }
-
     /// A header of an epoch before one that this device has seen is an old one: its key may have been given up.
     pub(crate) fn remember_epoch(&self) -> Result<(), Error> {
         let Some(memory) = &self.memory else { return Ok(()) };
@@ -195,36 +178,6 @@ impl Archive {
 
     pub(crate) const fn refuse_rotation(&self) -> Result<(), Error> {
         if self.is_rotating { Err(Error::Rotating) } else { Ok(()) }
-    }
-
-    /// Snapshots first, then what was forgotten: who forgets writes first and removes then.
-    pub(crate) fn load_snapshots(&mut self) -> Result<(), Error> {
-        self.damaged.clear();
-        self.void.clear();
-        self.ahead.clear();
-        self.meets_newer = false;
-        let mut all = Vec::new();
-        for name in store::list_objects(&self.destination, ObjectType::Snapshot)? {
-            match read_snapshot(&self.destination, &self.ring, &name) {
-                Ok((epoch, snapshot)) if epoch == self.ring.epoch => all.push(snapshot),
-                Ok((_, snapshot)) => self.ahead.push(snapshot),
-                Err(Error::Damaged { why: Damage::OlderEpoch, .. }) => self.void.push(name),
-                Err(Error::Damaged { why: Damage::NewerEpoch, .. }) => self.meets_newer = true,
-                // It was forgotten a moment ago, or the listing is an old one.
-                Err(error) if error.is_not_found() => {}
-                Err(error) if error.is_damage() => {
-                    let path = ObjectType::Snapshot.path(&name).into();
-                    self.damaged.push(Problem { path, what: error.to_string() });
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        self.forgotten = forgotten::load(&self.destination, &self.ring)?;
-        let (all, twins) = without_twins(all);
-        (self.snapshots, self.leftover) = forgotten::sort_out(all, &self.forgotten.forgotten);
-        self.leftover.extend(twins);
-        self.snapshots.sort_by_key(|snapshot| (snapshot.head.number, snapshot.head.hash));
-        Ok(())
     }
 
     fn refuse_rollback(&mut self, expected: Option<Receipt>) -> Result<(), Error> {
@@ -415,25 +368,4 @@ impl Archive {
         let index = store::load_index(&self.destination, &self.ring, &BTreeSet::new())?.index;
         Ok(ChunkStore::new(&self.destination, &self.ring, index))
     }
-}
-
-/// One that was sealed anew twice is one. Whoever looks takes the same of them; the others can go.
-fn without_twins(mut all: Vec<Snapshot>) -> (Vec<Snapshot>, Vec<Snapshot>) {
-    all.sort_by_key(|snapshot| (snapshot.head, snapshot.is_resealed, snapshot.name));
-    let mut last = None;
-    all.into_iter().partition(|snapshot| last.replace(snapshot.head) != Some(snapshot.head))
-}
-
-/// A snapshot, and the epoch that it is sealed in.
-fn read_snapshot(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<(u32, Snapshot), Error> {
-    let path = ObjectType::Snapshot.path(name);
-    let object = destination.read(&path, ObjectType::Snapshot.max_len())?;
-    let (epoch, content) = open_counting(ring, ObjectType::Snapshot, name, &object)?;
-    let snapshot = Snapshot::decode(*name, Sha256::digest(&object).into(), &content);
-    let snapshot = snapshot.map_err(|error| Error::damaged(path.clone(), error))?;
-    // Before the first rotation there was nothing to seal anew: it would stand in for any snapshot.
-    if snapshot.is_resealed && epoch <= header::FIRST_EPOCH {
-        return Err(Error::damaged(path, CodecError::Trailing));
-    }
-    Ok((epoch, snapshot))
 }

@@ -71,6 +71,7 @@ mod rules;
 #[cfg(test)]
 mod samples;
 mod snapshot;
+mod snapshots;
 mod source;
 mod sqlite;
 mod store;

@@ -13,13 +13,16 @@ use crate::archive::{Archive, OpenOptions};
 use crate::backup::BackupOptions;
 use crate::destination::Destination;
 use crate::device::Head;
+use crate::envelope::ObjectType;
 use crate::error::Error;
 use crate::faults::Faults;
+use crate::id::ObjectName;
 use crate::prune::PruneOptions;
 use crate::report::{Progress, PruneReport};
 use crate::restore::RestoreOptions;
 use crate::rotate::{RotateOptions, RotateReport};
 use crate::samples::noise;
+use crate::store;
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(super) type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -254,4 +257,31 @@ pub(super) fn world() -> (World, Destination) {
 /// Every so many operations something happens in `make test`, and at each in `make test-faults`.
 pub(super) fn stride() -> usize {
     if std::env::var_os("COFFER_TEST_THOROUGHLY").is_some() { 1 } else { 7 }
+}
+
+const KINDS: [ObjectType; 6] = [
+    ObjectType::Pack,
+    ObjectType::Index,
+    ObjectType::Snapshot,
+    ObjectType::Lock,
+    ObjectType::Forgotten,
+    ObjectType::Doomed,
+];
+
+/// Every object there is.
+pub(super) fn objects(place: &Destination) -> Vec<(ObjectType, ObjectName, Vec<u8>)> {
+    let all = KINDS.into_iter().flat_map(|kind| {
+        let names = store::list_objects(place, kind).unwrap().into_iter();
+        names.map(move |name| (kind, name, place.read(&kind.path(&name), 1 << 30).unwrap()))
+    });
+    all.collect()
+}
+
+pub(super) fn heads(place: &Destination) -> Vec<Head> {
+    open(place).unwrap().snapshots().iter().map(|snapshot| snapshot.head).collect()
+}
+
+pub(super) fn replace(place: &Destination, path: &str, bytes: Vec<u8>) {
+    place.delete(path).unwrap();
+    place.write(path, bytes).unwrap();
 }
