@@ -87,9 +87,11 @@ fn refuses_a_device_name_that_is_not_utf8() {
 
 #[test]
 fn refuses_bytes_after_the_end() {
-    let mut bytes = snapshot(1, None).encode();
-    bytes.push(0);
-    assert_eq!(decoded(&bytes).unwrap_err(), CodecError::Trailing);
+    // The hash that one has which was sealed anew may follow, whole, and nothing else.
+    for (more, refused) in [(1, CodecError::Truncated), (31, CodecError::Truncated), (33, CodecError::Trailing)] {
+        let bytes = [snapshot(1, None).encode(), vec![0; more]].concat();
+        assert_eq!(decoded(&bytes).unwrap_err(), refused);
+    }
 }
 
 #[test]
