@@ -43,7 +43,7 @@ impl Archive {
     /// interrupted copy goes on where it stopped, and until its snapshots are there nothing there refers to it.
     ///
     /// # Errors
-    /// `OtherArchive` when another archive lies there, `NotEmpty` for a folder that holds something else; `Destination`
+    /// `OtherArchive` when another archive lies there, or one that is newer; `Rotating`; `NotEmpty` for a folder that holds something else; `Destination`
     /// when either side fails; `Disturbed` when its lock was taken away. Damage to single objects is problems in the report, not an error.
     pub fn copy_to(&self, to: &Destination, host: &str, progress: &Progress) -> Result<CopyReport, Error> {
         self.refuse_rotation()?;
@@ -54,11 +54,13 @@ impl Archive {
         // Neither side removes anything meanwhile.
         let from_lock = lock::announce(&self.destination, &self.ring, host, "copy")?;
         let copied = lock::announce(to, &self.ring, host, "copy").and_then(|to_lock| {
-            let copied = self.copy_objects(to, progress);
-            // Only what is there in full takes the place of what can be opened there now.
-            if is_behind && copied.as_ref().is_ok_and(|report| report.problems.is_empty()) {
-                replace_header(to, &self.header)?;
-            }
+            let copied = self.copy_objects(to, progress).and_then(|report| {
+                // Only what is there in full takes the place of what can be opened there now.
+                if is_behind && report.problems.is_empty() {
+                    replace_header(to, &self.header)?;
+                }
+                Ok(report)
+            });
             // Who took it for the lock of a dead run may have removed what this one counted on: the next copies it again.
             let is_locked = to.exists(&ObjectType::Lock.path(&to_lock))?;
             let withdrawn = lock::withdraw(to, &to_lock);

@@ -1,6 +1,7 @@
 //! The end of a rotation: what of older epochs does not count is removed, and once nothing is left that they sealed, the
 //! header stops leading to their keys. Part of pruning, which has sealed anew by then what is needed of their packs.
 
+use crate::archive::Archive;
 use crate::destination::Destination;
 use crate::doomed;
 use crate::envelope::{ObjectType, PREFIX_LEN, epoch_of};
@@ -8,6 +9,8 @@ use crate::error::{Damage, Error};
 use crate::header::Header;
 use crate::header_place::{mend_header, replace_header};
 use crate::id::ObjectName;
+use crate::index::Location;
+use crate::lock;
 use crate::prune::Pruning;
 use crate::store;
 
@@ -15,7 +18,7 @@ use crate::store;
 const FEW: [ObjectType; 5] =
     [ObjectType::Index, ObjectType::Snapshot, ObjectType::Forgotten, ObjectType::Doomed, ObjectType::Lock];
 
-impl crate::archive::Archive {
+impl Archive {
     /// Whether the header still leads to keys of older epochs, whose data `prune` seals anew.
     pub fn has_older_keys(&self) -> bool {
         self.ring.has_older()
@@ -31,9 +34,9 @@ impl Pruning<'_> {
         let mut void: Vec<_> = archive.void.iter().map(|name| (ObjectType::Snapshot, *name)).collect();
         void.extend(archive.forgotten.void.iter().map(|name| (ObjectType::Forgotten, *name)));
         for name in store::list_objects(destination, ObjectType::Lock)? {
-            match crate::lock::read(destination, &archive.ring, &name) {
-                Err(Error::Damaged { why: Damage::OlderEpoch, .. }) => void.push((ObjectType::Lock, name)),
-                _ => {}
+            let read = lock::read(destination, &archive.ring, &name);
+            if let Err(Error::Damaged { why: Damage::OlderEpoch, .. }) = read {
+                void.push((ObjectType::Lock, name));
             }
         }
         self.remove_all(void)
@@ -42,9 +45,13 @@ impl Pruning<'_> {
     /// Once nothing is left of older epochs, the header leads to the current one alone.
     pub(crate) fn give_up_older_keys(&mut self) -> Result<(), Error> {
         let Some(lock) = self.lock else { return Ok(()) };
-        self.stay_undisturbed()?;
         let others = std::mem::take(&mut self.of_other_epochs).into_iter();
-        let void = others.filter(|(.., why)| *why == Damage::OlderEpoch).map(|(kind, name, _)| (kind, name)).collect();
+        let void = others.filter(|(.., why)| *why == Damage::OlderEpoch).map(|(kind, name, _)| (kind, name));
+        let void: Vec<_> = void.collect();
+        if void.is_empty() && !self.archive.ring.has_older() {
+            return Ok(());
+        }
+        self.stay_undisturbed()?;
         self.remove_all(void)?;
         if !self.archive.ring.has_older() || self.report.waits.is_some() || self.is_older_needed()? {
             return Ok(());
@@ -77,7 +84,7 @@ impl Pruning<'_> {
         if index.packs.iter().any(|pack| pack.epoch != ring.epoch) {
             return Ok(true);
         }
-        let is_held = |location: crate::index::Location| index.packs[location.pack as usize].is_kept;
+        let is_held = |location: Location| index.packs[location.pack as usize].is_kept;
         if !self.needed.chunks.iter().all(|id| index.locations(id).any(is_held)) {
             return Ok(true);
         }
