@@ -1,4 +1,4 @@
-//! The folder in which this device keeps what it needs: `config.json`, perhaps `profiles.json`, `key`, `credentials`,
+//! The folder in which this device keeps what it needs: `config.json`, perhaps `profiles.json`, `key`, `next-key`, `credentials`,
 //! `device-key`, `attempt` and `outbox`, and `archives/<id>/`. `lock` is for who writes.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -30,6 +30,11 @@ impl Home {
 
     pub(crate) fn key_file(&self) -> PathBuf {
         self.0.join("key")
+    }
+
+    /// The key that the archive is being rotated to.
+    pub(crate) fn next_key_file(&self) -> PathBuf {
+        self.0.join("next-key")
     }
 
     /// What services are told of who we are. Written by the user.

@@ -82,6 +82,35 @@ impl KeyPlace {
         }
     }
 
+    /// Keeps beside it the key that it is to be rotated to; it is durable when this returns.
+    pub(crate) fn keep_next(&self, key: &BackupKey, home: &Home) -> Result<(), Error> {
+        let digits = key.recovery_key().expose_groups();
+        match self {
+            Self::Platform { entry } => platform::keep(&next_entry(entry), &digits),
+            Self::File => file::keep(home, &home.next_key_file(), &digits),
+        }
+    }
+
+    /// The key that an interrupted rotation leads to, if there is one; the same as the one that is kept once only old data
+    /// are left to be sealed anew.
+    pub(crate) fn load_next(&self, home: &Home) -> Result<Option<BackupKey>, Error> {
+        let digits = match self {
+            Self::Platform { entry } => platform::load(&next_entry(entry))?,
+            Self::File => file::load(&home.next_key_file())?,
+        };
+        let broken = |why| Error::KeyBroken { place: "the place of the next key".to_owned(), why };
+        let parse = |digits: Zeroizing<String>| Ok(RecoveryKey::parse(&digits).map_err(broken)?.backup_key());
+        digits.map(parse).transpose()
+    }
+
+    /// Removes that one: the rotation is done.
+    pub(crate) fn forget_next(&self, home: &Home) -> Result<(), Error> {
+        match self {
+            Self::Platform { entry } => platform::remove(&next_entry(entry)),
+            Self::File => file::remove(&home.next_key_file()),
+        }
+    }
+
     /// The key that is kept there.
     pub(crate) fn load(&self, home: &Home) -> Result<BackupKey, Error> {
         let digits = match self {
@@ -93,6 +122,10 @@ impl KeyPlace {
         let broken = |why| Error::KeyBroken { place: self.shown(home).to_string(), why };
         Ok(parsed.map_err(broken)?.backup_key())
     }
+}
+
+fn next_entry(entry: &str) -> String {
+    format!("{entry}-next")
 }
 
 /// What the platform's key store is called.

@@ -49,12 +49,31 @@ fn open_or(
 ) -> Result<Archive, Error> {
     let device = device_if_needed(context)?;
     let found = find(context, device.as_ref())?;
-    match &device {
+    let opened = match &device {
         Some((config, id)) if *id == found.id && context.options.recovery_key_file.is_none() => {
             open_with(context, &found, &config.key_store.load(&context.home)?)
         }
         other => otherwise(&found, other.as_ref().map(|(config, _)| config)),
+    };
+    opened.inspect(|archive| {
+        if archive.is_rotating() {
+            context
+                .output
+                .warning("the archive's key is being rotated: until `coffer key rotate` has ended, it is only read");
+        }
+    })
+}
+
+/// The archive that this device takes part in, and what it has set up.
+pub(crate) fn own(context: &Context) -> Result<(Config, Found), Error> {
+    let not_set_up = || Error::NoArchiveConfigured { home: context.home.folder().to_owned() };
+    let device = device(context)?.ok_or_else(not_set_up)?;
+    let found = find(context, Some(&device))?;
+    let (config, expected) = device;
+    if found.id != expected {
+        return Err(Error::OtherArchive { url: found.destination.url().to_owned(), found: found.id, expected });
     }
+    Ok((config, found))
 }
 
 /// Who names both the archive and the key needs no configuration: one that cannot be used must not be in the way.

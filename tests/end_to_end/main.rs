@@ -17,6 +17,7 @@ mod kill;
 mod material;
 mod noise;
 mod pruning;
+mod rotating;
 mod secrecy;
 mod server;
 mod terminal;

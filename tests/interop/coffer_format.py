@@ -1,4 +1,4 @@
-"""A reader of the archive format, version 1, written from docs/format.md alone."""
+"""A reader of the archive format, versions 1 and 2, written from docs/format.md alone."""
 import functools
 import hashlib
 import hmac
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 PREFIX, TRAILER, MIB, U32 = 80, 32, 1 << 20, (1 << 32) - 1
 MAX_PACK, MAX_CONTENT = 16 * MIB, 1 << 28
 OBJECTS = {"packs": (b"P", "pack"), "index": (b"I", "index"), "snapshots": (b"S", "snapshot"), "locks": (b"L", "lock"),
-           "forgotten": (b"F", "forgotten"), "doomed": (b"D", "doomed")}
+           "forgotten": (b"F", "forgotten"), "doomed": (b"D", "doomed"), "carried": (b"K", "carried")}
 SEGMENT, LAST, END = 0, 1, 2  # the last byte of a nonce
 REGULAR, FOLDER, SYMLINK, PIPE, CHARACTER, BLOCK = range(6)
 
@@ -160,11 +160,13 @@ def hkdf(key, salt, info, length):
 class Keys:
     """The data keys by epoch, and what is derived from them."""
 
-    def __init__(self, archive, epochs):
-        self.archive, self.epochs = archive, epochs
+    def __init__(self, archive, epochs, current=None, chunk_id=None):
+        self.archive, self.epochs, self.current, self.chunk_id = archive, epochs, current, chunk_id
 
     @functools.cache
     def purpose(self, epoch, purpose):
+        if purpose == "chunk-id" and self.chunk_id:
+            return self.chunk_id
         require(epoch in self.epochs, f"no key for epoch {epoch}")
         return hkdf(self.epochs[epoch], self.archive, b"coffer/v1/" + purpose.encode(), 32)
 
@@ -185,20 +187,33 @@ def from_hex(text, length):
 
 
 def parse_header(text):
-    """Archive id, slots as (id, epoch, check, wrapped), commitment and message of a header in its one form."""
+    """Archive id, slots as (id, epoch, check, wrapped), commitment, message, and in version 2 the current epoch and what is
+    carried by epoch, of a header in its one form."""
     raw = json.loads(text)
     version, archive, commitment, checksum = (raw[k] for k in ("coffer", "archive", "commitment", "checksum"))
     slots = [(s["id"], s["epoch"], s["check"], s["wrapped"]) for s in raw["slots"]]
     same = [dict(zip(("id", "epoch", "check", "wrapped"), s)) for s in slots]
-    same = {"coffer": version, "archive": archive, "slots": same, "commitment": commitment, "checksum": checksum}
+    same = {"slots": same, "commitment": commitment, "checksum": checksum}
+    current, carried = None, []
+    if version == 2:
+        current, carried = raw["epoch"], raw["carried"]
+        same = {"epoch": current, "slots": same.pop("slots"), "carried": carried, **same}
+        require(type(current) is int and 0 <= current < 1 << 32, "an epoch is out of range")
+    same = {"coffer": version, "archive": archive, **same}
     require(json.dumps(same, indent=2).encode() + b"\n" == text, "the header is not in its one form")
     archive, commitment, checksum = from_hex(archive, 16), from_hex(commitment, 32), from_hex(checksum, 32)
     slots = [(from_hex(i, 16), e, from_hex(c, 32), from_hex(w, 48)) for i, e, c, w in slots]
     require(all(type(epoch) is int and 0 <= epoch < 1 << 32 for _, epoch, *_ in slots), "an epoch is out of range")
-    message = b"coffer/v1/header" + varint(version) + archive + varint(len(slots))
-    message += b"".join(slot + varint(epoch) + check + wrapped for slot, epoch, check, wrapped in slots)
+    message = b"coffer/v1/header" + varint(version) + archive + (b"" if current is None else varint(current))
+    message += varint(len(slots)) + b"".join(slot + varint(epoch) + check + wrapped for slot, epoch, check, wrapped in slots)
+    if version == 2:
+        carried = [from_hex(sealed, len(sealed) // 2) for sealed in carried]
+        message += varint(len(carried)) + b"".join(varint(len(sealed)) + sealed for sealed in carried)
+        epochs = [int.from_bytes(sealed[12:16], "little") for sealed in carried]
+        require(rising(epochs), "the epochs of what is carried do not rise")
+        carried = dict(zip(epochs, carried))
     require(hashlib.sha256(message + commitment).digest() == checksum, "the checksum of the header does not fit")
-    return archive, slots, commitment, message
+    return archive, slots, commitment, message, current, carried
 
 
 def open_slot(backup_key, archive, slot, epoch, check, wrapped):
@@ -216,18 +231,35 @@ def open_slot(backup_key, archive, slot, epoch, check, wrapped):
 def open_header(text, backup_key):
     try:
         version = json.loads(text)["coffer"]
-        require(type(version) is int and version == 1, f"format version {version}; this program knows 1")
-        archive, slots, commitment, message = parse_header(text)
+        require(type(version) is int and version in (1, 2), f"format version {version}; this program knows 1 and 2")
+        archive, slots, commitment, message, current, carried = parse_header(text)
     except (ValueError, TypeError, KeyError, RecursionError):
         raise Refused("coffer.json is not a header") from None
     opened = [(epoch, open_slot(backup_key, archive, slot, epoch, *rest)) for slot, epoch, *rest in slots]
-    keys = Keys(archive, {epoch: key for epoch, key in opened if key})
-    if not keys.epochs:
+    opened = [(epoch, key) for epoch, key in opened if key and epoch >= (current or 0)]
+    if not opened:
         raise WrongKey("the recovery key is not this archive's")
-    commit_key = keys.purpose(max(epoch for epoch, _ in opened), "commit")
-    expected = hmac.digest(commit_key, message, "sha256")
+    own, data_key = opened[0]
+    keys = Keys(archive, {own: data_key}, own if current is None else current)
+    if current is not None and own in carried:
+        open_carried(keys, own, carried[own])
+    require(keys.current in keys.epochs, "the header does not lead to the current epoch")
+    expected = hmac.digest(keys.purpose(keys.current, "commit"), message, "sha256")
     require(hmac.compare_digest(expected, commitment), "the commitment of the header does not fit")
     return keys
+
+
+def open_carried(keys, own, data):
+    """Adds what the header carries to the epoch of the BackupKey: the chunk-id key, and older data keys."""
+    sealed = Sealed.of(keys, "carried", bytes(16), data)
+    cursor = Cursor(sealed.open(0, LAST, data[PREFIX:]))
+    chunk_id, _ = cursor.take(32), cursor.take(32)
+    older = cursor.many(lambda: (cursor.varint(U32), cursor.take(32)))
+    cursor.end()
+    epochs = [epoch for epoch, _ in older]
+    require(rising(epochs) and all(epoch < own for epoch in epochs), "the epochs that are carried do not rise")
+    keys.epochs.update(older)
+    keys.chunk_id = chunk_id
 
 
 class Sealed:
@@ -246,6 +278,15 @@ class Sealed:
         require(data.startswith(sealed.start), "is not an object of this format and kind")
         require(hmac.compare_digest(sealed.prefix, data[:PREFIX]), "the key commitment does not fit")
         return sealed
+
+    @staticmethod
+    def counts(keys, folder, data):
+        """Whether an object is of an epoch that counts for its kind. One whose epoch alone was changed does: it is damaged."""
+        require(len(data) >= PREFIX, "is too short")
+        epoch, salt, commitment = int.from_bytes(data[12:16], "little"), data[16:48], data[48:80]
+        if epoch in keys.epochs:
+            return epoch == keys.current or folder not in ("snapshots", "forgotten")
+        return any(keys.object(folder, known, salt)[1] == commitment for known in keys.epochs)
 
     def open(self, counter, part, sealed):
         try:
@@ -317,8 +358,11 @@ def parse_snapshot(name, data, cursor):
     base, _ = cursor.blob(), cursor.many(cursor.blob)
     require(base.startswith(b"/"), "the base is not an absolute path")
     counts, _ = tuple(cursor.varint() for _ in range(4)), cursor.varint()
-    hash = hashlib.sha256(data).digest()
-    return SimpleNamespace(number=number, hash=hash, previous=previous, base=base, counts=counts, root=cursor.content())
+    hash, root = hashlib.sha256(data).digest(), cursor.content()
+    if cursor.more():
+        require(int.from_bytes(data[12:16], "little") > 1, "a snapshot of the first epoch that was sealed anew")
+        hash = cursor.take(32)
+    return SimpleNamespace(number=number, hash=hash, previous=previous, base=base, counts=counts, root=root)
 
 
 def parse_lock(_name, _data, cursor):

@@ -16,7 +16,7 @@ import sys
 import tempfile
 
 from coffer_format import (
-    CHARACTER, FOLDER, LAST, MAX_CONTENT, PREFIX, REGULAR, SYMLINK, Cursor, Pack, Refused, Sealed, WrongKey,
+    CHARACTER, FOLDER, LAST, MAX_CONTENT, MAX_PACK, PREFIX, REGULAR, SYMLINK, Cursor, Pack, Refused, Sealed, WrongKey,
     open_header, padme, parse_doomed, parse_entry, parse_forgotten, parse_lock, parse_snapshot, parse_toc, read, require, unframe,
 )
 
@@ -61,7 +61,9 @@ class Archive:
             for number, (_, _, chunks) in enumerate(pack.segments):
                 for id, length in chunks:
                     self.places.setdefault(id, []).append((pack, number, length))
-        snapshots, forgotten = list(self.objects("snapshots", parse_snapshot)), {}
+        # One that was sealed anew twice is one.
+        snapshots = {(s.number, s.hash): s for s in self.objects("snapshots", parse_snapshot)}.values()
+        forgotten = {}
         for more in self.objects("forgotten", parse_forgotten):
             forgotten.update(more)
         self.snapshots = sorted(self.not_forgotten(snapshots, forgotten), key=lambda s: (s.number, s.hash))
@@ -89,6 +91,8 @@ class Archive:
         for name, path in self.files(folder):
             try:
                 data = read(path, 2 * MAX_CONTENT)
+                if not Sealed.counts(self.keys, folder, data):
+                    continue
                 sealed = Sealed.of(self.keys, folder, name, data)
                 cursor = Cursor(unframe(sealed.open(0, LAST, data[PREFIX:])))
                 parsed = parse(name, data, cursor)
@@ -108,7 +112,9 @@ class Archive:
     def add_unindexed(self):
         for name, path in self.files("packs"):
             try:
-                self.packs[name] = self.packs.get(name) or Pack.of(self.keys, name, path)
+                if name in self.packs or not Sealed.counts(self.keys, "packs", read(path, MAX_PACK, 0, PREFIX)):
+                    continue
+                self.packs[name] = Pack.of(self.keys, name, path)
             except Refused as why:
                 self.lost(path, why)
 

@@ -28,13 +28,15 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 BACKUP_KEY = bytes(range(32))
 OTHER_BACKUP_KEY = bytes(range(0x80, 0xA0))
 DATA_KEY = bytes(range(0xE0, 0x100))
+NEXT_DATA_KEY = bytes(range(0x60, 0x80))
 ARCHIVE = bytes(range(0x10, 0x20))
 NAME = bytes(range(0xA0, 0xB0))
 SALT = bytes(range(0x40, 0x60))
 EPOCH = 1
 
 # The codes of the kinds of object, and the purposes of their keys.
-KINDS = {"pack": b"P", "index": b"I", "snapshot": b"S", "lock": b"L", "forgotten": b"F", "doomed": b"D", "head": b"H"}
+KINDS = {"pack": b"P", "index": b"I", "snapshot": b"S", "lock": b"L", "forgotten": b"F", "doomed": b"D", "head": b"H",
+         "carried": b"K"}
 
 # 300 times "again and ", compressed with zstd 1.5.7 at level 3.
 REPEATED = b"again and " * 300
@@ -52,8 +54,8 @@ def hkdf(key, salt, info, length):
     return HKDF(algorithm=SHA256(), length=length, salt=salt, info=info).derive(key)
 
 
-def purpose_key(purpose):
-    return hkdf(DATA_KEY, ARCHIVE, label(purpose), 32)
+def purpose_key(purpose, data_key=DATA_KEY):
+    return hkdf(data_key, ARCHIVE, label(purpose), 32)
 
 
 def chunk_id(content):
@@ -119,11 +121,11 @@ def frame(content):
 
 
 class Cipher:
-    def __init__(self, kind, name=NAME, salt=SALT):
+    def __init__(self, kind, name=NAME, salt=SALT, epoch=EPOCH, data_key=DATA_KEY):
         output = HKDFExpand(algorithm=SHA256(), length=64, info=label("object") + salt + KINDS[kind] + ARCHIVE)
-        keys = output.derive(purpose_key(kind))
+        keys = output.derive(purpose_key(kind, data_key))
         self.aead = AESGCM(keys[:32])
-        self.prefix = b"COFFER" + KINDS[kind] + b"\x01\x01" + bytes(3) + struct.pack("<I", EPOCH) + salt + keys[32:]
+        self.prefix = b"COFFER" + KINDS[kind] + b"\x01\x01" + bytes(3) + struct.pack("<I", epoch) + salt + keys[32:]
         assert len(self.prefix) == 80
         self.associated = self.prefix + name
 
@@ -131,9 +133,9 @@ class Cipher:
         return self.aead.encrypt(bytes(7) + struct.pack(">I", counter) + bytes([flag]), plain, self.associated)
 
 
-def whole_object(kind, content):
+def whole_object(kind, content, **of):
     """All but packs and heads: one part, padded."""
-    cipher = Cipher(kind)
+    cipher = Cipher(kind, **of)
     framed = frame(content)
     size = padme(80 + len(framed) + 16)
     return cipher.prefix + cipher.seal(0, 1, framed.ljust(size - 80 - 16, b"\0"))
@@ -202,6 +204,48 @@ def header(comment, keys):
         "epochs": [epoch for _, epoch in keys],
         "archive_id": ARCHIVE.hex(),
         "data_key": DATA_KEY.hex(),
+        "bytes": (json.dumps(form, indent=2) + "\n").encode().hex(),
+    }
+
+
+def rotated(comment, epoch, slots, carried):
+    """A header of version 2. A slot is (backup key, epoch, data key); what is carried is (epoch, data key, older)."""
+    message = label("header") + varint(2) + ARCHIVE + varint(epoch) + varint(len(slots))
+    forms, sealed = [], []
+    for number, (backup_key, of, data_key) in enumerate(slots):
+        slot_id = random(f"rotated slot {number}", 16)
+        which = slot_id + struct.pack(">I", of)
+        output = hkdf(backup_key, ARCHIVE, label("slot") + which, 64)
+        wrapped = AESGCM(output[:32]).encrypt(bytes(12), data_key, label("slot") + ARCHIVE + which)
+        forms.append({"id": slot_id.hex(), "epoch": of, "check": output[32:].hex(), "wrapped": wrapped.hex()})
+        message += slot_id + varint(of) + output[32:] + wrapped
+    for of, data_key, older in carried:
+        cipher = Cipher("carried", bytes(16), random(f"carried {of}", 32), of, data_key)
+        plain = purpose_key("chunk-id") + purpose_key("chunker") + varint(len(older))
+        plain += b"".join(varint(one) + key for one, key in older)
+        sealed.append(cipher.prefix + cipher.seal(0, 1, plain))
+    message += varint(len(sealed)) + b"".join(string(one) for one in sealed)
+    current = {of: key for _, of, key in slots}[epoch]
+    mac = HMAC(purpose_key("commit", current), SHA256())
+    mac.update(message)
+    commitment = mac.finalize()
+    form = {
+        "coffer": 2,
+        "archive": ARCHIVE.hex(),
+        "epoch": epoch,
+        "slots": forms,
+        "carried": [one.hex() for one in sealed],
+        "commitment": commitment.hex(),
+        "checksum": hashlib.sha256(message + commitment).hexdigest(),
+    }
+    return {
+        "comment": comment,
+        "archive_id": ARCHIVE.hex(),
+        "epoch": epoch,
+        "keys": [{"backup_key": backup_key.hex(), "own": of} for backup_key, of, _ in slots],
+        "current_data_key": current.hex(),
+        "chunk_id_key": purpose_key("chunk-id").hex(),
+        "older": [of for of, _ in (carried[-1][2] if epoch > 1 else [])],
         "bytes": (json.dumps(form, indent=2) + "\n").encode().hex(),
     }
 
@@ -280,6 +324,21 @@ def snapshot(comment, number, previous, host, started, finished, base, sources, 
         "content": plain.hex(),
         "bytes": sealed.hex(),
         "hash": hashlib.sha256(sealed).hexdigest(),
+    }
+
+
+def resealed(first):
+    """The same snapshot, sealed anew in the next epoch."""
+    plain = bytes.fromhex(first["content"]) + bytes.fromhex(first["hash"])
+    sealed = whole_object("snapshot", plain, epoch=2, data_key=NEXT_DATA_KEY)
+    return first | {
+        "comment": "one that was sealed anew when the key was rotated",
+        "data_key": NEXT_DATA_KEY.hex(),
+        "epoch": 2,
+        "content": plain.hex(),
+        "bytes": sealed.hex(),
+        "hash": hashlib.sha256(sealed).hexdigest(),
+        "first_hash": first["hash"],
     }
 
 
@@ -414,6 +473,23 @@ def headers():
             header("two keys open the same archive", [(BACKUP_KEY, 1), (OTHER_BACKUP_KEY, 1)]),
             header("a later epoch: a varint in the message, a number in the form", [(BACKUP_KEY, 300)]),
         ],
+        "rotated": [
+            rotated(
+                "a rotation is under way: both keys open it",
+                1,
+                [(BACKUP_KEY, 1, DATA_KEY), (OTHER_BACKUP_KEY, 2, NEXT_DATA_KEY)],
+                [(2, NEXT_DATA_KEY, [(1, DATA_KEY)])],
+            ),
+            rotated(
+                "the old key opens it no more, and its packs are still there",
+                2,
+                [(OTHER_BACKUP_KEY, 2, NEXT_DATA_KEY)],
+                [(2, NEXT_DATA_KEY, [(1, DATA_KEY)])],
+            ),
+            rotated(
+                "the rotation is done", 2, [(OTHER_BACKUP_KEY, 2, NEXT_DATA_KEY)], [(2, NEXT_DATA_KEY, [])]
+            ),
+        ],
     }
 
 
@@ -478,7 +554,7 @@ def snapshots():
     hashes = sorted(hashlib.sha256(bytes([number])).hexdigest() for number in range(4))
     return {
         "comment": "Snapshots, locks, what was forgotten and doomed, and heads byte for byte, computed by make_archive.py. Bytes are in hexadecimal.",
-        "snapshot": [first, second],
+        "snapshot": [first, second, resealed(second)],
         "lock": [lock("a backup that runs", "laptop", 4711, (1_767_225_600, 1), "backup")],
         "forgotten": [
             forgotten("two, the second after others of one number", [

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
-PURPOSES = ["chunk-id", "chunker", "pack", "index", "snapshot", "lock", "head", "commit", "forgotten", "doomed"]
+PURPOSES = ["chunk-id", "chunker", "pack", "index", "snapshot", "lock", "head", "commit", "forgotten", "doomed", "carried"]
 
 COUNTING = bytes(range(32))
 HIGH = bytes(range(0xE0, 0x100))
@@ -169,7 +169,7 @@ def vectors():
         ],
         "sealing_key": [
             sealing_key(f"an object sealed under the {purpose} key", HIGH, ARCHIVE, purpose, salt, object_type)
-            for object_type, purpose in enumerate(["pack", "index", "snapshot", "lock", "head", "forgotten", "doomed"], start=1)
+            for object_type, purpose in enumerate(["pack", "index", "snapshot", "lock", "head", "forgotten", "doomed", "carried"], start=1)
         ]
         + [
             sealing_key("the highest type", HIGH, ARCHIVE, "pack", salt, 255),

@@ -1,5 +1,7 @@
 //! `coffer key`: the key on this device.
 
+mod rotate;
+
 use crate::config::Protection;
 use crate::context::Context;
 use crate::error::{Error, VaultError};
@@ -13,9 +15,10 @@ const EXAMPLES: &str = "\
 Examples:
   coffer key show          the 64 digits, four rows of four groups
   coffer key show --qr     and as a QR code, for another device's camera
-  coffer key verify        is the password, or what is on paper, still right?";
+  coffer key verify        is the password, or what is on paper, still right?
+  coffer key rotate        a new key, when somebody may know this one";
 
-/// Look at the key that this device keeps
+/// Look at the key that this device keeps, or rotate it
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -33,6 +36,8 @@ enum Action {
     },
     /// Check that what protects the key gives it back: the password, by a real retrieval; or the 64 digits
     Verify(PasswordWay),
+    /// Give the archive a new key, and seal anew all that the old one opens
+    Rotate(rotate::Args),
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
@@ -43,6 +48,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
             Ok(Exit::Done)
         }
         Action::Verify(way) => verify(context, way),
+        Action::Rotate(args) => rotate::run(args, context),
     }
 }
 

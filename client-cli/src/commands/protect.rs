@@ -3,7 +3,7 @@
 mod recovery_key;
 mod with_password;
 
-pub(crate) use with_password::protect_with_password;
+pub(crate) use with_password::{protect_with_password, register};
 
 use crate::context::Context;
 use crate::error::Error;

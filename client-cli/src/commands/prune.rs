@@ -21,8 +21,8 @@ Examples:
 Interrupted at any point it loses nothing, and the same command goes on. It gives way to backups: beside one it does not \
 begin, and what one that began meanwhile may count on stays until the next prune.";
 
-/// Per cent.
-const MAX_UNUSED: u8 = 10;
+/// A pack of which more than so many per cent are not needed is written anew.
+pub(super) const MAX_UNUSED: u8 = 10;
 
 /// Free the space of what no snapshot needs
 #[derive(Debug, clap::Args)]
@@ -64,7 +64,7 @@ fn prune(archive: &mut Archive, options: &PruneOptions, context: &Context) -> Re
     Ok((Pruned::of(&report, options.dry_run), exit))
 }
 
-fn parse_grace(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn parse_grace(text: &str) -> Result<Duration, &'static str> {
     const WRONG: &str = "a duration looks like 48h or 2d";
     let (number, hours) = match (text.strip_suffix('h'), text.strip_suffix('d')) {
         (Some(number), _) => (number, 1),

@@ -41,6 +41,9 @@ pub(super) const fn kind(error: &Error) -> &'static str {
         Error::Busy(_) => "busy",
         Error::Disturbed => "disturbed",
         Error::Doomed { .. } => "doomed",
+        Error::Rotating => "rotating",
+        Error::Rotated => "rotated",
+        Error::OldHeader => "old-header",
         Error::Device { .. } => "device-memory",
         Error::Randomness => "randomness",
         _ => "other",
@@ -54,7 +57,7 @@ pub(super) const fn exit(error: &Error) -> Exit {
         Error::NoArchive { .. } => Exit::NoArchive,
         Error::ArchiveExists { .. } | Error::NotEmpty { .. } | Error::OtherArchive { .. } => Exit::ArchiveExists,
         Error::FormatTooNew { .. } => Exit::TooNew,
-        Error::Rollback { .. } => Exit::RolledBack,
+        Error::Rollback { .. } | Error::OldHeader => Exit::RolledBack,
         Error::VaultHead { .. } => Exit::VaultRefused,
         Error::Destination { kind, .. } => match kind {
             DestinationErrorKind::Unavailable => Exit::Unavailable,
@@ -69,7 +72,7 @@ pub(super) const fn exit(error: &Error) -> Exit {
         | Error::BadRule { .. }
         | Error::NotRecognised { .. }
         | Error::Incomparable { .. } => Exit::Usage,
-        Error::Busy(_) | Error::Disturbed | Error::Doomed { .. } => Exit::Busy,
+        Error::Busy(_) | Error::Disturbed | Error::Doomed { .. } | Error::Rotating | Error::Rotated => Exit::Busy,
         Error::NoCredentials { .. } => Exit::NoCredentials,
         Error::NoSnapshot | Error::NoSuchSnapshot(_) | Error::NotInSnapshot { .. } => Exit::NotFound,
         _ => Exit::Failed,
@@ -112,6 +115,9 @@ mod tests {
             (Error::Unreadable { number: 4, why: "it is lost".to_owned() }, "unreadable-snapshot", 11),
             (Error::Disturbed, "disturbed", 28),
             (Error::Doomed { url: url() }, "doomed", 28),
+            (Error::Rotating, "rotating", 28),
+            (Error::Rotated, "rotated", 28),
+            (Error::OldHeader, "old-header", 12),
             (Error::BadUrl { url: url(), why: "it is empty".to_owned() }, "bad-url", 2),
             (Error::SecretInUrl { url: url() }, "secret-in-url", 2),
             (

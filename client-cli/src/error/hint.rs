@@ -30,7 +30,7 @@ pub(super) fn of(error: &Error) -> Option<String> {
                 .to_owned()
         }
         Error::KeyReadableByOthers { path, .. } => {
-            format!("chmod 600 {}; and if others may have read it, make a new archive", path.display())
+            format!("chmod 600 {}; and if others may have read it, `coffer key rotate`", path.display())
         }
         Error::KeyLeftBehind { .. } => {
             "it may be the only key of an archive: move it to a safe place, or put config.json back beside it"
@@ -126,7 +126,8 @@ fn of_typo(typo: Typo) -> String {
 fn of_archive(error: &ArchiveError) -> Option<String> {
     let hint = match error {
         ArchiveError::WrongKey => {
-            "the key on this device is not this archive's; try the 64 digits, with --recovery-key-file FILE"
+            "the key on this device is not this archive's: try the 64 digits, with --recovery-key-file FILE; if the key was \
+             rotated on another device, `coffer init --join URL` takes the new digits, or the password"
         }
         ArchiveError::Damaged { object, .. } if object.starts_with("snapshots") => {
             "`coffer snapshots` lists those that are whole: name one, as in `coffer restore 3 --to DIR`; \
@@ -153,7 +154,7 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
         }
         ArchiveError::NotEmpty { .. } => "name an empty folder, or one that is yet to be made",
         ArchiveError::HeaderMissing { .. } => {
-            "put back your copy of coffer.json: it is small, public and never changes"
+            "put back your copy of coffer.json: it is small and public, and changes only with `coffer key rotate`"
         }
         ArchiveError::FormatTooNew { .. } => NEWER_PROGRAM,
         ArchiveError::Rollback { remembered, newest: Some(newest) } if newest.number >= remembered.number => {
@@ -198,6 +199,18 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
             return Some(format!(
                 "`coffer --archive {url} prune` ends it (where listings are late, some days later); then copy again"
             ));
+        }
+        ArchiveError::Rotating => {
+            "run `coffer key rotate` again, on the device where it was begun (if that is lost, on any other); until then \
+             nothing is written, and everything can be restored"
+        }
+        ArchiveError::Rotated => {
+            "nothing that was stored is lost; run the same command again, and if the key is another now, \
+             `coffer init --join URL` takes the new digits, or the password"
+        }
+        ArchiveError::OldHeader => {
+            "an older copy of coffer.json was put in its place; if this is a copy of the archive, bring it up to date with \
+             `coffer copy`; --allow-rollback reads it as it is"
         }
         ArchiveError::Disturbed => "try again: nothing that was stored is lost",
         ArchiveError::Device { source, .. } => return Some(of_device(source).to_owned()),

@@ -1,5 +1,7 @@
 //! The key in a file: 64 digits, mode 0600.
 
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -20,6 +22,15 @@ pub(super) fn load(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
     let file = secret_text::open_private(path, |path, mode| Error::KeyReadableByOthers { path, mode })?;
     let unreadable = |source| Error::File { action: "read", path: path.to_owned(), source };
     file.map(|mut file| secret_text::read(&mut file)).transpose().map_err(unreadable)
+}
+
+pub(super) fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(Error::File { action: "remove", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

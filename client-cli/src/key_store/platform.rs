@@ -5,10 +5,10 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 
 #[cfg(target_os = "linux")]
-pub(super) use secret_service::{NAME, keep, load, try_out};
+pub(super) use secret_service::{NAME, keep, load, remove, try_out};
 
 #[cfg(not(target_os = "linux"))]
-pub(super) use nowhere::{NAME, keep, load, try_out};
+pub(super) use nowhere::{NAME, keep, load, remove, try_out};
 
 /// A name that no entry has yet.
 pub(super) fn new_entry() -> Result<String, Error> {
@@ -52,6 +52,13 @@ mod secret_service {
         }
     }
 
+    pub(in super::super) fn remove(entry: &str) -> Result<(), Error> {
+        match find(entry)?.delete_credential() {
+            Ok(()) | Err(StoreError::NoEntry) => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     fn find(entry: &str) -> Result<Entry, Error> {
         let label = HashMap::from([("label", "Coffer backup key")]);
         Store::new().and_then(|store| store.build(SERVICE, entry, Some(&label))).map_err(failed)
@@ -80,6 +87,10 @@ mod nowhere {
     }
 
     pub(in super::super) fn keep(_: &str, _: &str) -> Result<(), Error> {
+        try_out()
+    }
+
+    pub(in super::super) fn remove(_: &str) -> Result<(), Error> {
         try_out()
     }
 

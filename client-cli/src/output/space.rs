@@ -73,6 +73,10 @@ pub(crate) struct Pruned {
     waits_for: Option<LockRecord>,
     bytes_freed: u64,
     bytes_stored: u64,
+    /// Objects removed that were sealed under keys that were given up.
+    void_removed: u64,
+    /// Whether this run has ended the rotation of a key.
+    older_keys_given_up: bool,
     problems: Vec<ProblemRecord>,
     notes: Vec<ProblemRecord>,
     #[serde(skip)]
@@ -102,6 +106,8 @@ impl Pruned {
             waits_for,
             bytes_freed: report.bytes_freed,
             bytes_stored: report.bytes_stored,
+            void_removed: report.void_removed,
+            older_keys_given_up: report.older_keys_given_up,
             problems: ProblemRecord::all(&report.problems),
             notes: ProblemRecord::all(&report.notes),
             waits,
@@ -121,6 +127,13 @@ impl fmt::Display for Pruned {
         if let Some(waits) = &self.waits {
             let waiting = Counted(self.packs_waiting, "pack");
             writeln!(f, "{waiting} to be removed by a later prune: waiting {waits}")?;
+        }
+        if self.void_removed > 0 {
+            let void = Counted(self.void_removed, "object");
+            writeln!(f, "removed {void} of before a rotation of the key, which did not count any more")?;
+        }
+        if self.older_keys_given_up {
+            writeln!(f, "nothing is left that an older key opens: the rotation of the key is done")?;
         }
         Ok(())
     }

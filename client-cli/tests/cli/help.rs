@@ -48,6 +48,7 @@ fn every_command_has_a_manual_page() {
         "-key",
         "-key-show",
         "-key-verify",
+        "-key-rotate",
         "-password",
         "-password-change",
         "-vault",

@@ -40,6 +40,11 @@ macro_rules! on_every_server {
             }
 
             #[test]
+            fn a_key_is_rotated() {
+                suite::a_key_is_rotated(&Server::$server());
+            }
+
+            #[test]
             fn is_tried_out_without_a_trace() {
                 suite::is_tried_out_without_a_trace(&Server::$server());
             }

@@ -183,6 +183,25 @@ pub(crate) fn damage_and_rollback_are_named(server: &Server) {
     at.restores("1", &first);
 }
 
+pub(crate) fn a_key_is_rotated(server: &Server) {
+    let at = At::with_archive(server);
+    at.device.write("chats/film.mp4", &[b"\0\0\0\x20ftypisom", &noise(3_000_000, 1)[..]].concat());
+    at.back_up();
+    let before: BTreeSet<_> = ["packs", "snapshots"].into_iter().flat_map(|kind| at.stored(kind)).collect();
+    let old = at.device.write("paper", at.run(["key", "show"]).succeeds().stdout.as_bytes());
+    for _ in 0..2 {
+        let report = at.run(["--json", "key", "rotate", "--yes"]).succeeds().json();
+        assert_eq!((&report["rotated"], &report["finished"]), (&true.into(), &true.into()), "{report}");
+        at.verifies();
+        at.restores("latest", &at.device.path("chats"));
+    }
+    let listed: BTreeSet<_> = server.objects().into_iter().collect();
+    assert!(listed.contains("coffer.json") && !listed.contains("coffer.next.json"), "{listed:?}");
+    assert!(before.is_disjoint(&listed), "what the old key opens is gone");
+    at.run(["--recovery-key-file".as_ref(), old.as_os_str(), "snapshots".as_ref()]).fails(10);
+    at.back_up();
+}
+
 pub(crate) fn is_tried_out_without_a_trace(server: &Server) {
     let at = At::new(server);
     let report = at.run(["--json", "init", "--check", &server.url]).succeeds().json();

@@ -4,19 +4,21 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use coffer_keys::{ArchiveId, BackupKey, RecoveryKey, Typo};
-use sha2::{Digest as _, Sha256};
 
 use crate::destination::Destination;
 use crate::device::{DeviceMemory, Head, Receipt};
-use crate::envelope::{Keyring, ObjectType, open_object};
+use crate::envelope::ObjectType;
 use crate::error::{Damage, DestinationErrorKind, Error};
 use crate::forgotten::{self, LoadedForgotten};
 use crate::header::{self, Header};
+use crate::header_place::{is_header_missing, read_header};
 use crate::id::ObjectName;
+use crate::keyring::Keyring;
 use crate::list;
 use crate::report::{Problem, Progress, RestoreReport};
 use crate::restore::{RestoreOptions, Restorer};
 use crate::snapshot::Snapshot;
+use crate::snapshots::read_snapshot;
 use crate::store::{self, ChunkStore};
 use crate::tree::{Node, NodeKind};
 use crate::vault_head;
@@ -40,6 +42,7 @@ pub struct OpenOptions {
 pub struct Archive {
     pub(crate) destination: Destination,
     pub(crate) header: Vec<u8>,
+    pub(crate) is_rotating: bool,
     pub(crate) ring: Keyring,
     pub(crate) memory: Option<DeviceMemory>,
     /// The snapshots that the vault remembers.
@@ -53,6 +56,12 @@ pub struct Archive {
     pub(crate) forgotten: LoadedForgotten,
     /// Snapshots that were forgotten, and whose objects are still there.
     pub(crate) leftover: Vec<Snapshot>,
+    /// Snapshots of older epochs, which do not count any more.
+    pub(crate) void: Vec<ObjectName>,
+    /// Snapshots of the epoch that a rotation leads to, which do not count yet.
+    pub(crate) ahead: Vec<Snapshot>,
+    /// Whether there are others of later epochs than the current one.
+    pub(crate) meets_newer: bool,
 }
 
 impl Archive {
@@ -92,6 +101,14 @@ impl Archive {
         Ok(Header::parse(&read_header(destination)?)?.archive)
     }
 
+    /// Whether the key of the archive that lies there was ever rotated, as its header says.
+    ///
+    /// # Errors
+    /// As [`Archive::identify`].
+    pub fn is_rotated(destination: &Destination) -> Result<bool, Error> {
+        Ok(Header::parse(&read_header(destination)?)?.epoch() > header::FIRST_EPOCH)
+    }
+
     /// After `WrongKey`: the slip of the pen that turns what was typed into the archive's key, if there is one.
     ///
     /// # Errors
@@ -109,7 +126,8 @@ impl Archive {
     /// header is; `NoArchive`, `HeaderMissing`, `FormatTooNew`, `Destination`, `Device`.
     pub fn open(destination: Destination, key: &BackupKey, options: OpenOptions) -> Result<Self, Error> {
         let header = read_header(&destination)?;
-        let ring = Header::parse(&header)?.unlock(key)?;
+        let parsed = Header::parse(&header)?;
+        let ring = parsed.unlock(key)?;
         let OpenOptions { memory, expected, vault_head, allow_rollback } = options;
         let vault_heads = match vault_head {
             Some(sealed) if !allow_rollback => vault_head::open(&ring, &sealed)?,
@@ -118,6 +136,7 @@ impl Archive {
         let mut archive = Self {
             destination,
             header,
+            is_rotating: parsed.is_rotating(),
             ring,
             memory,
             vault_heads,
@@ -127,8 +146,13 @@ impl Archive {
             damaged: Vec::new(),
             forgotten: LoadedForgotten::default(),
             leftover: Vec::new(),
+            void: Vec::new(),
+            ahead: Vec::new(),
+            meets_newer: false,
         };
+        archive.remember_epoch()?;
         archive.load_snapshots()?;
+        archive.catch_up(key)?;
         if !allow_rollback {
             archive.refuse_rollback(expected)?;
         }
@@ -136,26 +160,24 @@ impl Archive {
         Ok(archive)
     }
 
-    /// Snapshots first, then what was forgotten: who forgets writes first and removes then.
-    pub(crate) fn load_snapshots(&mut self) -> Result<(), Error> {
-        self.damaged.clear();
-        let mut all = Vec::new();
-        for name in store::list_objects(&self.destination, ObjectType::Snapshot)? {
-            match read_snapshot(&self.destination, &self.ring, &name) {
-                Ok(snapshot) => all.push(snapshot),
-                // It was forgotten a moment ago, or the listing is an old one.
-                Err(error) if error.is_not_found() => {}
-                Err(error) if error.is_damage() => {
-                    let path = ObjectType::Snapshot.path(&name).into();
-                    self.damaged.push(Problem { path, what: error.to_string() });
-                }
-                Err(error) => return Err(error),
-            }
+    /// A header of an epoch before one that this device has seen is an old one: its key may have been given up.
+    pub(crate) fn remember_epoch(&self) -> Result<(), Error> {
+        let Some(memory) = &self.memory else { return Ok(()) };
+        match (memory.epoch()?, self.ring.epoch) {
+            (seen, now) if now < seen && !self.allow_rollback => Err(Error::OldHeader),
+            // What every archive begins with needs no memory.
+            (seen, now) if now > seen && now > header::FIRST_EPOCH => memory.remember_epoch(now),
+            _ => Ok(()),
         }
-        self.forgotten = forgotten::load(&self.destination, &self.ring)?;
-        (self.snapshots, self.leftover) = forgotten::sort_out(all, &self.forgotten.forgotten);
-        self.snapshots.sort_by_key(|snapshot| (snapshot.head.number, snapshot.head.hash));
-        Ok(())
+    }
+
+    /// Whether a rotation of the key was begun and has not come to its end. Until then the archive is only read.
+    pub const fn is_rotating(&self) -> bool {
+        self.is_rotating
+    }
+
+    pub(crate) const fn refuse_rotation(&self) -> Result<(), Error> {
+        if self.is_rotating { Err(Error::Rotating) } else { Ok(()) }
     }
 
     fn refuse_rollback(&mut self, expected: Option<Receipt>) -> Result<(), Error> {
@@ -346,31 +368,4 @@ impl Archive {
         let index = store::load_index(&self.destination, &self.ring, &BTreeSet::new())?.index;
         Ok(ChunkStore::new(&self.destination, &self.ring, index))
     }
-}
-
-pub(crate) fn read_header(destination: &Destination) -> Result<Vec<u8>, Error> {
-    let missing = || Error::NoArchive { url: destination.url().to_owned() };
-    if !destination.is_there() {
-        return Err(missing());
-    }
-    match destination.read(header::PATH, header::MAX_LEN) {
-        Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) if is_header_missing(destination)? => {
-            Err(Error::HeaderMissing { url: destination.url().to_owned() })
-        }
-        Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) => Err(missing()),
-        read => read,
-    }
-}
-
-/// Whether an archive without its header lies there.
-fn is_header_missing(destination: &Destination) -> Result<bool, Error> {
-    let has = |kind| store::list_objects(destination, kind).map(|names| !names.is_empty());
-    Ok(has(ObjectType::Snapshot)? || has(ObjectType::Index)? || has(ObjectType::Pack)?)
-}
-
-pub(crate) fn read_snapshot(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<Snapshot, Error> {
-    let path = ObjectType::Snapshot.path(name);
-    let object = destination.read(&path, ObjectType::Snapshot.max_len())?;
-    let content = open_object(ring, ObjectType::Snapshot, name, &object)?;
-    Snapshot::decode(*name, Sha256::digest(&object).into(), &content).map_err(|error| Error::damaged(path, error))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::archive::{Archive, read_header};
+use crate::archive::Archive;
 use crate::backup::{BackupOptions, Findings, Walk};
 use crate::chunker::Chunker;
 use crate::content::Content;
@@ -15,6 +15,8 @@ use crate::doomed::{self, DoomedObjects};
 use crate::emptied::emptied;
 use crate::envelope::{ObjectType, seal_object};
 use crate::error::{DestinationErrorKind, Error};
+use crate::header::Header;
+use crate::header_place::read_header;
 use crate::id::ObjectName;
 use crate::lock;
 use crate::pipeline;
@@ -39,8 +41,10 @@ impl Archive {
     /// # Errors
     /// `Source` and `BadSource` for sources that do not exist; `BadRule`; `Destination` when it fails. What was stored by then
     /// is found and used by the next run. Files that cannot be read are problems in the report, not errors. `Disturbed`
-    /// when the archive was pruned meanwhile, and again each time that the backup began anew.
+    /// when the archive was pruned meanwhile, and again each time that the backup began anew. `Rotating` and `Rotated` when
+    /// the key is being rotated, or was meanwhile: then no snapshot was made.
     pub fn backup(&mut self, options: &BackupOptions, progress: &Progress) -> Result<BackupReport, Error> {
+        self.refuse_rotation()?;
         let roots = Roots::resolve(&options.sources)?;
         let started = Time::now();
         let mut stored = 0;
@@ -71,7 +75,7 @@ impl Archive {
         progress: &Progress,
     ) -> Result<Option<BackupReport>, Error> {
         let doomed = doomed::load(&self.destination, &self.ring)?;
-        let LoadedIndex { index, unindexed, problems } =
+        let LoadedIndex { index, unindexed, problems, .. } =
             store::load_index(&self.destination, &self.ring, &doomed::packs(&doomed))?;
         let same = |snapshot: &&Snapshot| snapshot.base == roots.base && snapshot.sources == roots.sources;
         let of_this_host = |snapshot: &&Snapshot| same(snapshot) && snapshot.host == options.host;
@@ -85,7 +89,7 @@ impl Archive {
             store.note_damage(&memory.damage());
         }
         allow_many_open_folders();
-        let chunker = Chunker::new(self.ring.keys.chunker.derive_gear());
+        let chunker = Chunker::new(self.ring.chunker.derive_gear());
         let scratch = self.scratch();
         sqlite::sweep(&scratch);
         let ((root, mut findings), written) = pipeline::run(&store, unindexed, |sink| {
@@ -147,10 +151,7 @@ impl Archive {
         started: Time,
         (root, findings): (Content, &Findings),
     ) -> Result<(Snapshot, u64), Error> {
-        // Another disk may have taken the place of the one that the packs went to.
-        if read_header(&self.destination)? != self.header {
-            return Err(gone(self.destination.url()));
-        }
+        self.stay_in_epoch()?;
         let previous = self.tips();
         // The newest may be damaged, and its number be known from a memory alone.
         let remembered = self.remembered()?;
@@ -168,13 +169,30 @@ impl Archive {
             totals: findings.tally.totals,
             problems: findings.problems.len() as u64,
             root,
+            is_resealed: false,
         };
         let object = seal_object(&self.ring, ObjectType::Snapshot, &name, &snapshot.encode())?;
         snapshot.head.hash = Sha256::digest(&object).into();
         let len = object.len() as u64;
         self.destination.write(&ObjectType::Snapshot.path(&name), object)?;
         self.destination.settle()?;
+        // Who rotates the key replaces the header first and lists the snapshots then: one of the two sees the other.
+        if let Err(error) = self.stay_in_epoch() {
+            self.destination.delete(&ObjectType::Snapshot.path(&name))?;
+            return Err(error);
+        }
         Ok((snapshot, len))
+    }
+
+    /// Fails when the header is not the one that the archive was opened with.
+    pub(crate) fn stay_in_epoch(&self) -> Result<(), Error> {
+        let header = read_header(&self.destination)?;
+        if header == self.header {
+            return Ok(());
+        }
+        // Or another disk has taken the place of the one that the packs went to.
+        let is_rotated = Header::parse(&header).is_ok_and(|header| header.archive == self.ring.archive);
+        Err(if is_rotated { Error::Rotated } else { gone(self.destination.url()) })
     }
 
     fn scratch(&self) -> std::path::PathBuf {

@@ -4,17 +4,19 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::archive::{Archive, read_header, read_snapshot};
+use crate::archive::Archive;
 use crate::destination::Destination;
 use crate::doomed;
-use crate::envelope::{ObjectCipher, ObjectType, PREFIX_LEN, open_object};
+use crate::envelope::{ObjectCipher, ObjectType, PREFIX_LEN, open_counting, open_object};
 use crate::error::{Damage, DestinationErrorKind, Error};
 use crate::forgotten::{self, Forgotten};
-use crate::header;
+use crate::header::{self, Header};
+use crate::header_place::{mend_header, read_header, replace_header};
 use crate::id::ObjectName;
 use crate::lock;
 use crate::pack::{TRAILER_LEN, Trailer, open_segment};
 use crate::report::{Problem, Progress};
+use crate::snapshots::read_snapshot;
 use crate::store;
 
 /// What a copy did.
@@ -44,17 +46,26 @@ impl Archive {
     /// interrupted copy goes on where it stopped, and until its snapshots are there nothing there refers to it.
     ///
     /// # Errors
-    /// `OtherArchive` when another archive lies there, `NotEmpty` for a folder that holds something else; `Destination`
-    /// when either side fails; `Doomed` while a prune there removes what would be counted on; `Disturbed` when its lock was taken away. Damage to single objects is problems in the report, not an error.
+    /// `OtherArchive` when another archive lies there, or one that is newer; `Rotating`; `NotEmpty` for a folder that
+    /// holds something else; `Destination` when either side fails; `Doomed` while a prune there removes what would be
+    /// counted on; `Disturbed` when its lock was taken away. Damage to single objects is problems in the report, not an
+    /// error.
     pub fn copy_to(&self, to: &Destination, host: &str, progress: &Progress) -> Result<CopyReport, Error> {
-        self.place_header(to)?;
+        self.refuse_rotation()?;
+        let is_behind = self.place_header(to)?;
         to.sweep_temporary(OLD);
         // One that does not open may be anybody's, and stays.
         lock::withdraw_dead(to, lock::all(to, &self.ring).unwrap_or_default(), host);
         // Neither side removes anything meanwhile.
         let from_lock = lock::announce(&self.destination, &self.ring, host, "copy")?;
         let copied = lock::announce(to, &self.ring, host, "copy").and_then(|to_lock| {
-            let copied = self.copy_objects(to, progress);
+            let copied = self.copy_objects(to, progress).and_then(|report| {
+                // Only what is there in full takes the place of what can be opened there now.
+                if is_behind && report.problems.is_empty() {
+                    replace_header(to, &self.header)?;
+                }
+                Ok(report)
+            });
             // Who took it for the lock of a dead run may have removed what this one counted on: the next copies it again.
             let is_locked = to.exists(&ObjectType::Lock.path(&to_lock))?;
             let withdrawn = lock::withdraw(to, &to_lock);
@@ -66,19 +77,30 @@ impl Archive {
         copied
     }
 
-    /// The header is the first object: without it, what follows would be nothing that anybody can open.
-    fn place_header(&self, to: &Destination) -> Result<(), Error> {
-        if to.exists(header::PATH)? {
-            let is_same = read_header(to)? == self.header;
+    /// The header is the first object: without it, what follows would be nothing that anybody can open. One of before the
+    /// key was rotated stays until all that the new one leads to is there; then it is to be replaced.
+    fn place_header(&self, to: &Destination) -> Result<bool, Error> {
+        let there = match read_header(to) {
+            Ok(there) => Some(there),
+            Err(Error::NoArchive { .. } | Error::HeaderMissing { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(there) = there {
+            if there == self.header {
+                mend_header(to, &self.header)?;
+                return Ok(false);
+            }
             let other = || Error::OtherArchive { url: to.url().to_owned() };
-            return is_same.then_some(()).ok_or_else(other);
+            let is_behind = Header::parse(&self.header)?.follows(&Header::parse(&there)?, &self.ring);
+            return is_behind.then_some(true).ok_or_else(other);
         }
         to.prepare()?;
         if !to.is_empty()? {
             return Err(Error::NotEmpty { url: to.url().to_owned() });
         }
         to.write(header::PATH, self.header.clone())?;
-        to.settle()
+        to.settle()?;
+        Ok(false)
     }
 
     fn copy_objects(&self, to: &Destination, progress: &Progress) -> Result<CopyReport, Error> {
@@ -139,6 +161,7 @@ impl Archive {
                     Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) if !is_last => {
                         is_whole = false
                     }
+                    Err(error) if error.is_of_other_epoch() => {}
                     Err(error) if error.is_damage() => {
                         report
                             .problems
@@ -162,13 +185,14 @@ impl Archive {
         match kind {
             ObjectType::Pack => self.check_pack(name, &object)?,
             ObjectType::Forgotten => {
-                let content = open_object(&self.ring, kind, name, &object)?;
+                let (_, content) = open_counting(&self.ring, kind, name, &object)?;
                 let said = forgotten::decode(&content).map_err(|error| Error::damaged(path.clone(), error))?;
                 if let Some(rest) = self.without_those_at(to, &said)? {
                     return self.say_forgotten(to, rest);
                 }
             }
-            _ => drop(open_object(&self.ring, kind, name, &object)?),
+            ObjectType::Index => drop(open_object(&self.ring, kind, name, &object)?),
+            _ => drop(open_counting(&self.ring, kind, name, &object)?),
         }
         let len = object.len() as u64;
         to.write(&path, object)?;
@@ -182,7 +206,7 @@ impl Archive {
         let mut rest = said.clone();
         for name in store::list_objects(to, ObjectType::Snapshot)? {
             match read_snapshot(to, &self.ring, &name) {
-                Ok(kept) if !known.contains_key(&kept.head) => drop(rest.remove(&kept.head)),
+                Ok((_, kept)) if !known.contains_key(&kept.head) => drop(rest.remove(&kept.head)),
                 Err(error) if !error.is_damage() => return Err(error),
                 _ => {}
             }
@@ -194,7 +218,9 @@ impl Archive {
     fn say_forgotten(&self, to: &Destination, said: Forgotten) -> Result<u64, Error> {
         let known = forgotten::load(to, &self.ring)?.forgotten;
         let is_new = said.keys().any(|head| !known.contains_key(head));
-        let Some(name) = is_new.then(|| forgotten::write(to, &self.ring, &said)).transpose()? else { return Ok(0) };
+        let Some(name) = is_new.then(|| forgotten::write(to, (&self.ring, self.ring.epoch), &said)).transpose()? else {
+            return Ok(0);
+        };
         to.len(&ObjectType::Forgotten.path(&name))
     }
 

@@ -232,6 +232,17 @@ impl Destination {
         }
     }
 
+    /// Stores an object in the place of one that may be there. With some services there is none, or half of one, for a
+    /// moment, or after a crash.
+    pub(crate) fn replace(&self, path: &str, bytes: Vec<u8>) -> Result<(), Error> {
+        #[cfg(test)]
+        self.faults.change("write", path)?;
+        match &*self.place {
+            Place::Folder(folder) => folder.write(path, vec![bytes]),
+            Place::Cloud(cloud) => cloud.replace(path, bytes),
+        }
+    }
+
     /// Makes everything written so far survive a loss of power. What refers to objects is written only after that.
     pub(crate) fn settle(&self) -> Result<(), Error> {
         self.folder().map_or(Ok(()), Folder::settle)

@@ -125,6 +125,24 @@ impl DeviceMemory {
         write_durably(&self.folder, "head", text.as_bytes()).map_err(failed)
     }
 
+    /// The newest epoch that this device has seen as the current one; 0 while it has seen none.
+    pub(crate) fn epoch(&self) -> Result<u32, Error> {
+        let path = self.folder.join("epoch");
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(source) => return Err(Error::Device { path, source }),
+        };
+        let invalid = || Error::Device { path, source: io::Error::new(io::ErrorKind::InvalidData, "not an epoch") };
+        text.trim_end().parse().map_err(|_| invalid())
+    }
+
+    /// Remembers an epoch that is newer than all before.
+    pub(crate) fn remember_epoch(&self, epoch: u32) -> Result<(), Error> {
+        let failed = |source| Error::Device { path: self.folder.join("epoch"), source };
+        write_durably(&self.folder, "epoch", format!("{epoch}\n").as_bytes()).map_err(failed)
+    }
+
     /// Remembers which segments (pack and number) a verification found damaged, in the place of those before: the next
     /// backup does not count on them.
     pub(crate) fn note_damage(&self, damaged: &[(ObjectName, u32)]) -> Result<(), Error> {

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::codec::{CodecError, Decoder, Encoder};
 use crate::destination::Destination;
-use crate::envelope::{Keyring, ObjectType, open_object, seal_object};
-use crate::error::Error;
+use crate::envelope::{ObjectType, open_object, seal_object};
+use crate::error::{Damage, Error};
 use crate::id::ObjectName;
+use crate::keyring::Keyring;
 use crate::store;
 use crate::tree::Time;
 
@@ -68,8 +69,9 @@ pub(crate) fn load(destination: &Destination, ring: &Keyring) -> Result<DoomedOb
     for name in list(destination)? {
         match read(destination, ring, &name) {
             Ok(doomed) => drop(objects.insert(name, doomed)),
-            // Its packs are removed, and so was it.
+            // Its packs are removed, and so was it; or it names none of the packs that can be opened.
             Err(error) if error.is_not_found() => {}
+            Err(Error::Damaged { why: Damage::OlderEpoch, .. }) => {}
             Err(error) => return Err(error),
         }
     }

@@ -3,12 +3,13 @@
 //! An object's key is derived from its salt, so no long-lived key ever meets a nonce; its commitment makes sure
 //! that no ciphertext opens under two keys. Prefix and name are associated data: a moved object does not open.
 
-use coffer_keys::{ArchiveId, ArchiveKeys, ObjectKey, SealingKey};
+use coffer_keys::{ObjectKey, SealingKey};
 
 use crate::aead::{Aead, WrongTag};
 use crate::error::{Damage, Error};
 use crate::frame;
 use crate::id::{ObjectName, random_bytes};
+use crate::keyring::Keyring;
 
 /// Length in bytes of the clear prefix: magic 6, type 1, version 1, suite 1, zero 3, epoch 4, salt 32, commitment 32.
 pub(crate) const PREFIX_LEN: usize = 80;
@@ -18,6 +19,7 @@ pub(crate) const OBJECT_VERSION: u8 = 1;
 const MAGIC: &[u8; 6] = b"COFFER";
 /// AES-256-GCM, HKDF-SHA256, keyed BLAKE3, zstd.
 const SUITE: u8 = 1;
+const EPOCH_AT: usize = 12;
 const SALT_AT: usize = 16;
 const COMMITMENT_AT: usize = 48;
 
@@ -31,6 +33,7 @@ pub(crate) enum ObjectType {
     Forgotten,
     Doomed,
     Head,
+    Carried,
 }
 
 impl ObjectType {
@@ -43,10 +46,11 @@ impl ObjectType {
             Self::Forgotten => b'F',
             Self::Doomed => b'D',
             Self::Head => b'H',
+            Self::Carried => b'K',
         }
     }
 
-    /// The folder of such objects. A head has none, as the vault keeps it: this is what errors call it.
+    /// The folder of such objects. What lies in no folder has the name that errors call it by.
     pub(crate) const fn folder(self) -> &'static str {
         match self {
             Self::Pack => "packs/",
@@ -56,6 +60,7 @@ impl ObjectType {
             Self::Forgotten => "forgotten/",
             Self::Doomed => "doomed/",
             Self::Head => "the vault's head",
+            Self::Carried => crate::header::PATH,
         }
     }
 
@@ -67,6 +72,7 @@ impl ObjectType {
             Self::Snapshot => 1 << 20,
             Self::Lock => 64 << 10,
             Self::Head => 512,
+            Self::Carried => crate::header::MAX_LEN,
         }
     }
 
@@ -76,30 +82,8 @@ impl ObjectType {
         let name = name.to_string();
         match self {
             Self::Pack => format!("{folder}{}/{name}", &name[..2]),
-            Self::Head => folder.to_owned(),
+            Self::Head | Self::Carried => folder.to_owned(),
             _ => format!("{folder}{name}"),
-        }
-    }
-}
-
-/// An archive's identity and keys: what sealing and opening need.
-#[derive(Debug)]
-pub(crate) struct Keyring {
-    pub(crate) archive: ArchiveId,
-    pub(crate) epoch: u32,
-    pub(crate) keys: ArchiveKeys,
-}
-
-impl Keyring {
-    const fn object_key(&self, object_type: ObjectType) -> &ObjectKey {
-        match object_type {
-            ObjectType::Pack => &self.keys.pack,
-            ObjectType::Index => &self.keys.index,
-            ObjectType::Snapshot => &self.keys.snapshot,
-            ObjectType::Lock => &self.keys.lock,
-            ObjectType::Forgotten => &self.keys.forgotten,
-            ObjectType::Doomed => &self.keys.doomed,
-            ObjectType::Head => &self.keys.head,
         }
     }
 }
@@ -140,15 +124,37 @@ impl ObjectCipher {
         Ok(Self::from_salt(ring, kind, name, &random_bytes()?))
     }
 
-    /// The cipher of an object whose salt is known (an index names the salt of every pack).
+    /// The cipher of an object of the current epoch whose salt is known.
     pub(crate) fn from_salt(ring: &Keyring, kind: ObjectType, name: &ObjectName, salt: &[u8; 32]) -> Self {
-        let sealing = ring.object_key(kind).derive_sealing(salt, kind.code(), &ring.archive);
+        Self::new(ring, (ring.epoch, ring.current_key(kind)), kind, name, salt)
+    }
+
+    /// The same of any epoch, unless its keys are not here (an index names the salt of every pack).
+    pub(crate) fn of_epoch(
+        ring: &Keyring,
+        epoch: u32,
+        kind: ObjectType,
+        name: &ObjectName,
+        salt: &[u8; 32],
+    ) -> Result<Self, Error> {
+        let key = ring.object_key(epoch, kind).ok_or_else(|| out_of_reach(ring, epoch, kind, name))?;
+        Ok(Self::new(ring, (epoch, key), kind, name, salt))
+    }
+
+    fn new(
+        ring: &Keyring,
+        (epoch, key): (u32, &ObjectKey),
+        kind: ObjectType,
+        name: &ObjectName,
+        salt: &[u8; 32],
+    ) -> Self {
+        let sealing = key.derive_sealing(salt, kind.code(), &ring.archive);
         let mut aad = [0; PREFIX_LEN + ObjectName::LEN];
         aad[..6].copy_from_slice(MAGIC);
         aad[6] = kind.code();
         aad[7] = OBJECT_VERSION;
         aad[8] = SUITE;
-        aad[12..SALT_AT].copy_from_slice(&ring.epoch.to_le_bytes());
+        aad[EPOCH_AT..SALT_AT].copy_from_slice(&epoch.to_le_bytes());
         aad[SALT_AT..COMMITMENT_AT].copy_from_slice(salt);
         aad[COMMITMENT_AT..PREFIX_LEN].copy_from_slice(sealing.commitment());
         aad[PREFIX_LEN..].copy_from_slice(name.as_bytes());
@@ -156,7 +162,7 @@ impl ObjectCipher {
     }
 
     /// The cipher of a stored object, from its first bytes; refuses a prefix that is not exactly the one that this
-    /// archive's keys give.
+    /// archive's keys give. `Damage::OlderEpoch` and `Damage::NewerEpoch` where the object's epoch has no keys here.
     pub(crate) fn from_prefix(
         ring: &Keyring,
         kind: ObjectType,
@@ -174,9 +180,23 @@ impl ObjectCipher {
         }
         let mut salt = [0; 32];
         salt.copy_from_slice(&prefix[SALT_AT..COMMITMENT_AT]);
-        let cipher = Self::from_salt(ring, kind, name, &salt);
+        let epoch = epoch_of(prefix).unwrap_or_default();
         // Salt and commitment are public; what is compared is not secret.
-        if cipher.prefix() == prefix { Ok(cipher) } else { Err(damaged(Damage::Commitment)) }
+        let fits = |cipher: &Self, from: usize| cipher.prefix()[from..] == prefix[from..];
+        match Self::of_epoch(ring, epoch, kind, name, &salt) {
+            Ok(cipher) if fits(&cipher, 0) => Ok(cipher),
+            Ok(_) => Err(damaged(Damage::Commitment)),
+            Err(error) => {
+                // If the rest is an object of ours, it is only the epoch that was changed.
+                let known = ring.epochs().map(|epoch| Self::of_epoch(ring, epoch, kind, name, &salt));
+                let is_changed = known.flatten().any(|cipher| fits(&cipher, SALT_AT));
+                Err(if is_changed { damaged(Damage::Commitment) } else { error })
+            }
+        }
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        epoch_of(&self.aad).unwrap_or_default()
     }
 
     pub(crate) fn prefix(&self) -> &[u8] {
@@ -200,6 +220,16 @@ impl ObjectCipher {
     }
 }
 
+/// The epoch that an object says it is of. True once it has been opened.
+pub(crate) fn epoch_of(bytes: &[u8]) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(EPOCH_AT..SALT_AT)?.try_into().ok()?))
+}
+
+fn out_of_reach(ring: &Keyring, epoch: u32, kind: ObjectType, name: &ObjectName) -> Error {
+    let why = if epoch < ring.epoch { Damage::OlderEpoch } else { Damage::NewerEpoch };
+    Error::damaged(kind.path(name), why)
+}
+
 fn new_aead(key: &SealingKey) -> Aead {
     Aead::new(key.expose_key())
 }
@@ -214,12 +244,37 @@ pub(crate) fn seal_object(
     Ok(seal_with(&ObjectCipher::generate(ring, kind, name)?, content))
 }
 
+/// The same in any epoch whose keys are here.
+pub(crate) fn seal_object_in(
+    (ring, epoch): (&Keyring, u32),
+    kind: ObjectType,
+    name: &ObjectName,
+    content: &[u8],
+) -> Result<Vec<u8>, Error> {
+    Ok(seal_with(&ObjectCipher::of_epoch(ring, epoch, kind, name, &random_bytes()?)?, content))
+}
+
 /// The whole object under its cipher, which must have sealed nothing else.
 pub(crate) fn seal_with(cipher: &ObjectCipher, content: &[u8]) -> Vec<u8> {
     let mut object = cipher.prefix().to_vec();
     frame::append(&mut object, content, crate::aead::TAG_LEN);
     cipher.seal(Part::Last(0), &mut object, PREFIX_LEN);
     object
+}
+
+/// Opens what [`seal_object`] made, if it counts in the current epoch: of an older one it is `Damage::OlderEpoch`, whatever
+/// it is, as anybody may have made it who has a key that was given up. Also returns its epoch.
+pub(crate) fn open_counting(
+    ring: &Keyring,
+    kind: ObjectType,
+    name: &ObjectName,
+    bytes: &[u8],
+) -> Result<(u32, Vec<u8>), Error> {
+    let epoch = ObjectCipher::from_prefix(ring, kind, name, bytes)?.epoch();
+    if epoch < ring.epoch {
+        return Err(Error::damaged(kind.path(name), Damage::OlderEpoch));
+    }
+    Ok((epoch, open_object(ring, kind, name, bytes)?))
 }
 
 /// Opens what [`seal_object`] made.

@@ -121,7 +121,9 @@ fn refuses_an_object_of_another_archive() {
 
 #[test]
 fn refuses_an_object_of_another_epoch() {
-    let later = Keyring { epoch: 2, ..ring(1) };
+    // Of the same data key, so that it is the epoch alone that differs.
+    let archive = ring(1).archive;
+    let later = Keyring::of_epoch(archive, 2, &coffer_keys::DataKey::from_bytes([7; 32]));
     for kind in WHOLE {
         assert_eq!(damage(open_object(&later, kind, &NAME, &sealed(kind))), Damage::Commitment);
     }

@@ -197,6 +197,15 @@ pub enum Error {
     /// Others kept removing what this run counted on, or took its lock away.
     #[error("the archive was pruned while this ran, again and again")]
     Disturbed,
+    /// The archive's key is being rotated: until that has come to its end nothing else is written.
+    #[error("the archive's key is being rotated, and that has not come to its end")]
+    Rotating,
+    /// The archive's key was rotated while this ran: what it was about to write has not happened.
+    #[error("the archive's key was rotated while this ran")]
+    Rotated,
+    /// The header is one of before a rotation that this device has seen.
+    #[error("the archive's header has been rolled back: it is one of before the key was rotated")]
+    OldHeader,
     /// The device's own memory cannot be read or written.
     #[error("cannot use the device's state at {}: {source}", path.display())]
     Device {
@@ -272,6 +281,12 @@ pub enum Damage {
     /// Its checksum does not fit its content.
     #[error("its checksum does not fit its content")]
     Checksum,
+    /// It was sealed in an epoch whose key was given up.
+    #[error("it is sealed under a key that was given up")]
+    OlderEpoch,
+    /// It was sealed in an epoch that the archive's header does not speak of yet.
+    #[error("it is sealed under a newer key")]
+    NewerEpoch,
     /// It contradicts another object that is whole.
     #[error("it contradicts the rest of the archive")]
     Contradiction,
@@ -283,6 +298,11 @@ pub enum Damage {
 impl Error {
     pub(crate) fn damaged(object: impl Into<String>, why: impl Into<Damage>) -> Self {
         Self::Damaged { object: object.into(), why: why.into() }
+    }
+
+    /// Whether an object is of an epoch that the key does not lead to: none that counts.
+    pub(crate) const fn is_of_other_epoch(&self) -> bool {
+        matches!(self, Self::Damaged { why: Damage::OlderEpoch | Damage::NewerEpoch, .. })
     }
 
     /// Whether an object is simply not there.

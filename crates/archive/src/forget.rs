@@ -14,10 +14,11 @@ impl Archive {
     /// interrupted run are among them.
     ///
     /// # Errors
-    /// `NoSuchSnapshot` when one is not there; `Newest` for one that no other follows; `Destination` when it fails:
+    /// `Rotating`; `NoSuchSnapshot` when one is not there; `Newest` for one that no other follows; `Destination` when it fails:
     /// what was said to be forgotten by then stays forgotten, and the next run removes it. Before anything is written,
     /// all are looked at.
     pub fn forget(&mut self, names: &[ObjectName]) -> Result<u64, Error> {
+        self.refuse_rotation()?;
         let (tips, mut going) = (self.tips(), Vec::new());
         for name in names {
             let found = self.snapshots.iter().find(|snapshot| snapshot.name == *name);
@@ -41,7 +42,7 @@ impl Archive {
             return Ok(());
         }
         self.forgotten.forgotten.extend(going);
-        let written = forgotten::write(&self.destination, &self.ring, &self.forgotten.forgotten)?;
+        let written = forgotten::write(&self.destination, (&self.ring, self.ring.epoch), &self.forgotten.forgotten)?;
         // All that they say stands in the new one.
         for merged in std::mem::replace(&mut self.forgotten.objects, vec![written]) {
             self.destination.delete(&ObjectType::Forgotten.path(&merged))?;

@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, HashSet};
 use crate::codec::{CodecError, Decoder, Encoder};
 use crate::destination::Destination;
 use crate::device::Head;
-use crate::envelope::{Keyring, ObjectType, open_object, seal_object};
+use crate::envelope::{ObjectType, open_counting, seal_object_in};
 use crate::error::{Damage, Error};
 use crate::id::ObjectName;
+use crate::keyring::Keyring;
 use crate::report::Problem;
 use crate::snapshot::Snapshot;
 use crate::store;
@@ -68,6 +69,11 @@ pub(crate) struct LoadedForgotten {
     pub(crate) objects: Vec<ObjectName>,
     /// The objects that do not open.
     pub(crate) damaged: Vec<Problem>,
+    /// Objects of an older epoch: anybody may have made them who has a key that was given up.
+    pub(crate) void: Vec<ObjectName>,
+    /// What objects of the epoch say that a rotation leads to, and those objects.
+    pub(crate) ahead: Forgotten,
+    pub(crate) objects_ahead: Vec<ObjectName>,
 }
 
 /// Reads every object there is of forgotten snapshots.
@@ -79,10 +85,16 @@ pub(crate) fn load(destination: &Destination, ring: &Keyring) -> Result<LoadedFo
         let mut is_settled = true;
         for name in store::list_objects(destination, ObjectType::Forgotten)? {
             match read(destination, ring, &name) {
-                Ok(forgotten) => {
+                Ok((epoch, forgotten)) if epoch == ring.epoch => {
                     loaded.forgotten.extend(forgotten);
                     loaded.objects.push(name);
                 }
+                Ok((_, forgotten)) => {
+                    loaded.ahead.extend(forgotten);
+                    loaded.objects_ahead.push(name);
+                }
+                Err(Error::Damaged { why: Damage::OlderEpoch, .. }) => loaded.void.push(name),
+                Err(Error::Damaged { why: Damage::NewerEpoch, .. }) => {}
                 // It was merged into another a moment ago, which this listing may not have.
                 Err(error) if error.is_not_found() => is_settled = false,
                 Err(error) if error.is_damage() => {
@@ -105,17 +117,22 @@ pub(crate) fn why_damaged(destination: &Destination, ring: &Keyring, damaged: &P
     error.unwrap_or_else(|| Error::damaged(ObjectType::Forgotten.folder(), Damage::Contradiction))
 }
 
-fn read(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<Forgotten, Error> {
+fn read(destination: &Destination, ring: &Keyring, name: &ObjectName) -> Result<(u32, Forgotten), Error> {
     let path = ObjectType::Forgotten.path(name);
     let object = destination.read(&path, ObjectType::Forgotten.max_len())?;
-    let content = open_object(ring, ObjectType::Forgotten, name, &object)?;
-    decode(&content).map_err(|error| Error::damaged(path, error))
+    let (epoch, content) = open_counting(ring, ObjectType::Forgotten, name, &object)?;
+    let forgotten = decode(&content).map_err(|error| Error::damaged(path, error))?;
+    Ok((epoch, forgotten))
 }
 
-/// Says that these snapshots are forgotten, in one object.
-pub(crate) fn write(destination: &Destination, ring: &Keyring, forgotten: &Forgotten) -> Result<ObjectName, Error> {
+/// Says that these snapshots are forgotten, in one object of an epoch.
+pub(crate) fn write(
+    destination: &Destination,
+    (ring, epoch): (&Keyring, u32),
+    forgotten: &Forgotten,
+) -> Result<ObjectName, Error> {
     let name = ObjectName::generate()?;
-    let object = seal_object(ring, ObjectType::Forgotten, &name, &encode(forgotten))?;
+    let object = seal_object_in((ring, epoch), ObjectType::Forgotten, &name, &encode(forgotten))?;
     destination.write(&ObjectType::Forgotten.path(&name), object)?;
     destination.settle()?;
     Ok(name)

@@ -25,6 +25,7 @@ fn snapshot(number: u64, previous: &[u64]) -> Snapshot {
         totals: Totals::default(),
         problems: 0,
         root: Content::default(),
+        is_resealed: false,
     }
 }
 

@@ -12,13 +12,14 @@ use crate::codec::{CodecError, Decoder, Encoder};
 use crate::content::{Content, recode_list};
 use crate::device::Receipt;
 use crate::doomed::Doomed;
-use crate::envelope::{Keyring, ObjectCipher, ObjectType, PREFIX_LEN, Part, open_object, seal_with};
+use crate::envelope::{ObjectCipher, ObjectType, PREFIX_LEN, Part, open_object, seal_with};
 use crate::error::{Damage, Error};
 use crate::forgotten;
 use crate::frame;
 use crate::header::{Header, JsonSlot};
 use crate::id::{ChunkId, ObjectName};
 use crate::index::{self, Index};
+use crate::keyring::Keyring;
 use crate::lock::Lock;
 use crate::pack::{self, TRAILER_LEN, Toc, Trailer, open_segment};
 use crate::snapshot::Snapshot;
@@ -44,7 +45,7 @@ const fn counting<const N: usize>(first: u8) -> [u8; N] {
 
 fn ring() -> Keyring {
     let archive = ArchiveId::from_bytes(ARCHIVE);
-    Keyring { archive, epoch: 1, keys: DataKey::from_bytes(DATA_KEY).derive(&archive) }
+    Keyring::of_epoch(archive, 1, &DataKey::from_bytes(DATA_KEY))
 }
 
 /// What decodes must encode to the same bytes.
@@ -73,7 +74,7 @@ pub fn header(bytes: &[u8]) {
     // The data key of the vectors: nobody finds another that fits.
     if let Ok(opened) = header.unlock(&BackupKey::from_bytes(BACKUP_KEY)) {
         let known = DataKey::from_bytes(DATA_KEY).derive(&header.archive);
-        assert!(opened.keys.commit.verify(b"", &known.commit.commit(b"")), "a header was forged");
+        assert!(opened.commit(opened.epoch).unwrap().verify(b"", &known.commit.commit(b"")), "a header was forged");
     }
 }
 
@@ -195,7 +196,7 @@ pub fn toc(bytes: &[u8]) {
 }
 
 pub fn index(bytes: &[u8]) {
-    let Some(packs) = has_one_form(bytes, index::decode(bytes), |packs| index::encode(packs)) else { return };
+    let Some(packs) = has_one_form(bytes, index::decode(bytes, 1), |packs| index::encode(packs)) else { return };
     let mut index = Index::default();
     packs.iter().for_each(|pack| index.insert(pack, true));
     for (id, _) in packs.iter().flat_map(|pack| &pack.toc.segments).flat_map(|segment| &segment.chunks) {

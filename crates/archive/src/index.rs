@@ -14,6 +14,8 @@ use crate::pack::Toc;
 pub(crate) struct IndexedPack {
     pub(crate) name: ObjectName,
     pub(crate) salt: [u8; 32],
+    /// The epoch that it is sealed in; the same as that of the index object.
+    pub(crate) epoch: u32,
     pub(crate) toc: Toc,
 }
 
@@ -29,15 +31,15 @@ pub(crate) fn encode(packs: &[IndexedPack]) -> Vec<u8> {
     encoder.finish()
 }
 
-/// The packs that an index object describes.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<IndexedPack>, CodecError> {
+/// The packs that an index object of this epoch describes.
+pub(crate) fn decode(bytes: &[u8], epoch: u32) -> Result<Vec<IndexedPack>, CodecError> {
     let mut decoder = Decoder::new(bytes);
     let count = decoder.count(ObjectName::LEN + 33)?;
     let mut packs = Vec::with_capacity(count);
     for _ in 0..count {
         let name = ObjectName::from_bytes(decoder.array()?);
         let salt = decoder.array()?;
-        packs.push(IndexedPack { name, salt, toc: Toc::decode(&mut decoder)? });
+        packs.push(IndexedPack { name, salt, epoch, toc: Toc::decode(&mut decoder)? });
     }
     decoder.finish()?;
     Ok(packs)
@@ -81,6 +83,7 @@ pub(crate) struct Location {
 pub(crate) struct KnownPack {
     pub(crate) name: ObjectName,
     pub(crate) salt: [u8; 32],
+    pub(crate) epoch: u32,
     pub(crate) segments: Vec<KnownSegment>,
     /// Whether it may be counted on: the destination's listing has it too, and it is not doomed. It may be there all the
     /// same (a listing may be stale), and is read where no other helps.
@@ -155,7 +158,7 @@ impl Index {
             segments.push(KnownSegment { offset: at, sealed_len: segment.sealed_len, plain_len: offset });
             at += segment.sealed_len;
         }
-        self.packs.push(KnownPack { name: pack.name, salt: pack.salt, segments, is_kept });
+        self.packs.push(KnownPack { name: pack.name, salt: pack.salt, epoch: pack.epoch, segments, is_kept });
     }
 
     /// Where a chunk lies: the place to read first, then any others.

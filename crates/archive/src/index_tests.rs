@@ -22,7 +22,7 @@ fn decoded(bytes: &[u8]) -> Result<Toc, CodecError> {
 proptest! {
     #[test]
     fn indexes_survive(packs in any_packs()) {
-        prop_assert_eq!(decode(&encode(&packs)).unwrap(), packs);
+        prop_assert_eq!(decode(&encode(&packs), 1).unwrap(), packs);
     }
 
     #[test]
@@ -36,7 +36,7 @@ proptest! {
     ) {
         let mut bytes = encode(&packs);
         *at.get_mut(&mut bytes) = byte;
-        if let Ok(changed) = decode(&bytes) {
+        if let Ok(changed) = decode(&bytes, 1) {
             prop_assert_eq!(encode(&changed), bytes);
         }
     }
@@ -44,7 +44,7 @@ proptest! {
     #[test]
     fn refuses_any_truncation(packs in any_packs(), at: prop::sample::Index) {
         let bytes = encode(&packs);
-        prop_assert_eq!(decode(&bytes[..at.index(bytes.len())]), Err(CodecError::Truncated));
+        prop_assert_eq!(decode(&bytes[..at.index(bytes.len())], 1), Err(CodecError::Truncated));
     }
 
     #[test]
@@ -116,7 +116,7 @@ fn refuses_more_packs_segments_or_chunks_than_the_rest_can_hold() {
     encoder.varint(u64::MAX >> 8);
     encoder.raw(&[0; 64]);
     let bytes = encoder.finish();
-    assert_eq!(decode(&bytes), Err(CodecError::Truncated));
+    assert_eq!(decode(&bytes, 1), Err(CodecError::Truncated));
     assert_eq!(decoded(&bytes), Err(CodecError::Truncated));
     let segment = [&[1, 0, 1][..], &bytes].concat();
     assert_eq!(decoded(&segment), Err(CodecError::Truncated));
@@ -124,7 +124,7 @@ fn refuses_more_packs_segments_or_chunks_than_the_rest_can_hold() {
 
 #[test]
 fn refuses_bytes_after_the_last_pack() {
-    assert_eq!(decode(&[0, 0]), Err(CodecError::Trailing));
+    assert_eq!(decode(&[0, 0], 1), Err(CodecError::Trailing));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_chunk_in_two_packs_is_read_from_the_first() {
     let mut index = Index::default();
     for name in [1, 2] {
         let name = ObjectName::from_bytes([name; 16]);
-        index.insert(&IndexedPack { name, salt: [0; 32], toc: toc(100, &[9]) }, true);
+        index.insert(&IndexedPack { name, salt: [0; 32], epoch: 1, toc: toc(100, &[9]) }, true);
     }
     let id = ChunkId::from_bytes([1; 32]);
     assert_eq!(index.locations(&id).map(|location| location.pack).collect::<Vec<_>>(), [0, 1]);
@@ -146,7 +146,7 @@ fn what_is_missing_is_what_no_kept_pack_holds() {
     let pack = |name: u8, chunks: &[u8]| {
         let chunks = chunks.iter().map(|id| (ChunkId::from_bytes([*id; 32]), 9)).collect();
         let segments = vec![TocSegment { kind: SegmentKind::Data, sealed_len: 100, chunks }];
-        IndexedPack { name: ObjectName::from_bytes([name; 16]), salt: [0; 32], toc: Toc { segments } }
+        IndexedPack { epoch: 1, name: ObjectName::from_bytes([name; 16]), salt: [0; 32], toc: Toc { segments } }
     };
     let mut index = Index::default();
     index.insert(&pack(1, &[1]), true);
@@ -159,7 +159,7 @@ fn what_is_missing_is_what_no_kept_pack_holds() {
 #[test]
 fn a_pack_that_two_indexes_name_counts_once() {
     let mut index = Index::default();
-    let pack = IndexedPack { name: ObjectName::from_bytes([1; 16]), salt: [0; 32], toc: toc(100, &[9]) };
+    let pack = IndexedPack { name: ObjectName::from_bytes([1; 16]), salt: [0; 32], epoch: 1, toc: toc(100, &[9]) };
     index.insert(&pack, true);
     index.insert(&pack, true);
     assert_eq!(index.packs.len(), 1);

@@ -24,8 +24,10 @@ impl Archive {
         let read_data = read_data.into();
         let mut report = VerifyReport { problems: self.damaged.clone(), ..VerifyReport::default() };
         let doomed = self.verify_doomed(&mut report)?;
-        let LoadedIndex { index, unindexed, problems } = store::load_index(&self.destination, &self.ring, &doomed)?;
+        let LoadedIndex { index, unindexed, problems, others } =
+            store::load_index(&self.destination, &self.ring, &doomed)?;
         report.problems.extend(problems);
+        self.note_other_epochs(others.len(), &mut report);
         for pack in &unindexed {
             let path = ObjectType::Pack.path(&pack.name).into();
             report.notes.push(Problem { path, what: "no index names it: the next backup will".to_owned() });
@@ -46,6 +48,19 @@ impl Archive {
         let mut trees = verify::TreeCheck::new(&store, store.index.only_in(&damaged), &mut report);
         self.snapshots.iter().try_for_each(|snapshot| trees.snapshot(snapshot))?;
         Ok(report)
+    }
+
+    /// What does not count is no problem, but a person may wonder where it comes from.
+    fn note_other_epochs(&self, others: usize, report: &mut VerifyReport) {
+        let mut note = |folder: ObjectType, count: usize, what: &str| {
+            if count > 0 {
+                let what = format!("{count} objects {what}: the next prune removes them");
+                report.notes.push(Problem { path: folder.folder().into(), what });
+            }
+        };
+        note(ObjectType::Snapshot, self.void.len(), "are of before the key was rotated, and do not count");
+        note(ObjectType::Forgotten, self.forgotten.void.len(), "are of before the key was rotated, and do not count");
+        note(ObjectType::Pack, others, "are sealed under keys that this one does not lead to");
     }
 
     fn verify_chain(&self, report: &mut VerifyReport) {
@@ -84,7 +99,7 @@ impl Archive {
                     report.notes.push(Problem { path, what });
                     packs.extend(doomed.packs);
                 }
-                Err(error) if error.is_not_found() => {}
+                Err(error) if error.is_not_found() || error.is_of_other_epoch() => {}
                 Err(error) if error.is_damage() => report.problems.push(Problem { path, what: error.to_string() }),
                 Err(error) => return Err(error),
             }
@@ -100,6 +115,7 @@ impl Archive {
                     let what = format!("{} on {} is running, or was interrupted", lock.operation, lock.host);
                     report.notes.push(Problem { path, what });
                 }
+                Err(error) if error.is_of_other_epoch() => {}
                 // It ended a moment ago.
                 Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) => {}
                 Err(error) if error.is_damage() => report.problems.push(Problem { path, what: error.to_string() }),

@@ -18,6 +18,7 @@ mod archive;
 mod backup;
 mod backup_file;
 mod browse;
+mod carried;
 mod chunker;
 mod codec;
 mod commit;
@@ -42,12 +43,15 @@ mod frame;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod header;
+mod header_place;
 mod id;
 mod index;
 mod inspect;
+mod keyring;
 mod list;
 mod lock;
 mod needed;
+mod older_keys;
 mod pack;
 mod packing;
 mod pipeline;
@@ -64,10 +68,12 @@ mod restore;
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod restore_tests;
 mod roots;
+mod rotate;
 mod rules;
 #[cfg(test)]
 mod samples;
 mod snapshot;
+mod snapshots;
 mod source;
 mod sqlite;
 mod store;
@@ -98,6 +104,7 @@ pub use report::{
     BackupReport, IndexReport, Problem, Progress, PruneReport, RestoreReport, SnapshotsReport, VerifyReport, Wait,
 };
 pub use restore::RestoreOptions;
+pub use rotate::{RotateOptions, RotateReport};
 pub use rules::{Excluded, Pattern, Rules};
 pub use snapshot::{Snapshot, Totals};
 pub use tree::{Node, NodeKind, Time};

@@ -2,9 +2,10 @@
 
 use crate::codec::{CodecError, Decoder, Encoder};
 use crate::destination::Destination;
-use crate::envelope::{Keyring, ObjectType, open_object, seal_object};
-use crate::error::Error;
+use crate::envelope::{ObjectType, open_object, seal_object};
+use crate::error::{Damage, Error};
 use crate::id::ObjectName;
+use crate::keyring::Keyring;
 use crate::store;
 use crate::tree::Time;
 
@@ -72,8 +73,9 @@ pub(crate) fn all(destination: &Destination, ring: &Keyring) -> Result<Vec<Lock>
     for name in store::list_objects(destination, ObjectType::Lock)? {
         match read(destination, ring, &name) {
             Ok(lock) => locks.push(lock),
-            // It ended a moment ago.
+            // It ended a moment ago, or is of an epoch that was given up: of nobody who can do anything.
             Err(error) if error.is_not_found() => {}
+            Err(Error::Damaged { why: Damage::OlderEpoch, .. }) => {}
             Err(error) => return Err(error),
         }
     }

@@ -2,10 +2,11 @@
 
 use crate::aead::{TAG_LEN, WrongTag};
 use crate::codec::{CodecError, Decoder, Encoder, varint_len};
-use crate::envelope::{Keyring, ObjectCipher, ObjectType, PREFIX_LEN, Part};
+use crate::envelope::{ObjectCipher, ObjectType, PREFIX_LEN, Part};
 use crate::error::{Damage, Error};
 use crate::frame;
 use crate::id::{ChunkId, ObjectName};
+use crate::keyring::Keyring;
 
 /// No pack is larger than this, bytes.
 pub(crate) const MAX_PACK: usize = 16 << 20;

@@ -15,11 +15,12 @@ use crate::aead::TAG_LEN;
 use crate::content::ListStore;
 use crate::deep::on_deep_stack;
 use crate::destination::Destination;
-use crate::envelope::{Keyring, ObjectType, seal_object};
+use crate::envelope::{ObjectType, seal_object_in};
 use crate::error::{DestinationErrorKind, Error};
 use crate::frame;
 use crate::id::{ChunkId, ObjectName};
 use crate::index::{self, IdSet, IndexedPack};
+use crate::keyring::Keyring;
 use crate::pack::{FinishedPack, MAX_CHUNKS, MAX_SEGMENT, PackWriter, Segment, SegmentKind};
 use crate::packing::Waiting;
 use crate::store::ChunkStore;
@@ -96,7 +97,7 @@ pub(crate) struct Sink<'a> {
 impl Sink<'_> {
     /// The id of a chunk, which is stored if it is new. At most [`SEGMENT`] bytes.
     pub(crate) fn put(&mut self, class: Class, chunk: &[u8]) -> Result<ChunkId, Error> {
-        let id = ChunkId::of(&self.store.ring.keys.chunk_id, chunk);
+        let id = ChunkId::of(&self.store.ring.chunk_id, chunk);
         if self.holds(&id) {
             return Ok(id);
         }
@@ -279,7 +280,8 @@ fn store_packs(
         let stored = destination.write_parts(&ObjectType::Pack.path(&name), parts).and_then(|()| {
             let mut indexer = lock(indexer);
             indexer.stored += len as u64;
-            indexer.index(IndexedPack { name, salt, toc })
+            let epoch = indexer.ring.epoch;
+            indexer.index(IndexedPack { name, salt, epoch, toc })
         });
         if stored.is_err() {
             lock(from).take();
@@ -310,13 +312,15 @@ impl<'a> Indexer<'a> {
     }
 
     fn write(&mut self) -> Result<(), Error> {
-        if self.pending.is_empty() {
-            return Ok(());
+        // An index object is of the epoch of its packs.
+        self.pending.sort_by_key(|pack| pack.epoch);
+        for packs in self.pending.chunk_by(|one, other| one.epoch == other.epoch) {
+            let Some(first) = packs.first() else { continue };
+            let name = ObjectName::generate()?;
+            let object = seal_object_in((self.ring, first.epoch), ObjectType::Index, &name, &index::encode(packs))?;
+            self.stored += object.len() as u64;
+            self.destination.write(&ObjectType::Index.path(&name), object)?;
         }
-        let name = ObjectName::generate()?;
-        let object = seal_object(self.ring, ObjectType::Index, &name, &index::encode(&self.pending))?;
-        self.stored += object.len() as u64;
-        self.destination.write(&ObjectType::Index.path(&name), object)?;
         self.pending.clear();
         self.pending_chunks = 0;
         Ok(())

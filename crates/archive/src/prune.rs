@@ -56,7 +56,8 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(index: &Index, needed: &IdSet<ChunkId>, max_unused: u8) -> Self {
+    /// Packs of an epoch that is not the current one are worn: what is needed of them is to be sealed anew.
+    fn of(index: &Index, needed: &IdSet<ChunkId>, max_unused: u8, epoch: u32) -> Self {
         let mut used = vec![0_u64; index.packs.len()];
         let mut is_needed = vec![false; index.packs.len()];
         let mut is_missed = vec![false; index.packs.len()];
@@ -85,7 +86,7 @@ impl Plan {
             let unused = total.saturating_sub(used[number as usize]);
             if !is_needed[number as usize] {
                 plan.unused.push(number);
-            } else if unused * 100 > total * u64::from(max_unused) {
+            } else if pack.epoch != epoch || unused * 100 > total * u64::from(max_unused) {
                 plan.worn.push((number, unused * pack.len() / total.max(1)));
             } else if pack.len() < SMALL_PACK {
                 small.push((number, unused * pack.len() / total.max(1)));
@@ -104,10 +105,12 @@ impl Archive {
     /// Removes what no snapshot needs.
     ///
     /// # Errors
-    /// `Busy` while another run works on the archive; `Damaged` and `Unreadable` when a snapshot does not say what it
-    /// needs; `Rollback` when one is missing that was not forgotten, unless that is allowed; `Disturbed` when somebody took the lock away; `Destination` when it fails. Whatever the error, nothing
+    /// `Busy` while another run works on the archive; `Rotating` and `Rotated` when its key is being rotated; `Damaged`
+    /// and `Unreadable` when a snapshot does not say what it needs; `Rollback` when one is missing that was not forgotten,
+    /// unless that is allowed; `Disturbed` when somebody took the lock away; `Destination` when it fails. Whatever the error, nothing
     /// that is needed has been removed, and the next run goes on.
     pub fn prune(&mut self, options: &PruneOptions, progress: &Progress) -> Result<PruneReport, Error> {
+        self.refuse_rotation()?;
         let lock = match options.dry_run {
             true => None,
             false => Some(self.lock_alone(&options.host, "prune")?),
@@ -173,6 +176,8 @@ pub(crate) struct Pruning<'a> {
     pub(crate) walked: HashSet<ObjectName>,
     /// Packs that an index object names, that are not there and that nobody misses.
     pub(crate) missing: BTreeSet<ObjectName>,
+    /// Index objects and packs of epochs that the key does not lead to.
+    pub(crate) of_other_epochs: Vec<(ObjectType, ObjectName, Damage)>,
     pub(crate) report: PruneReport,
 }
 
@@ -186,6 +191,7 @@ impl<'a> Pruning<'a> {
             needed: Needed::default(),
             walked: HashSet::new(),
             missing: BTreeSet::new(),
+            of_other_epochs: Vec::new(),
             report: PruneReport::default(),
         }
     }
@@ -195,6 +201,7 @@ impl<'a> Pruning<'a> {
         self.load_snapshots()?;
         if self.lock.is_some() {
             self.archive.remove_leftover()?;
+            self.remove_void()?;
         }
         match self.doom(true, progress) {
             // What is needed by nobody makes room for what is to be written.
@@ -205,7 +212,11 @@ impl<'a> Pruning<'a> {
             }
             other => other?,
         }
-        if self.lock.is_some() { self.sweep() } else { Ok(()) }
+        if self.lock.is_some() {
+            self.sweep()?;
+            self.give_up_older_keys()?;
+        }
+        Ok(())
     }
 
     /// What earlier runs doomed. A damaged object is removed: nobody removes what it names any more.
@@ -214,7 +225,9 @@ impl<'a> Pruning<'a> {
         for name in doomed::list(destination)? {
             match doomed::read(destination, ring, &name) {
                 Ok(doomed) => drop(self.doomed.insert(name, doomed)),
-                Err(error @ Error::FormatTooNew { .. }) => return Err(error),
+                Err(error @ (Error::FormatTooNew { .. } | Error::Damaged { why: Damage::NewerEpoch, .. })) => {
+                    return Err(error);
+                }
                 Err(error) if error.is_damage() => {
                     if self.lock.is_some() {
                         destination.delete(&ObjectType::Doomed.path(&name))?;
@@ -230,6 +243,8 @@ impl<'a> Pruning<'a> {
     /// what it needs?
     pub(crate) fn load_snapshots(&mut self) -> Result<(), Error> {
         self.archive.load_snapshots()?;
+        // Those of an older epoch go once the header is of a newer one.
+        self.archive.stay_in_epoch()?;
         self.report.snapshots = self.archive.snapshots.len() as u64;
         if !self.archive.damaged.is_empty() {
             return Err(self.archive.why_damaged());
@@ -269,14 +284,15 @@ impl<'a> Pruning<'a> {
     fn doom(&mut self, with_worn: bool, progress: &Progress) -> Result<(), Error> {
         let archive = &*self.archive;
         let loaded = store::load_index(&archive.destination, &archive.ring, &doomed::packs(&self.doomed))?;
-        let LoadedIndex { index, unindexed, problems } = loaded;
+        let LoadedIndex { index, unindexed, problems, others } = loaded;
         self.report.notes.extend(problems);
+        self.of_other_epochs = others;
         let mut store = ChunkStore::new(&archive.destination, &archive.ring, index);
         if let Some(memory) = &archive.memory {
             store.note_damage(&memory.damage());
         }
         Self::walk((archive, &mut self.needed), &mut self.walked, &store)?;
-        let plan = Plan::of(&store.index, &self.needed.chunks, self.options.max_unused);
+        let plan = Plan::of(&store.index, &self.needed.chunks, self.options.max_unused, archive.ring.epoch);
         let missing = plan.missing.iter().map(|number| store.index.packs[*number as usize].name);
         self.missing = missing.collect();
         let worn = if with_worn { plan.worn.as_slice() } else { &[] };

@@ -2,6 +2,8 @@
 //! time and with listings that are old. After everything, every snapshot is there in full.
 
 mod beside;
+mod old_key;
+mod rotating;
 mod world;
 
 use self::world::*;

@@ -22,6 +22,7 @@ impl Archive {
     /// `Busy` while another run works on the archive; `Destination` when it fails. What is there by then is an index as
     /// good as before.
     pub fn repair_index(&self, host: &str, progress: &Progress) -> Result<IndexReport, Error> {
+        self.refuse_rotation()?;
         let locked = self.lock_alone(host, "repair")?;
         let repaired = self.rewrite_index(progress);
         let withdrawn = lock::withdraw(&self.destination, &locked);
@@ -39,6 +40,7 @@ impl Archive {
         if dry_run {
             return Ok(self.lost_snapshots());
         }
+        self.refuse_rotation()?;
         let locked = self.lock_alone(host, "repair")?;
         let repaired = self.give_up_lost();
         let withdrawn = lock::withdraw(&self.destination, &locked);
@@ -49,6 +51,7 @@ impl Archive {
     fn give_up_lost(&mut self) -> Result<SnapshotsReport, Error> {
         // What came damaged over the line once may be whole.
         self.load_snapshots()?;
+        self.stay_in_epoch()?;
         let report = self.lost_snapshots();
         // What they followed is not known. If nothing else followed a snapshot, one of them did.
         let tips = self.tips();
@@ -79,6 +82,8 @@ impl Archive {
             progress.add(1, 0);
             match store::read_toc(&self.destination, &self.ring, &name) {
                 Ok(pack) => Some(Ok(pack)),
+                // Of an epoch that does not count, or does not count yet.
+                Err(error) if error.is_of_other_epoch() => None,
                 Err(error) if error.is_damage() => {
                     let path = ObjectType::Pack.path(&name).into();
                     report.problems.push(Problem { path, what: error.to_string() });
@@ -95,6 +100,7 @@ impl Archive {
         report.packs += kept.len() as u64;
         report.bytes_stored += pipeline::write_index(&self.destination, &self.ring, kept.into_iter().map(Ok))?;
         self.destination.settle()?;
+        self.stay_in_epoch()?;
         for name in &before {
             self.destination.delete(&ObjectType::Index.path(name))?;
         }
@@ -115,6 +121,7 @@ impl Archive {
                 Ok(packs) => kept.extend(
                     packs.into_iter().filter(|pack| silent.contains(&pack.name)).filter(|pack| met.insert(pack.name)),
                 ),
+                Err(error) if error.is_of_other_epoch() => {}
                 Err(error) if error.is_damage() => report.objects_damaged += 1,
                 Err(error) => return Err(error),
             }

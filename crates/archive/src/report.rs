@@ -114,6 +114,10 @@ pub struct PruneReport {
     pub packs_waiting: u64,
     /// What they wait for.
     pub waits: Option<Wait>,
+    /// Objects removed that are of epochs whose keys were given up.
+    pub void_removed: u64,
+    /// Whether the archive's header has just stopped leading to the keys of older epochs.
+    pub older_keys_given_up: bool,
     /// Bytes of the packs removed.
     pub bytes_freed: u64,
     /// Bytes written instead: new packs and index objects.

@@ -226,7 +226,7 @@ impl<'a> Restorer<'a> {
                     return Ok(false);
                 }
                 let same = match extent {
-                    Extent::Chunk { id, .. } => ChunkId::of(&self.store.ring.keys.chunk_id, &buffer) == id,
+                    Extent::Chunk { id, .. } => ChunkId::of(&self.store.ring.chunk_id, &buffer) == id,
                     Extent::Hole { .. } => buffer.iter().all(|byte| *byte == 0),
                 };
                 if !same {

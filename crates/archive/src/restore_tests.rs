@@ -9,9 +9,9 @@ use coffer_keys::BackupKey;
 use crate::codec::Encoder;
 use crate::content::{Content, ContentBuilder, Extent};
 use crate::destination::Destination;
-use crate::envelope::Keyring;
 use crate::header::Header;
 use crate::index::{IdSet, Index};
+use crate::keyring::Keyring;
 use crate::pipeline::{self, Class, Sink};
 use crate::report::{Progress, RestoreReport, VerifyReport};
 use crate::restore::Restorer;
@@ -116,6 +116,7 @@ impl Crafted {
             totals: Default::default(),
             problems: 0,
             root: self.root.clone(),
+            is_resealed: false,
         };
         TreeCheck::new(&store, IdSet::default(), &mut report).snapshot(&snapshot).unwrap();
         report

@@ -6,9 +6,9 @@ use proptest::prelude::*;
 
 use crate::content::tests::any_content;
 use crate::device::Head;
-use crate::envelope::Keyring;
 use crate::id::{ChunkId, ObjectName};
 use crate::index::IndexedPack;
+use crate::keyring::Keyring;
 use crate::lock::Lock;
 use crate::pack::{SegmentKind, Toc, TocSegment};
 use crate::snapshot::{Snapshot, Totals};
@@ -17,7 +17,7 @@ use crate::tree::{Node, NodeKind, Time};
 /// The keyring of archive number `archive`.
 pub(crate) fn ring(archive: u8) -> Keyring {
     let id = ArchiveId::from_bytes([archive; 16]);
-    Keyring { archive: id, epoch: 1, keys: DataKey::from_bytes([7; 32]).derive(&id) }
+    Keyring::of_epoch(id, 1, &DataKey::from_bytes([7; 32]))
 }
 
 pub(crate) const NAME: ObjectName = ObjectName::from_bytes([0xab; 16]);
@@ -77,6 +77,7 @@ pub(crate) fn any_packs() -> impl Strategy<Value = Vec<IndexedPack>> {
     let pack = (any::<[u8; 16]>(), any::<[u8; 32]>(), any_toc()).prop_map(|(name, salt, toc)| IndexedPack {
         name: ObjectName::from_bytes(name),
         salt,
+        epoch: 1,
         toc,
     });
     vec(pack, 0..4)
@@ -100,11 +101,24 @@ pub(crate) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
         (Head { number, hash }, previous)
     });
     let where_and_when = (".{0,20}", any_time(), any_time(), any_path(), vec(any_path(), 0..4));
-    (heads, where_and_when, any::<[u64; 5]>(), any_content()).prop_map(
-        |((head, previous), (host, started, finished, base, sources), numbers, root)| {
+    (heads, where_and_when, any::<([u64; 5], bool)>(), any_content()).prop_map(
+        |((head, previous), (host, started, finished, base, sources), (numbers, is_resealed), root)| {
             let [files, directories, others, bytes, problems] = numbers;
             let totals = Totals { files, directories, others, bytes };
-            Snapshot { name: NAME, head, previous, host, started, finished, base, sources, totals, problems, root }
+            Snapshot {
+                name: NAME,
+                head,
+                previous,
+                host,
+                started,
+                finished,
+                base,
+                sources,
+                totals,
+                problems,
+                root,
+                is_resealed,
+            }
         },
     )
 }

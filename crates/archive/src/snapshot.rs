@@ -15,7 +15,7 @@ use crate::tree::Time;
 pub struct Snapshot {
     /// The object's random name.
     pub name: ObjectName,
-    /// Sequence number and hash of the sealed object.
+    /// Sequence number and hash of the object that it was first sealed in.
     pub head: Head,
     /// The snapshots that it follows, sorted: those that none followed when it was made. None for the first; several
     /// after backups at the same time.
@@ -35,6 +35,8 @@ pub struct Snapshot {
     /// How many files could not be backed up, or not as they were at one moment.
     pub problems: u64,
     pub(crate) root: Content,
+    /// Whether it was sealed anew when the key was rotated. Then the object says what the hash of the first one was.
+    pub(crate) is_resealed: bool,
 }
 
 /// What a snapshot holds.
@@ -73,6 +75,9 @@ impl Snapshot {
         }
         e.varint(self.problems);
         self.root.encode(&mut e);
+        if self.is_resealed {
+            e.raw(&self.head.hash);
+        }
         e.finish()
     }
 
@@ -99,9 +104,11 @@ impl Snapshot {
         let totals = Totals { files: d.varint()?, directories: d.varint()?, others: d.varint()?, bytes: d.varint()? };
         let problems = d.varint()?;
         let root = Content::decode(&mut d)?;
+        let is_resealed = !d.is_empty();
+        let hash = if is_resealed { d.array()? } else { hash };
         d.finish()?;
         let head = Head { number, hash };
-        Ok(Self { name, head, previous, host, started, finished, base, sources, totals, problems, root })
+        Ok(Self { name, head, previous, host, started, finished, base, sources, totals, problems, root, is_resealed })
     }
 }
 

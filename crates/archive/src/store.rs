@@ -6,10 +6,11 @@ use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::destination::Destination;
-use crate::envelope::{Keyring, ObjectCipher, ObjectType, PREFIX_LEN, open_object};
+use crate::envelope::{ObjectCipher, ObjectType, PREFIX_LEN, epoch_of, open_object};
 use crate::error::{Damage, Error};
 use crate::id::{ChunkId, ObjectName};
 use crate::index::{self, Index, IndexedPack, Location};
+use crate::keyring::Keyring;
 use crate::pack::{TRAILER_LEN, Toc, Trailer, open_segment};
 use crate::report::Problem;
 
@@ -57,6 +58,8 @@ pub(crate) struct LoadedIndex {
     pub(crate) unindexed: Vec<IndexedPack>,
     /// Index objects and packs that do not open.
     pub(crate) problems: Vec<Problem>,
+    /// Index objects and packs of epochs that the key does not lead to.
+    pub(crate) others: Vec<(ObjectType, ObjectName, Damage)>,
 }
 
 /// Loads every index object, and the tables of contents of packs that none of them names. Packs that are listed and not
@@ -96,7 +99,7 @@ fn load(
                 kept.iter().for_each(|pack| loaded.index.insert(pack, true));
                 others.extend(rest);
             }
-            Err(error) => loaded.pass_over(ObjectType::Index.path(&name), error)?,
+            Err(error) => loaded.pass_over(ObjectType::Index, name, error)?,
         }
     }
     let described: BTreeSet<_> = others.iter().map(|pack| pack.name).collect();
@@ -110,7 +113,7 @@ fn load(
                 loaded.index.insert(&pack, true);
                 loaded.unindexed.push(pack);
             }
-            Err(error) => loaded.pass_over(ObjectType::Pack.path(&name), error)?,
+            Err(error) => loaded.pass_over(ObjectType::Pack, name, error)?,
         }
     }
     others.iter().for_each(|pack| insert_other(&mut loaded.index, pack));
@@ -120,14 +123,15 @@ fn load(
 impl LoadedIndex {
     /// Damage to one object is noted and costs no more; that the destination fails ends everything. What is listed and
     /// not there was removed a moment ago: if it is needed all the same, that will show.
-    fn pass_over(&mut self, path: String, error: Error) -> Result<(), Error> {
-        if error.is_not_found() {
-            return Ok(());
+    fn pass_over(&mut self, kind: ObjectType, name: ObjectName, error: Error) -> Result<(), Error> {
+        match error {
+            error if error.is_not_found() => {}
+            Error::Damaged { why, .. } if error.is_of_other_epoch() => self.others.push((kind, name, why)),
+            error if error.is_damage() => {
+                self.problems.push(Problem { path: kind.path(&name).into(), what: error.to_string() });
+            }
+            error => return Err(error),
         }
-        if !error.is_damage() {
-            return Err(error);
-        }
-        self.problems.push(Problem { path: path.into(), what: error.to_string() });
         Ok(())
     }
 }
@@ -151,7 +155,8 @@ pub(crate) fn read_index(
     let path = ObjectType::Index.path(name);
     let object = destination.read(&path, ObjectType::Index.max_len())?;
     let content = open_object(ring, ObjectType::Index, name, &object)?;
-    index::decode(&content).map_err(|error| Error::damaged(path, error))
+    let epoch = epoch_of(&object).unwrap_or_default();
+    index::decode(&content, epoch).map_err(|error| Error::damaged(path, error))
 }
 
 /// Reads a pack's table of contents by way of its trailer, for packs that no index names.
@@ -168,7 +173,7 @@ pub(crate) fn read_toc(destination: &Destination, ring: &Keyring, name: &ObjectN
     let trailer = Trailer::open(&cipher, &sealed, len).map_err(damaged)?;
     let sealed = destination.read_range(&path, trailer.toc_at, trailer.toc_len.into())?;
     let toc: Toc = trailer.open_toc(&cipher, &sealed).map_err(damaged)?;
-    Ok(IndexedPack { name: *name, salt: cipher.salt(), toc })
+    Ok(IndexedPack { name: *name, salt: cipher.salt(), epoch: cipher.epoch(), toc })
 }
 
 impl<'a> ChunkStore<'a> {
@@ -197,7 +202,8 @@ impl<'a> ChunkStore<'a> {
         let mut failure = Error::damaged(format!("chunk {id:?}"), Damage::ChunkMissing);
         for location in self.index.locations(id) {
             match self.segment((location.pack, location.segment)) {
-                Ok(segment) => return Ok((segment, location)),
+                Ok(segment) if self.is_trusted(&segment, location, id) => return Ok((segment, location)),
+                Ok(_) => failure = Error::damaged(format!("chunk {id:?}"), Damage::ChunkId),
                 Err(error) if error.is_damage() => failure = error,
                 Err(error) => return Err(error),
             }
@@ -205,12 +211,19 @@ impl<'a> ChunkStore<'a> {
         Err(failure)
     }
 
+    /// Whether it is this chunk that lies there. Of older epochs anybody may have made packs who has a key that was given up.
+    fn is_trusted(&self, segment: &[u8], location: Location, id: &ChunkId) -> bool {
+        let range = location.offset as usize..(location.offset + location.len) as usize;
+        self.index.packs[location.pack as usize].epoch == self.ring.epoch
+            || segment.get(range).is_some_and(|chunk| ChunkId::of(&self.ring.chunk_id, chunk) == *id)
+    }
+
     /// A chunk of known length: the open segment that it lies in, and where. Its content has its id.
     pub(crate) fn chunk(&self, id: &ChunkId, len: u64) -> Result<(Arc<Vec<u8>>, Range<usize>), Error> {
         let (segment, location) = self.locate(id)?;
         let range = location.offset as usize..(location.offset + location.len) as usize;
         let is_right =
-            u64::from(location.len) == len && ChunkId::of(&self.ring.keys.chunk_id, &segment[range.clone()]) == *id;
+            u64::from(location.len) == len && ChunkId::of(&self.ring.chunk_id, &segment[range.clone()]) == *id;
         if is_right { Ok((segment, range)) } else { Err(Error::damaged(format!("chunk {id:?}"), Damage::ChunkId)) }
     }
 
@@ -228,7 +241,7 @@ impl<'a> ChunkStore<'a> {
             match self.segment((location.pack, location.segment)) {
                 Ok(segment) => {
                     let chunk = segment.get(location.offset as usize..(location.offset + location.len) as usize);
-                    if chunk.is_some_and(|chunk| ChunkId::of(&self.ring.keys.chunk_id, chunk) == *id) {
+                    if chunk.is_some_and(|chunk| ChunkId::of(&self.ring.chunk_id, chunk) == *id) {
                         return Ok(true);
                     }
                     self.lose((location.pack, location.segment), Damage::ChunkId);
@@ -320,7 +333,7 @@ impl<'a> ChunkStore<'a> {
         let pack = &self.index.packs[number.0 as usize];
         let path = ObjectType::Pack.path(&pack.name);
         let sealed = sealed.map_or_else(|| self.read_sealed(&path, number, ahead, read_ahead), Ok)?;
-        let cipher = ObjectCipher::from_salt(self.ring, ObjectType::Pack, &pack.name, &pack.salt);
+        let cipher = ObjectCipher::of_epoch(self.ring, pack.epoch, ObjectType::Pack, &pack.name, &pack.salt)?;
         let plain = open_segment(&cipher, number.1, sealed, pack.segments[number.1 as usize].plain_len);
         plain.map(Arc::new).map_err(|why| Error::damaged(path, why))
     }

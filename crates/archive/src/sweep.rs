@@ -14,7 +14,7 @@ use crate::report::Wait;
 use crate::store::{self, ChunkStore};
 
 /// Where listings may be old ones, they are not older than half of this.
-const GRACE: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const GRACE: Duration = Duration::from_secs(24 * 3600);
 
 impl Pruning<'_> {
     /// Removes the packs that have been doomed for long enough. The order matters: locks, then snapshots (a run that
@@ -156,7 +156,7 @@ impl Pruning<'_> {
                 described.into_iter().filter(|pack| met.insert(pack.name)).map(Ok).collect()
             }
             Ok(_) => Vec::new(),
-            // One that is damaged describes nothing, and stays for `repair index`.
+            // One that is damaged, or of another epoch, describes nothing here: it stays for `repair index`.
             Err(error) if error.is_damage() => Vec::new(),
             Err(error) => vec![Err::<IndexedPack, _>(error)],
         });

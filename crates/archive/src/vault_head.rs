@@ -5,9 +5,10 @@ use crate::aead::{TAG_LEN, WrongTag};
 use crate::archive::Archive;
 use crate::codec::{CodecError, Decoder, Encoder};
 use crate::device::Head;
-use crate::envelope::{Keyring, ObjectCipher, ObjectType, PREFIX_LEN, Part};
+use crate::envelope::{ObjectCipher, ObjectType, PREFIX_LEN, Part};
 use crate::error::{Damage, Error};
 use crate::id::ObjectName;
+use crate::keyring::Keyring;
 
 /// Length in bytes, whatever the number of snapshots in it.
 const LEN: usize = 512;
@@ -61,6 +62,10 @@ pub(crate) fn open(ring: &Keyring, bytes: &[u8]) -> Result<Vec<Head>, Error> {
     })?;
     let mut sealed = bytes[PREFIX_LEN..].to_vec();
     cipher.open(Part::Last(0), &mut sealed).map_err(|WrongTag| refused(Damage::Tag))?;
+    // Whoever sealed it had seen a later header.
+    if cipher.epoch() > ring.epoch {
+        return Err(Error::OldHeader);
+    }
     decode(&sealed).map_err(|error| refused(error.into()))
 }
 

@@ -163,7 +163,7 @@ fn heads_are_the_known_ones() {
         let bytes = |value: &Value| hex::decode(value.as_str().unwrap()).unwrap();
         let archive = ArchiveId::parse(vector["archive_id"].as_str().unwrap()).unwrap();
         let data_key = DataKey::from_bytes(bytes(&vector["data_key"]).try_into().unwrap());
-        let ring = Keyring { archive, epoch: 1, keys: data_key.derive(&archive) };
+        let ring = Keyring::of_epoch(archive, 1, &data_key);
         let tip = |tip: &Value| Head {
             number: tip["number"].as_u64().unwrap(),
             hash: bytes(&tip["hash"]).try_into().unwrap(),

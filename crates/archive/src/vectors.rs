@@ -14,12 +14,13 @@ use crate::codec::{Decoder, Encoder};
 use crate::content::{Content, ContentBuilder, Extent, ListStore, leaf_lists};
 use crate::device::Head;
 use crate::doomed::Doomed;
-use crate::envelope::{Keyring, ObjectCipher, ObjectType, PREFIX_LEN, open_object, seal_with};
+use crate::envelope::{ObjectCipher, ObjectType, PREFIX_LEN, open_object, seal_with};
 use crate::error::Error;
 use crate::forgotten;
 use crate::header::Header;
 use crate::id::{ChunkId, ObjectName};
 use crate::index::{self, IndexedPack};
+use crate::keyring::Keyring;
 use crate::lock::Lock;
 use crate::pack::{PackWriter, Segment, SegmentKind, TRAILER_LEN, Toc, TocSegment, Trailer, open_segment};
 use crate::samples;
@@ -64,8 +65,8 @@ fn time(value: &Value) -> Time {
 
 fn ring(vector: &Value) -> Keyring {
     let archive = ArchiveId::parse(text(vector, "archive_id")).unwrap();
-    let keys = DataKey::from_bytes(array(vector, "data_key")).derive(&archive);
-    Keyring { archive, epoch: vector.get("epoch").map_or(1, small), keys }
+    let data_key = DataKey::from_bytes(array(vector, "data_key"));
+    Keyring::of_epoch(archive, vector.get("epoch").map_or(1, small), &data_key)
 }
 
 fn name(vector: &Value) -> ObjectName {
@@ -97,7 +98,7 @@ struct Lists<'a>(&'a Keyring, Vec<(ChunkId, Vec<u8>)>);
 
 impl ListStore for Lists<'_> {
     fn store_list(&mut self, bytes: &[u8]) -> Result<ChunkId, Error> {
-        let id = ChunkId::of(&self.0.keys.chunk_id, bytes);
+        let id = ChunkId::of(&self.0.chunk_id, bytes);
         self.1.push((id, bytes.to_vec()));
         Ok(id)
     }
@@ -138,7 +139,26 @@ fn headers_are_the_known_ones() {
             let ring = header.unlock(&BackupKey::from_bytes(*key)).unwrap();
             // Slots of one epoch are all alike to who opens them.
             assert_eq!(ring.epoch, small(&vector["epochs"][at]));
-            assert!(ring.keys.commit.verify(b"", &data_key.derive(&archive).commit.commit(b"")));
+            assert!(ring.commit(ring.epoch).unwrap().verify(b"", &data_key.derive(&archive).commit.commit(b"")));
+        }
+        assert!(matches!(header.unlock(&BackupKey::from_bytes([0xee; 32])), Err(Error::WrongKey)));
+    }
+}
+
+#[test]
+fn headers_of_rotated_archives_are_read() {
+    for vector in vectors(include_str!("../../../tests/vectors/header.json"), "rotated") {
+        let header = Header::parse(&bytes(&vector, "bytes")).unwrap();
+        assert_eq!(header.encode(), bytes(&vector, "bytes"));
+        let archive = ArchiveId::parse(text(&vector, "archive_id")).unwrap();
+        let current = DataKey::from_bytes(array(&vector, "current_data_key")).derive(&archive);
+        for key in list(&vector, "keys") {
+            let ring = header.unlock(&BackupKey::from_bytes(array(key, "backup_key"))).unwrap();
+            assert_eq!((ring.epoch, ring.own), (small(&vector["epoch"]), small(&key["own"])));
+            assert_eq!(header.is_rotating(), list(&vector, "keys").len() > 1);
+            assert_eq!(ring.has_older(), !list(&vector, "older").is_empty());
+            assert_eq!(ring.chunk_id.expose_bytes(), &array::<32>(&vector, "chunk_id_key"));
+            assert!(ring.commit(ring.epoch).unwrap().verify(b"", &current.commit.commit(b"")));
         }
         assert!(matches!(header.unlock(&BackupKey::from_bytes([0xee; 32])), Err(Error::WrongKey)));
     }
@@ -163,7 +183,7 @@ fn check_pack(vector: &Value) {
         assert_eq!(segment.kind, segment_kind(known));
         for (((id, len), chunk), known_id) in segment.chunks.iter().zip(&chunks).zip(list(known, "ids")) {
             assert_eq!(*len as usize, chunk.len());
-            assert_eq!(*id, ChunkId::of(&ring.keys.chunk_id, chunk));
+            assert_eq!(*id, ChunkId::of(&ring.chunk_id, chunk));
             assert_eq!(hex::encode(id.as_bytes()), known_id.as_str().unwrap());
         }
         assert_eq!(segment.chunks.len(), chunks.len());
@@ -180,7 +200,7 @@ fn packs_are_the_known_ones() {
         let mut writer = PackWriter::with_cipher(name(&vector), cipher(&vector, ObjectType::Pack));
         for known in list(&vector, "segments") {
             let chunks = list(known, "chunks").iter().map(|chunk| hex::decode(chunk.as_str().unwrap()).unwrap());
-            let chunks = chunks.map(|chunk| (ChunkId::of(&ring.keys.chunk_id, &chunk), chunk.len() as u32)).collect();
+            let chunks = chunks.map(|chunk| (ChunkId::of(&ring.chunk_id, &chunk), chunk.len() as u32)).collect();
             writer.append(Segment { kind: segment_kind(known), payload: bytes(known, "stored"), chunks });
         }
         let pack = writer.finish();
@@ -213,12 +233,12 @@ fn indexes_are_the_known_ones() {
         };
         let pack = |pack: &Value| {
             let segments = list(pack, "segments").iter().map(segment).collect();
-            IndexedPack { name: name(pack), salt: array(pack, "salt"), toc: Toc { segments } }
+            IndexedPack { name: name(pack), salt: array(pack, "salt"), epoch: 1, toc: Toc { segments } }
         };
         let packs: Vec<_> = list(&vector, "packs").iter().map(pack).collect();
         let content = check_object(&vector, ObjectType::Index);
         assert_eq!(index::encode(&packs), content);
-        assert_eq!(index::decode(&content).unwrap(), packs);
+        assert_eq!(index::decode(&content, 1).unwrap(), packs);
     }
 }
 
@@ -234,7 +254,10 @@ fn snapshots_are_the_known_ones() {
         let totals: Vec<_> = list(&vector, "totals").iter().map(number).collect();
         let snapshot = Snapshot {
             name: name(&vector),
-            head: Head { number: number(&vector["number"]), hash },
+            head: Head {
+                number: number(&vector["number"]),
+                hash: vector.get("first_hash").map_or(hash, |_| array(&vector, "first_hash")),
+            },
             previous: previous
                 .map(|head| Head { number: number(&head["number"]), hash: array(head, "hash") })
                 .into_iter()
@@ -247,6 +270,7 @@ fn snapshots_are_the_known_ones() {
             totals: Totals { files: totals[0], directories: totals[1], others: totals[2], bytes: totals[3] },
             problems: number(&vector["problems"]),
             root: inline(list(&vector, "root")),
+            is_resealed: vector.get("first_hash").is_some(),
         };
         assert_eq!(snapshot.encode(), content);
         assert_eq!(Snapshot::decode(snapshot.name, hash, &content).unwrap(), snapshot);

@@ -12,11 +12,12 @@ use crate::codec::Encoder;
 use crate::content::{Content, Extent};
 use crate::deep::on_deep_stack;
 use crate::destination::Destination;
-use crate::envelope::{Keyring, ObjectCipher, ObjectType};
+use crate::envelope::{ObjectCipher, ObjectType};
 use crate::error::{Damage, Error};
 use crate::folder::Entries;
 use crate::id::ChunkId;
 use crate::index::{IdSet, IndexedPack, KnownPack, KnownSegment};
+use crate::keyring::Keyring;
 use crate::pack::{TocSegment, open_segment};
 use crate::read_data::{ReadData, data_len};
 use crate::report::{Problem, Progress, VerifyReport};
@@ -108,6 +109,7 @@ fn agrees(store: &ChunkStore<'_>, known: &KnownPack, own: &IndexedPack) -> bool 
         known.sealed_len == own.sealed_len && known.plain_len == own.plain_len()
     };
     known.salt == own.salt
+        && known.epoch == own.epoch
         && known.segments.len() == own.toc.segments.len()
         && known.segments.iter().zip(&own.toc.segments).all(same)
         && own.toc.segments.iter().flat_map(|segment| &segment.chunks).all(|(id, _)| store.index.contains(id))
@@ -121,7 +123,7 @@ fn check_segments(
     found: &mut PackFindings,
 ) -> Result<(), Error> {
     let pack = &store.index.packs[number as usize];
-    let cipher = ObjectCipher::from_salt(store.ring, ObjectType::Pack, &pack.name, &pack.salt);
+    let cipher = ObjectCipher::of_epoch(store.ring, pack.epoch, ObjectType::Pack, &pack.name, &pack.salt)?;
     let mut group = Group::default();
     for (segment_number, segment) in (0..).zip(&pack.segments) {
         let opened = match group.sealed(store.destination, pack, segment_number as usize) {
@@ -175,7 +177,7 @@ fn have_their_ids(ring: &Keyring, plain: &[u8], segment: &TocSegment) -> bool {
     segment.chunks.iter().all(|(id, len)| match rest.split_at_checked(*len as usize) {
         Some((chunk, behind)) => {
             rest = behind;
-            ChunkId::of(&ring.keys.chunk_id, chunk) == *id
+            ChunkId::of(&ring.chunk_id, chunk) == *id
         }
         None => false,
     })

@@ -29,6 +29,8 @@ pub struct ArchiveKeys {
     pub doomed: ObjectKey,
     /// Seals the note of the newest snapshots that the vault keeps.
     pub head: ObjectKey,
+    /// Seals what a rotated archive's header carries from epoch to epoch.
+    pub carried: ObjectKey,
     /// Commits to what stands in the clear, such as the archive's header.
     pub commit: CommitKey,
 }
@@ -46,13 +48,14 @@ impl ArchiveKeys {
             forgotten: ObjectKey::new(derive_purpose(labels::FORGOTTEN)),
             doomed: ObjectKey::new(derive_purpose(labels::DOOMED)),
             head: ObjectKey::new(derive_purpose(labels::HEAD)),
+            carried: ObjectKey::new(derive_purpose(labels::CARRIED)),
             commit: CommitKey(derive_purpose(labels::COMMIT)),
         }
     }
 
     /// Each key beside its purpose's name, for comparison with the vectors.
     #[cfg(test)]
-    pub(crate) fn expose_all(&self) -> [(&'static str, &[u8; 32]); 10] {
+    pub(crate) fn expose_all(&self) -> [(&'static str, &[u8; 32]); 11] {
         [
             ("chunk-id", self.chunk_id.expose_bytes()),
             ("chunker", self.chunker.0.expose_bytes()),
@@ -63,6 +66,7 @@ impl ArchiveKeys {
             ("forgotten", self.forgotten.expose_bytes()),
             ("doomed", self.doomed.expose_bytes()),
             ("head", self.head.expose_bytes()),
+            ("carried", self.carried.expose_bytes()),
             ("commit", self.commit.0.expose_bytes()),
         ]
     }
@@ -73,6 +77,11 @@ impl ArchiveKeys {
 pub struct ChunkIdKey(Secret);
 
 impl ChunkIdKey {
+    /// The key of these 32 bytes, as [`ChunkIdKey::expose_bytes`] gave them.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Secret::from_bytes(bytes))
+    }
+
     /// The 32 bytes that BLAKE3's keyed mode takes.
     pub fn expose_bytes(&self) -> &[u8; 32] {
         self.0.expose_bytes()
@@ -84,6 +93,16 @@ impl ChunkIdKey {
 pub struct ChunkerKey(Secret);
 
 impl ChunkerKey {
+    /// The key of these 32 bytes, as [`ChunkerKey::expose_bytes`] gave them.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Secret::from_bytes(bytes))
+    }
+
+    /// The key itself, to be carried over to a later epoch.
+    pub fn expose_bytes(&self) -> &[u8; 32] {
+        self.0.expose_bytes()
+    }
+
     /// The gear table: HKDF-SHA256-Expand with this key and the info [`labels::GEAR`], 2048 bytes, read as 256
     /// little-endian words. As secret as the key; the caller keeps it as long as it cuts.
     pub fn derive_gear(&self) -> [u64; 256] {
@@ -133,7 +152,7 @@ mod tests {
             format!("{:?}", keys()),
             "ArchiveKeys { chunk_id: ChunkIdKey(..), chunker: ChunkerKey(..), pack: ObjectKey(..), \
              index: ObjectKey(..), snapshot: ObjectKey(..), lock: ObjectKey(..), \
-             forgotten: ObjectKey(..), doomed: ObjectKey(..), head: ObjectKey(..), commit: CommitKey(..) }"
+             forgotten: ObjectKey(..), doomed: ObjectKey(..), head: ObjectKey(..), carried: ObjectKey(..), commit: CommitKey(..) }"
         );
     }
 

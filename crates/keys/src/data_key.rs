@@ -7,7 +7,7 @@ use crate::secret::Secret;
 
 /// 256 random bits behind everything sealed during one epoch of an archive.
 ///
-/// It leaves the device only inside a [`KeySlot`](crate::KeySlot). A new epoch has a new one, unrelated to the last.
+/// It leaves the device only inside a [`KeySlot`](crate::KeySlot), or sealed under the data key of a later epoch. A new epoch has a new one, unrelated to the last.
 #[derive(Debug)]
 pub struct DataKey(Secret);
 
@@ -32,7 +32,8 @@ impl DataKey {
         })
     }
 
-    pub(crate) const fn expose_bytes(&self) -> &[u8; 32] {
+    /// The key itself, to be sealed under a later epoch's.
+    pub const fn expose_bytes(&self) -> &[u8; 32] {
         self.0.expose_bytes()
     }
 }

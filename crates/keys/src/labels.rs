@@ -26,6 +26,9 @@ pub const FORGOTTEN: &str = "coffer/v1/forgotten";
 /// From the data key: the root of the keys that seal the lists of packs that are to be removed.
 pub const DOOMED: &str = "coffer/v1/doomed";
 
+/// From the data key: the root of the keys that seal what a rotated archive's header carries from epoch to epoch.
+pub const CARRIED: &str = "coffer/v1/carried";
+
 /// From the data key: the root of the keys that seal the archive head, which the vault keeps.
 pub const HEAD: &str = "coffer/v1/head";
 
@@ -41,7 +44,7 @@ pub const GEAR: &str = "coffer/v1/gear";
 /// From the data key: the HMAC key of commitments to what stands in the clear.
 pub const COMMIT: &str = "coffer/v1/commit";
 
-/// From a pack, index, snapshot, lock, forgotten, doomed or head key: the key and the commitment of one object. The object's salt, its
+/// From a pack, index, snapshot, lock, forgotten, doomed, head or carried key: the key and the commitment of one object. The object's salt, its
 /// type and the archive id follow the label.
 pub const OBJECT: &str = "coffer/v1/object";
 
@@ -68,7 +71,7 @@ mod tests {
 
     #[test]
     fn every_label_is_found_by_these_tests() {
-        assert_eq!(labels().len(), 16);
+        assert_eq!(labels().len(), 17);
     }
 
     #[test]

@@ -26,7 +26,8 @@
 //!      ├──► index      ObjectKey │
 //!      ├──► snapshot   ObjectKey │  HKDF-Expand("coffer/v1/object" ‖ the object's salt ‖ its type ‖ archive id)
 //!      ├──► lock       ObjectKey ├─────► SealingKey: the AES-256-GCM key of one object, and its commitment
-//!      └──► head       ObjectKey ┘
+//!      ├──► head       ObjectKey │
+//!      └──► carried    ObjectKey ┘
 //!
 //!  ExportKey (what OPAQUE makes of the right password; new with each registration)
 //!      ├──► unlock key     HKDF-Expand("coffer/v1/unlock")

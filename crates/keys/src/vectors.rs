@@ -103,6 +103,7 @@ fn object_key<'a>(keys: &'a ArchiveKeys, purpose: &str) -> &'a ObjectKey {
         "head" => &keys.head,
         "forgotten" => &keys.forgotten,
         "doomed" => &keys.doomed,
+        "carried" => &keys.carried,
         _ => panic!("no object key for {purpose}"),
     }
 }

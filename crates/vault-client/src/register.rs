@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::attempt::NothingKept;
 use crate::delivering::{Failed, Sent, share_context};
+use crate::ending::owns;
 use crate::exchange::{Failure, RequestError, parse};
 use crate::fleet::Fleet;
 use crate::outbox::{self, Outbox, Parcel, Undelivered};
@@ -113,6 +114,22 @@ impl<T: Transport + Clone> Session<T> {
         argon2: &Argon2Parameters,
         outbox: &mut impl Outbox,
     ) -> Result<Registered, RegisterError> {
+        self.register_after(password, backup_key, backup_key, argon2, outbox).await
+    }
+
+    /// The same for a backup key that takes the place of the one `before`: what is registered for either is replaced at
+    /// once.
+    ///
+    /// # Errors
+    /// [`RegisterError`].
+    pub async fn register_after(
+        &self,
+        password: &Password,
+        backup_key: &BackupKey,
+        before: &BackupKey,
+        argon2: &Argon2Parameters,
+        outbox: &mut impl Outbox,
+    ) -> Result<Registered, RegisterError> {
         let fleet = self.fleet();
         let status = self.glance().await?;
         if let Some(retry_at) = status.cool_down_until {
@@ -135,7 +152,9 @@ impl<T: Transport + Clone> Session<T> {
             outbox::keep(outbox, all).map_err(RegisterError::NotKept)?;
         }
         let registration = undelivered.id();
-        match self.activate(&undelivered, backup_key, status.live.map(|live| live.id)).await? {
+        let is_before = status.live.as_ref().is_some_and(|live| owns(before, live));
+        let owner = if is_before { before } else { backup_key };
+        match self.activate(&undelivered, owner, status.live.map(|live| live.id)).await? {
             Activated::Waiting { live_at } => Ok(Registered::Waiting { registration, live_at }),
             Activated::Live => {
                 self.confirm(&registration).await?;
@@ -229,7 +248,7 @@ impl<T: Transport + Clone> Session<T> {
         }
     }
 
-    /// Makes the registration the live one; or, where another owner's is live, has it wait.
+    /// Makes the registration the live one, as `backup_key`'s owner; or, where another owner's is live, has it wait.
     async fn activate(
         &self,
         of: &Undelivered,

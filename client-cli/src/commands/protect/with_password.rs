@@ -1,8 +1,9 @@
 //! `coffer protect password`, and `coffer password change`.
 
-use coffer_vault_client::{Argon2Parameters, Registered};
+use coffer_keys::BackupKey;
+use coffer_vault_client::{Argon2Parameters, Registered, RegistrationId, SiteNumber};
 
-use crate::config::Protection;
+use crate::config::{Config, Protection};
 use crate::context::Context;
 use crate::error::{Error, VaultError};
 use crate::exit::Exit;
@@ -21,23 +22,7 @@ pub(crate) fn protect_with_password(
     // A home that cannot be written is found before the vault is changed: otherwise this device would not know how.
     config.write(&context.home)?;
     let vault = Vault::open(context, options, Some(&config))?;
-    let password = password.ask_for_new(context)?;
-    context.output.note("registering the key with the vault, and retrieving it once to be sure …");
-    let mut outbox = OutboxFile(&context.home);
-    let register = vault.session.register(&password, &key, &Argon2Parameters::DEFAULT, &mut outbox);
-    let registered = vault.wait(register).map_err(VaultError::from)?;
-    let (Registered::Protected { registration, .. } | Registered::Waiting { registration, .. }) = registered;
-    config.vault = Some(vault.known(Some(registration.to_string())));
-    match registered {
-        Registered::Protected { .. } => config.protect(Protection::Password),
-        Registered::Waiting { .. } => config.unprotect(Protection::Password),
-    }
-    config.write(&context.home)?;
-    let (undelivered, forged) = match registered {
-        Registered::Protected { undelivered, forged, .. } => (undelivered, forged),
-        Registered::Waiting { live_at, .. } => return Err(VaultError::Waiting { live_at }.into()),
-    };
-    warn_of_forgers(context, &forged);
+    let Live { registration, undelivered } = register(context, &mut config, &vault, (&key, &key), password)?;
     if let Err(error) = send_head(context, &vault, &config.archive_url, &key) {
         context.output.warning(&format!("the vault was not told of the newest snapshot: {error}"));
         context.output.hint("the next backup tells it");
@@ -53,4 +38,38 @@ pub(crate) fn protect_with_password(
         undelivered: undelivered.iter().map(|site| site.0).collect(),
     })?;
     Ok(Exit::Done)
+}
+
+/// A registration that counts.
+pub(crate) struct Live {
+    registration: RegistrationId,
+    undelivered: Vec<SiteNumber>,
+}
+
+/// Registers a key under a new password, in the place of what is registered for it or for the one `before`.
+pub(crate) fn register(
+    context: &Context,
+    config: &mut Config,
+    vault: &Vault,
+    (key, before): (&BackupKey, &BackupKey),
+    password: &PasswordOptions,
+) -> Result<Live, Error> {
+    let password = password.ask_for_new(context)?;
+    context.output.note("registering the key with the vault, and retrieving it once to be sure …");
+    let mut outbox = OutboxFile(&context.home);
+    let register = vault.session.register_after(&password, key, before, &Argon2Parameters::DEFAULT, &mut outbox);
+    let registered = vault.wait(register).map_err(VaultError::from)?;
+    let (Registered::Protected { registration, .. } | Registered::Waiting { registration, .. }) = registered;
+    config.vault = Some(vault.known(Some(registration.to_string())));
+    match registered {
+        Registered::Protected { .. } => config.protect(Protection::Password),
+        Registered::Waiting { .. } => config.unprotect(Protection::Password),
+    }
+    config.write(&context.home)?;
+    let (undelivered, forged) = match registered {
+        Registered::Protected { undelivered, forged, .. } => (undelivered, forged),
+        Registered::Waiting { live_at, .. } => return Err(VaultError::Waiting { live_at }.into()),
+    };
+    warn_of_forgers(context, &forged);
+    Ok(Live { registration, undelivered })
 }

@@ -187,6 +187,26 @@ impl Cloud {
         }
     }
 
+    /// Stores an object in the place of what is there.
+    pub(super) fn replace(&self, path: &str, bytes: Vec<u8>) -> Result<(), Error> {
+        let bytes = Buffer::from(bytes);
+        let stored = self.runtime.block_on(async {
+            self.keep_pace(bytes.len() as u64).await;
+            if !self.is_staged {
+                let write = async || self.operator.write(path, bytes.clone()).await.map(drop);
+                return self.insist(bytes.len() as u64, write).await;
+            }
+            match self.store_by_way_of_another(path, &bytes).await {
+                Ok(_) if matches!(self.compare(path, &bytes).await?, There::Same) => return Ok(()),
+                _ => {}
+            }
+            // Some servers rename nothing onto what is there.
+            self.insist(0, || self.operator.delete(path)).await?;
+            self.store_by_way_of_another(path, &bytes).await.map(drop)
+        });
+        stored.map_err(self.failed("write", path))
+    }
+
     /// False where something else is in its place.
     async fn store(&self, path: &str, bytes: &Buffer) -> opendal::Result<bool> {
         let options = || options::WriteOptions { if_not_exists: self.writes_once(), ..Default::default() };

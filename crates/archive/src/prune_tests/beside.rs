@@ -12,7 +12,10 @@ use crate::faults::{Fault, Faults};
 use crate::report::{Progress, PruneReport, Wait};
 
 /// Runs `first`, and `second` on another device between any two of its operations, one after the other.
-fn interleave(first: impl Fn(&World, &Destination), second: impl Fn(&World, &Destination) + Send + Sync + 'static) {
+pub(super) fn interleave(
+    first: impl Fn(&World, &Destination),
+    second: impl Fn(&World, &Destination) + Send + Sync + 'static,
+) {
     let second = Arc::new(second);
     let (world, start) = world();
     let world = Arc::new(world);
@@ -39,7 +42,7 @@ fn interleave(first: impl Fn(&World, &Destination), second: impl Fn(&World, &Des
     }
 }
 
-fn may_be_busy(pruned: Result<PruneReport, Error>) {
+pub(super) fn may_be_busy(pruned: Result<PruneReport, Error>) {
     assert!(matches!(&pruned, Ok(_) | Err(Error::Busy(_) | Error::Disturbed)), "{pruned:?}");
 }
 
@@ -236,9 +239,10 @@ impl Chance {
 
 /// What a device does, whatever comes of it.
 fn act(world: &World, place: &Destination, chance: &mut Chance) {
-    match chance.below(4) {
-        0 => drop(world.forget_all_but(place, 1 + chance.below(3) as usize)),
-        1 => drop(prune(place)),
+    match chance.below(8) {
+        0 | 4 => drop(world.forget_all_but(place, 1 + chance.below(3) as usize)),
+        1 | 5 => drop(prune(place)),
+        2 => drop(advance(place)),
         _ => drop(world.back_up(place)),
     }
 }

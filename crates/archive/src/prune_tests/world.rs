@@ -12,23 +12,27 @@ use coffer_keys::BackupKey;
 use crate::archive::{Archive, OpenOptions};
 use crate::backup::BackupOptions;
 use crate::destination::Destination;
+use crate::device::Head;
+use crate::envelope::ObjectType;
 use crate::error::Error;
 use crate::faults::Faults;
 use crate::id::ObjectName;
 use crate::prune::PruneOptions;
 use crate::report::{Progress, PruneReport};
 use crate::restore::RestoreOptions;
+use crate::rotate::{RotateOptions, RotateReport};
 use crate::samples::noise;
+use crate::store;
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(super) type Files = BTreeMap<PathBuf, Vec<u8>>;
 
-/// A source, and what each snapshot of it holds, by the snapshot's name.
+/// A source, and what each snapshot of it holds, by the snapshot's head: its name changes when it is sealed anew.
 pub(super) struct World {
     folder: tempfile::TempDir,
-    known: Mutex<BTreeMap<ObjectName, Files>>,
+    known: Mutex<BTreeMap<Head, Files>>,
     /// Snapshots that nobody forgot.
-    expected: Mutex<BTreeSet<ObjectName>>,
+    expected: Mutex<BTreeSet<Head>>,
     day: AtomicU64,
 }
 
@@ -36,8 +40,42 @@ pub(super) fn key() -> BackupKey {
     BackupKey::from_bytes([42; 32])
 }
 
+/// The key that it is rotated to.
+pub(super) fn next_key() -> BackupKey {
+    BackupKey::from_bytes([43; 32])
+}
+
+pub(super) fn open_with(place: &Destination, key: &BackupKey) -> Result<Archive, Error> {
+    Archive::open(place.clone(), key, OpenOptions::default())
+}
+
+/// With the key that it was made with, or the one that it was rotated to.
 pub(super) fn open(place: &Destination) -> Result<Archive, Error> {
-    Archive::open(place.clone(), &key(), OpenOptions::default())
+    match open_with(place, &key()) {
+        Err(Error::WrongKey) => open_with(place, &next_key()),
+        other => other,
+    }
+}
+
+/// Rotates the key up to the header of the new epoch, as `coffer key rotate` does: what an interrupted run has begun is
+/// found.
+pub(super) fn advance(place: &Destination) -> Result<RotateReport, Error> {
+    let options = RotateOptions { host: "test".to_owned(), grace: None };
+    let mut archive = match open_with(place, &next_key()) {
+        Err(Error::WrongKey) => {
+            open_with(place, &key())?.prepare_rotation(&key(), &next_key(), "test")?;
+            open_with(place, &next_key())?
+        }
+        other => other?,
+    };
+    archive.rotate(&options)
+}
+
+/// The whole rotation.
+pub(super) fn rotate(place: &Destination) -> Result<PruneReport, Error> {
+    let report = advance(place)?;
+    assert_eq!(report.waits, None);
+    prune(place)
 }
 
 pub(super) fn options() -> PruneOptions {
@@ -125,8 +163,8 @@ impl World {
             BackupOptions { sources: vec![self.source()], host: "test".to_owned(), ..BackupOptions::default() };
         let report = open(place)?.backup(&options, &Progress::default())?;
         assert_eq!(report.problems, []);
-        self.known.lock().unwrap().insert(report.snapshot.name, files(&self.source()));
-        self.expected.lock().unwrap().insert(report.snapshot.name);
+        self.known.lock().unwrap().insert(report.snapshot.head, files(&self.source()));
+        self.expected.lock().unwrap().insert(report.snapshot.head);
         Ok(())
     }
 
@@ -137,8 +175,16 @@ impl World {
         let going = archive.snapshots().len().saturating_sub(keep);
         let going = archive.snapshots()[..going].iter().filter(|snapshot| !tips.contains(&snapshot.head));
         let names: Vec<_> = going.map(|snapshot| snapshot.name).collect();
-        self.expected.lock().unwrap().retain(|name| !names.contains(name));
+        let heads: Vec<_> =
+            archive.snapshots()[..].iter().filter(|one| names.contains(&one.name)).map(|one| one.head).collect();
+        self.expected.lock().unwrap().retain(|head| !heads.contains(head));
         archive.forget(&names)
+    }
+
+    /// From now on, what this provider holds is to stay.
+    pub(super) fn expect(&self, place: &Destination) {
+        let there = open(&another(place)).unwrap();
+        *self.expected.lock().unwrap() = there.snapshots().iter().map(|snapshot| snapshot.head).collect();
     }
 
     /// Whatever listings show, every snapshot that nobody forgot is there in full.
@@ -148,7 +194,7 @@ impl World {
         place.faults = Faults::default();
         self.restore_all(&place, why);
         let archive = open(&place).unwrap();
-        let there: BTreeSet<_> = archive.snapshots().iter().map(|snapshot| snapshot.name).collect();
+        let there: BTreeSet<_> = archive.snapshots().iter().map(|snapshot| snapshot.head).collect();
         assert!(self.expected.lock().unwrap().is_subset(&there), "{why}");
     }
 
@@ -170,7 +216,7 @@ impl World {
             let restored = archive.restore(snapshot, &to, &Progress::default()).unwrap();
             assert_eq!(restored.problems, [], "{why}: snapshot {}", snapshot.head.number);
             let found = files(&target.path().join("source"));
-            assert!(found == self.known.lock().unwrap()[&snapshot.name], "{why}: snapshot {}", snapshot.head.number);
+            assert!(found == self.known.lock().unwrap()[&snapshot.head], "{why}: snapshot {}", snapshot.head.number);
         }
         archive.snapshots().len()
     }
@@ -182,6 +228,9 @@ impl World {
         // (An index may name a pack that is gone and that nobody needs, where a lock was ignored.)
         let before = self.restore_all(&place, why);
         unlock(&place);
+        if open(&place).unwrap().is_rotating() {
+            advance(&place).unwrap_or_else(|error| panic!("{why}: {error}"));
+        }
         let report = prune(&place).unwrap_or_else(|error| panic!("{why}: {error}"));
         assert_eq!((report.waits, report.packs_waiting), (None, 0), "{why}");
         assert_eq!(report.problems, [], "{why}");
@@ -208,4 +257,31 @@ pub(super) fn world() -> (World, Destination) {
 /// Every so many operations something happens in `make test`, and at each in `make test-faults`.
 pub(super) fn stride() -> usize {
     if std::env::var_os("COFFER_TEST_THOROUGHLY").is_some() { 1 } else { 7 }
+}
+
+const KINDS: [ObjectType; 6] = [
+    ObjectType::Pack,
+    ObjectType::Index,
+    ObjectType::Snapshot,
+    ObjectType::Lock,
+    ObjectType::Forgotten,
+    ObjectType::Doomed,
+];
+
+/// Every object there is.
+pub(super) fn objects(place: &Destination) -> Vec<(ObjectType, ObjectName, Vec<u8>)> {
+    let all = KINDS.into_iter().flat_map(|kind| {
+        let names = store::list_objects(place, kind).unwrap().into_iter();
+        names.map(move |name| (kind, name, place.read(&kind.path(&name), 1 << 30).unwrap()))
+    });
+    all.collect()
+}
+
+pub(super) fn heads(place: &Destination) -> Vec<Head> {
+    open(place).unwrap().snapshots().iter().map(|snapshot| snapshot.head).collect()
+}
+
+pub(super) fn replace(place: &Destination, path: &str, bytes: Vec<u8>) {
+    place.delete(path).unwrap();
+    place.write(path, bytes).unwrap();
 }

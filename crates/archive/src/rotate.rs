@@ -1,0 +1,152 @@
+//! Rotating the key: a new backup key, a new data key, and in the end nothing that the old ones open.
+//!
+//! ```text
+//! prepare: header that both keys open ─► (the new key is kept safe) ─► rotate: snapshots and notes sealed anew ─►
+//! header of the new epoch ─► prune: packs sealed anew, the old ones removed ─► header without the older keys
+//! ```
+//!
+//! From the first header to the second nothing else is written. A backup looks at the header once more after it has
+//! written its snapshot, and a rotation lists the snapshots after it has written its first header: whichever comes first,
+//! the other sees it. Each step can be done again: what is there already is found.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use coffer_keys::BackupKey;
+
+use crate::archive::Archive;
+use crate::envelope::{ObjectType, seal_object_in};
+use crate::error::Error;
+use crate::forgotten;
+use crate::header::{self, Header};
+use crate::header_place::replace_header;
+use crate::id::ObjectName;
+use crate::lock;
+use crate::snapshot::Snapshot;
+use crate::sweep::GRACE;
+
+/// How to rotate a key.
+#[derive(Debug, Clone, Default)]
+pub struct RotateOptions {
+    /// The name of this device, for the lock.
+    pub host: String,
+    /// How long the first header must have been there before the snapshots are sealed anew. By itself: not at all where
+    /// listings show at once what was written, a day elsewhere.
+    pub grace: Option<Duration>,
+}
+
+/// What a rotation did.
+#[derive(Debug, Default)]
+pub struct RotateReport {
+    /// Snapshots that are sealed in the new epoch.
+    pub snapshots: u64,
+    /// The rotation goes on once the first header is so old.
+    pub waits: Option<Duration>,
+}
+
+impl Archive {
+    /// Has both the key that this archive was opened with and a new one open it. From now on it is only read, until
+    /// [`Archive::rotate`] has come to its end.
+    ///
+    /// # Errors
+    /// `WrongKey` when `key` is not its key; `Busy` while another run works on the archive; `Rotated` when another device
+    /// was quicker; `Destination` when it fails.
+    pub fn prepare_rotation(&self, key: &BackupKey, new: &BackupKey, host: &str) -> Result<(), Error> {
+        let locked = self.lock_alone(host, "rotate")?;
+        let prepared = self.stay_in_epoch().and_then(|()| {
+            let header = Header::parse(&self.header)?.prepared(key, new)?;
+            replace_header(&self.destination, &header.encode())
+        });
+        let withdrawn = lock::withdraw(&self.destination, &locked);
+        prepared.and(withdrawn)
+    }
+
+    /// Whether the key that this archive was opened with is the one that a rotation leads to.
+    pub const fn is_by_next_key(&self) -> bool {
+        self.ring.own > self.ring.epoch
+    }
+
+    /// Ends what [`Archive::prepare_rotation`] began, for an archive that was opened with the new key. Then the old key
+    /// opens nothing that is written; what it has sealed is sealed anew by [`Archive::prune`].
+    ///
+    /// # Errors
+    /// `Rotating` for an archive that was opened with the old key; `Busy` while another run works on the archive;
+    /// `Damaged` when a snapshot, or what says which were forgotten, does not open: it would be lost; `Disturbed` and
+    /// `Rotated` when others were at it; `Destination` when it fails. Whatever the error, the next run goes on.
+    pub fn rotate(&mut self, options: &RotateOptions) -> Result<RotateReport, Error> {
+        if !self.is_by_next_key() {
+            self.refuse_rotation()?;
+            return Ok(RotateReport::default());
+        }
+        let locked = self.lock_alone(&options.host, "rotate")?;
+        let rotated = self.advance(&locked, options);
+        let withdrawn = lock::withdraw(&self.destination, &locked);
+        let report = rotated?;
+        withdrawn.map(|()| report)
+    }
+
+    fn advance(&mut self, locked: &ObjectName, options: &RotateOptions) -> Result<RotateReport, Error> {
+        let own = if self.destination.lists_at_once() { Duration::ZERO } else { GRACE };
+        let grace = options.grace.unwrap_or(own);
+        if self.age_of_header(locked)? < grace {
+            return Ok(RotateReport { waits: Some(grace), ..RotateReport::default() });
+        }
+        self.load_snapshots()?;
+        self.stay_in_epoch()?;
+        if !self.damaged.is_empty() {
+            return Err(self.why_damaged());
+        }
+        if let Some(damaged) = self.forgotten.damaged.first() {
+            return Err(forgotten::why_damaged(&self.destination, &self.ring, damaged));
+        }
+        self.seal_anew()?;
+        self.destination.settle()?;
+        if !self.is_locked(locked)? {
+            return Err(Error::Disturbed);
+        }
+        self.stay_in_epoch()?;
+        let header = Header::parse(&self.header)?.advanced(&self.ring)?.encode();
+        replace_header(&self.destination, &header)?;
+        self.header = header;
+        self.is_rotating = false;
+        self.ring.advance(self.ring.own);
+        self.remember_epoch()?;
+        self.load_snapshots()?;
+        Ok(RotateReport { snapshots: self.snapshots.len() as u64, waits: None })
+    }
+
+    /// How long before this run's lock the header was written.
+    fn age_of_header(&self, locked: &ObjectName) -> Result<Duration, Error> {
+        let written = self.destination.modified(header::PATH)?;
+        let now = self.destination.modified(&ObjectType::Lock.path(locked))?;
+        Ok(written.zip(now).and_then(|(written, now)| now.duration_since(written).ok()).unwrap_or_default())
+    }
+
+    /// Snapshots, and what says which were forgotten, in the epoch that the rotation leads to: what an interrupted run has
+    /// sealed stays, if it is still so.
+    pub(crate) fn seal_anew(&self) -> Result<(), Error> {
+        let there: HashSet<_> = self.snapshots.iter().map(|snapshot| snapshot.head).collect();
+        let mut sealed = HashSet::new();
+        for snapshot in &self.ahead {
+            if !there.contains(&snapshot.head) || !sealed.insert(snapshot.head) {
+                self.destination.delete(&ObjectType::Snapshot.path(&snapshot.name))?;
+            }
+        }
+        for snapshot in self.snapshots.iter().filter(|snapshot| !sealed.contains(&snapshot.head)) {
+            let name = ObjectName::generate()?;
+            let resealed = Snapshot { is_resealed: true, ..snapshot.clone() };
+            let object = seal_object_in((&self.ring, self.ring.own), ObjectType::Snapshot, &name, &resealed.encode())?;
+            self.destination.write(&ObjectType::Snapshot.path(&name), object)?;
+        }
+        let known = &self.forgotten;
+        if known.forgotten != known.ahead {
+            if !known.forgotten.is_empty() {
+                forgotten::write(&self.destination, (&self.ring, self.ring.own), &known.forgotten)?;
+            }
+            for name in &known.objects_ahead {
+                self.destination.delete(&ObjectType::Forgotten.path(name))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! Which snapshots there are, and which of them count.
+
+use coffer_keys::BackupKey;
+use sha2::{Digest as _, Sha256};
+
+use crate::archive::Archive;
+use crate::codec::CodecError;
+use crate::destination::Destination;
+use crate::envelope::{ObjectType, open_counting};
+use crate::error::{Damage, Error};
+use crate::forgotten;
+use crate::header::{self, Header};
+use crate::header_place::read_header;
+use crate::id::ObjectName;
+use crate::keyring::Keyring;
+use crate::report::Problem;
+use crate::snapshot::Snapshot;
+use crate::store;
+
+impl Archive {
+    /// Snapshots first, then what was forgotten: who forgets writes first and removes then.
+    pub(crate) fn load_snapshots(&mut self) -> Result<(), Error> {
+        self.damaged.clear();
+        self.void.clear();
+        self.ahead.clear();
+        self.meets_newer = false;
+        let mut all = Vec::new();
+        for name in store::list_objects(&self.destination, ObjectType::Snapshot)? {
+            match read_snapshot(&self.destination, &self.ring, &name) {
+                Ok((epoch, snapshot)) if epoch == self.ring.epoch => all.push(snapshot),
+                Ok((_, snapshot)) => self.ahead.push(snapshot),
+                Err(Error::Damaged { why: Damage::OlderEpoch, .. }) => self.void.push(name),
+                Err(Error::Damaged { why: Damage::NewerEpoch, .. }) => self.meets_newer = true,
+                // It was forgotten a moment ago, or the listing is an old one.
+                Err(error) if error.is_not_found() => {}
+                Err(error) if error.is_damage() => {
+                    let path = ObjectType::Snapshot.path(&name).into();
+                    self.damaged.push(Problem { path, what: error.to_string() });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.forgotten = forgotten::load(&self.destination, &self.ring)?;
+        let (all, twins) = without_twins(all);
+        (self.snapshots, self.leftover) = forgotten::sort_out(all, &self.forgotten.forgotten);
+        self.leftover.extend(twins);
+        self.snapshots.sort_by_key(|snapshot| (snapshot.head.number, snapshot.head.hash));
+        Ok(())
+    }
+
+    /// The header may have been replaced before the snapshots were listed.
+    pub(crate) fn catch_up(&mut self, key: &BackupKey) -> Result<(), Error> {
+        if !self.meets_newer && self.ahead.is_empty() {
+            return Ok(());
+        }
+        let header = read_header(&self.destination)?;
+        if header == self.header {
+            return Ok(());
+        }
+        let parsed = Header::parse(&header)?;
+        (self.ring, self.is_rotating) = (parsed.unlock(key)?, parsed.is_rotating());
+        self.header = header;
+        self.remember_epoch()?;
+        self.load_snapshots()
+    }
+}
+
+/// One that was sealed anew twice is one. Whoever looks takes the same of them; the others can go.
+fn without_twins(mut all: Vec<Snapshot>) -> (Vec<Snapshot>, Vec<Snapshot>) {
+    all.sort_by_key(|snapshot| (snapshot.head, snapshot.is_resealed, snapshot.name));
+    let mut last = None;
+    all.into_iter().partition(|snapshot| last.replace(snapshot.head) != Some(snapshot.head))
+}
+
+/// A snapshot, and the epoch that it is sealed in.
+pub(crate) fn read_snapshot(
+    destination: &Destination,
+    ring: &Keyring,
+    name: &ObjectName,
+) -> Result<(u32, Snapshot), Error> {
+    let path = ObjectType::Snapshot.path(name);
+    let object = destination.read(&path, ObjectType::Snapshot.max_len())?;
+    let (epoch, content) = open_counting(ring, ObjectType::Snapshot, name, &object)?;
+    let snapshot = Snapshot::decode(*name, Sha256::digest(&object).into(), &content);
+    let snapshot = snapshot.map_err(|error| Error::damaged(path.clone(), error))?;
+    // Before the first rotation there was nothing to seal anew: it would stand in for any snapshot.
+    if snapshot.is_resealed && epoch <= header::FIRST_EPOCH {
+        return Err(Error::damaged(path, CodecError::Trailing));
+    }
+    Ok((epoch, snapshot))
+}
