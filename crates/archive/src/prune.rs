@@ -17,7 +17,7 @@ use crate::envelope::ObjectType;
 use crate::error::{Damage, DestinationErrorKind, Error};
 use crate::forgotten;
 use crate::id::{ChunkId, ObjectName};
-use crate::index::{IdSet, Index, IndexedPack};
+use crate::index::{IdSet, Index, IndexedPack, Location};
 use crate::lock::{self, Lock};
 use crate::needed::Needed;
 use crate::pack::{SegmentKind, TocSegment};
@@ -62,18 +62,19 @@ impl Plan {
         let mut is_needed = vec![false; index.packs.len()];
         let mut is_missed = vec![false; index.packs.len()];
         for id in needed {
-            let mut is_held = false;
+            // A copy of what another pack holds is not counted as used, of two always the same one, in whatever order the
+            // index has them. It is given up only once the other one has been read.
+            let mut holder: Option<Location> = None;
             for location in index.locations(id) {
-                let pack = location.pack as usize;
-                // A copy of what another pack holds is not counted as used. It is given up only once that other one
-                // has been read.
-                is_needed[pack] = true;
-                if index.packs[pack].is_kept && !std::mem::replace(&mut is_held, true) {
-                    used[pack] += u64::from(location.len);
+                let pack = &index.packs[location.pack as usize];
+                is_needed[location.pack as usize] = true;
+                if pack.is_kept && holder.is_none_or(|holder| pack.name < index.packs[holder.pack as usize].name) {
+                    holder = Some(location);
                 }
             }
-            if !is_held {
-                index.locations(id).for_each(|location| is_missed[location.pack as usize] = true);
+            match holder {
+                Some(holder) => used[holder.pack as usize] += u64::from(holder.len),
+                None => index.locations(id).for_each(|location| is_missed[location.pack as usize] = true),
             }
         }
         let (mut plan, mut small) = (Self::default(), Vec::new());
