@@ -44,11 +44,11 @@ $(VENV)/.ready: client-cli/tests/clouds/requirements.txt tests/interop/requireme
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
 	touch $@
 
-test-faults: setup ## five sites under every fault there is a test of (as root: it makes network namespaces); prunes killed and overtaken at every point
+test-faults: setup ## five sites under every fault there is a test of (as root: it makes network namespaces); prunes and rotations killed and overtaken at every point
 	@.ci/install faults nextest
 	cargo build --locked -p coffer-vault-server
 	cargo nextest run -p coffer-tests --test faults --locked --run-ignored all --no-fail-fast --success-output final
-	COFFER_TEST_THOROUGHLY=1 cargo nextest run -p coffer-archive -p coffer-client-cli -p coffer-tests --locked --no-fail-fast -E 'test(prune_tests) | test(pruning)'
+	COFFER_TEST_THOROUGHLY=1 cargo nextest run -p coffer-archive -p coffer-client-cli -p coffer-tests --locked --no-fail-fast -E 'test(prune_tests) | test(pruning) | test(rotating)'
 
 # Which module the tests load; without it they fail and say so.
 test-kryoptic: export COFFER_TEST_KRYOPTIC := $(CURDIR)/target/kryoptic/debug/libkryoptic_pkcs11.so

@@ -60,7 +60,7 @@ fn refuses_an_archive_of_a_later_format() {
     let device = Device::with_archive();
     let header = String::from_utf8(device.read("archive/coffer.json")).unwrap();
     let mut header: serde_json::Value = serde_json::from_str(&header).unwrap();
-    header["coffer"] = 2.into();
+    header["coffer"] = 3.into();
     device.write("archive/coffer.json", header.to_string().as_bytes());
     device.coffer(["backup", "chats"]).fails(18).warns("newer version");
 }

@@ -42,7 +42,7 @@ impl Archive {
     /// `Source` and `BadSource` for sources that do not exist; `BadRule`; `Destination` when it fails. What was stored by then
     /// is found and used by the next run. Files that cannot be read are problems in the report, not errors. `Disturbed`
     /// when the archive was pruned meanwhile, and again each time that the backup began anew. `Rotating` and `Rotated` when
-    /// the key is being rotated, or was meanwhile: then no snapshot was made.
+    /// the key is being rotated, or was meanwhile: then no snapshot is to be counted on.
     pub fn backup(&mut self, options: &BackupOptions, progress: &Progress) -> Result<BackupReport, Error> {
         self.refuse_rotation()?;
         let roots = Roots::resolve(&options.sources)?;

@@ -200,7 +200,7 @@ pub enum Error {
     /// The archive's key is being rotated: until that has come to its end nothing else is written.
     #[error("the archive's key is being rotated, and that has not come to its end")]
     Rotating,
-    /// The archive's key was rotated while this ran: what it was about to write has not happened.
+    /// The archive's key was rotated while this ran: what it wrote is not to be counted on.
     #[error("the archive's key was rotated while this ran")]
     Rotated,
     /// The header is one of before a rotation that this device has seen.

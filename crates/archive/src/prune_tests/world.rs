@@ -216,7 +216,10 @@ impl World {
             let restored = archive.restore(snapshot, &to, &Progress::default()).unwrap();
             assert_eq!(restored.problems, [], "{why}: snapshot {}", snapshot.head.number);
             let found = files(&target.path().join("source"));
-            assert!(found == self.known.lock().unwrap()[&snapshot.head], "{why}: snapshot {}", snapshot.head.number);
+            // A rotation that took no heed of a backup's lock may have sealed a snapshot anew that its backup then gave up.
+            let known = self.known.lock().unwrap().get(&snapshot.head).cloned();
+            let expected = known.unwrap_or_else(|| files(&self.source()));
+            assert!(found == expected, "{why}: snapshot {}", snapshot.head.number);
         }
         archive.snapshots().len()
     }
