@@ -88,7 +88,7 @@ fn folders_without_end_are_not_entered() {
             )
         };
         let is_over = asked.fetch_add(1, Ordering::Relaxed) > ENOUGH;
-        let (status, body) = match path.ends_with("coffer.json") || is_over {
+        let (status, body) = match path.ends_with(".json") || is_over {
             true => ("404 Not Found", String::new()),
             false => {
                 let entries = format!("{}{}", folder(path), folder(&format!("{path}deeper/")));
