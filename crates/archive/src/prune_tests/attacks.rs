@@ -3,10 +3,14 @@
 use super::world::*;
 use crate::archive::Archive;
 use crate::destination::Destination;
+use crate::envelope::{ObjectType, seal_object_in};
 use crate::error::Error;
 use crate::header;
 use crate::header_place::read_header;
+use crate::id::ObjectName;
+use crate::index::{self, IndexedPack};
 use crate::rotate::RotateOptions;
+use crate::store;
 
 fn prepare(place: &Destination) -> Archive {
     open_with(place, &key()).unwrap().prepare_rotation(&key(), &next_key(), "test").unwrap();
@@ -118,4 +122,45 @@ fn refuses_to_prepare_a_rotation_by_a_header_of_before_another() {
     assert_eq!(read_header(&place).unwrap(), first);
     replace(&place, header::PATH, current);
     world.check_and_clean(&place, "after an old header");
+}
+
+fn forge_index(place: &Destination, old: &Archive, packs: &[IndexedPack]) {
+    let name = ObjectName::from_bytes([0; 16]);
+    let object = seal_object_in((&old.ring, 1), ObjectType::Index, &name, &index::encode(packs)).unwrap();
+    place.write(&ObjectType::Index.path(&name), object).unwrap();
+}
+
+fn described(place: &Destination, archive: &Archive) -> Vec<IndexedPack> {
+    let names = store::list_objects(place, ObjectType::Index).unwrap();
+    names.iter().flat_map(|name| store::read_index(place, &archive.ring, name).unwrap()).collect()
+}
+
+/// Who has the old key says of every pack, of the new epoch too, that it holds something else.
+#[test]
+fn refuses_what_an_index_of_an_older_epoch_says_of_packs_that_others_describe() {
+    for with_new in [false, true] {
+        let (world, place) = world();
+        let old = open(&place).unwrap();
+        advance(&place).unwrap();
+        if with_new {
+            world.live();
+            world.back_up(&place).unwrap();
+        }
+        let mut packs = described(&place, &open(&place).unwrap());
+        assert_eq!(packs.iter().any(|pack| pack.epoch == 2), with_new);
+        if with_new {
+            packs.retain(|pack| pack.epoch == 2);
+        }
+        for pack in &mut packs {
+            for chunk in pack.toc.segments.iter_mut().flat_map(|segment| &mut segment.chunks) {
+                chunk.0 = crate::id::ChunkId::of(&old.ring.chunk_id, chunk.0.as_bytes());
+            }
+        }
+        forge_index(&place, &old, &packs);
+        world.restore_all(&place, "with a forged index");
+        let report = prune(&place).unwrap();
+        assert_eq!(report.problems, []);
+        world.check_and_clean(&place, "after a prune with a forged index");
+        assert!(!open(&place).unwrap().has_older_keys());
+    }
 }
