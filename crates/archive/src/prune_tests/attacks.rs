@@ -1,5 +1,7 @@
 //! Against a rotation: who has the old key, and a provider that serves what it likes; and what an unlucky one leaves.
 
+use coffer_keys::BackupKey;
+
 use super::world::*;
 use crate::archive::Archive;
 use crate::destination::Destination;
@@ -9,6 +11,7 @@ use crate::header;
 use crate::header_place::read_header;
 use crate::id::ObjectName;
 use crate::index::{self, IndexedPack};
+use crate::report::Progress;
 use crate::rotate::RotateOptions;
 use crate::store;
 
@@ -162,5 +165,45 @@ fn refuses_what_an_index_of_an_older_epoch_says_of_packs_that_others_describe() 
         assert_eq!(report.problems, []);
         world.check_and_clean(&place, "after a prune with a forged index");
         assert!(!open(&place).unwrap().has_older_keys());
+    }
+}
+
+/// By the new header nobody could open what the copy alone keeps.
+#[test]
+fn refuses_to_bring_a_copy_up_to_date_that_keeps_more() {
+    let copied = |place: &Destination, to: &Destination, by: &BackupKey| {
+        open_with(place, by).unwrap().copy_to(to, "test", &Progress::default())
+    };
+    let key_of = |number: u8| if number == 0 { key() } else { BackupKey::from_bytes([100 + number; 32]) };
+    for is_pruned in [false, true] {
+        let (world, place) = World::with_days(4);
+        let to = Destination::memory().unwrap();
+        for number in 0..3 {
+            let (old, new) = (key_of(number), key_of(number + 1));
+            copied(&place, &to, &old).unwrap();
+            let more = copy(&to);
+            open_with(&place, &old).unwrap().prepare_rotation(&old, &new, "test").unwrap();
+            let mut archive = open_with(&place, &new).unwrap();
+            archive.rotate(&RotateOptions::default()).unwrap();
+            if is_pruned {
+                archive.prune(&options(), &Progress::default()).unwrap();
+            }
+            // What was there and is there still may follow; …
+            copied(&place, &to, &new).unwrap();
+            assert!(matches!(open_with(&to, &old), Err(Error::WrongKey)));
+            // … what is there no more would be lost.
+            let first = archive.snapshots()[0].name;
+            archive.forget(&[first]).unwrap();
+            let before = objects(&more);
+            let refused = copied(&place, &more, &new);
+            assert!(matches!(refused, Err(Error::CopyKeepsMore { .. })), "{refused:?}");
+            assert_eq!(objects(&more), before);
+            assert_eq!(open_with(&more, &old).unwrap().snapshots().len(), 4 - usize::from(number));
+            // It goes there too, before the next one.
+            let mut archive = open_with(&to, &new).unwrap();
+            let first = archive.snapshots()[0].name;
+            archive.forget(&[first]).unwrap();
+        }
+        drop(world);
     }
 }
