@@ -72,6 +72,8 @@ pub(crate) enum Error {
     ProfilesBroken { path: PathBuf, why: String },
     #[error("{url} is the archive itself")]
     CopyOntoItself { url: String },
+    #[error("the key is rotated where this device's archive is, at {own}, and not at {url}")]
+    RotatedElsewhere { url: String, own: String },
     #[error("there is no profile {name}")]
     NoSuchProfile { name: String, known: Vec<String> },
     #[error("there is a profile {name} already")]
@@ -125,6 +127,7 @@ impl Error {
             Self::ConfigTooNew { .. } => "configuration-too-new",
             Self::ProfilesBroken { .. } => "profiles",
             Self::CopyOntoItself { .. } => "copy-onto-itself",
+            Self::RotatedElsewhere { .. } => "rotated-elsewhere",
             Self::NoSuchProfile { .. } => "no-such-profile",
             Self::ProfileExists { .. } => "profile-exists",
             Self::HookFailed { .. } => "hook-failed",
@@ -149,6 +152,7 @@ impl Error {
             | Self::NotAFolder { .. }
             | Self::TargetInArchive { .. }
             | Self::CopyOntoItself { .. }
+            | Self::RotatedElsewhere { .. }
             | Self::NoSuchProfile { .. }
             | Self::ProfileExists { .. } => Exit::Usage,
             Self::HookFailed { .. } => Exit::HookFailed,

@@ -30,6 +30,7 @@ pub(super) const fn kind(error: &Error) -> &'static str {
         Error::BadSource(_) => "bad-source",
         Error::BadRule { .. } => "bad-rule",
         Error::Incomparable { .. } => "incomparable",
+        Error::CopyKeepsMore { .. } => "copy-keeps-more",
         Error::OtherArchive { .. } => "other-archive",
         Error::NotRecognised { .. } => "not-recognised",
         Error::Target { .. } => "target",
@@ -55,7 +56,10 @@ pub(super) const fn exit(error: &Error) -> Exit {
         Error::WrongKey => Exit::WrongKey,
         Error::Damaged { .. } | Error::HeaderMissing { .. } | Error::Unreadable { .. } => Exit::Damaged,
         Error::NoArchive { .. } => Exit::NoArchive,
-        Error::ArchiveExists { .. } | Error::NotEmpty { .. } | Error::OtherArchive { .. } => Exit::ArchiveExists,
+        Error::ArchiveExists { .. }
+        | Error::NotEmpty { .. }
+        | Error::OtherArchive { .. }
+        | Error::CopyKeepsMore { .. } => Exit::ArchiveExists,
         Error::FormatTooNew { .. } => Exit::TooNew,
         Error::Rollback { .. } | Error::OldHeader => Exit::RolledBack,
         Error::VaultHead { .. } => Exit::VaultRefused,
@@ -103,6 +107,7 @@ mod tests {
             (Error::NoArchive { url: url() }, "no-archive", 13),
             (Error::ArchiveExists { url: url() }, "archive-exists", 14),
             (Error::NotEmpty { url: url() }, "not-empty", 14),
+            (Error::CopyKeepsMore { url: url() }, "copy-keeps-more", 14),
             (Error::HeaderMissing { url: url() }, "header-missing", 11),
             (destination(Kind::Unavailable), "destination-unavailable", 15),
             (destination(Kind::Full), "destination-full", 16),

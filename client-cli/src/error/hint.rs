@@ -93,6 +93,10 @@ pub(super) fn of(error: &Error) -> Option<String> {
         Error::ProfilesBroken { .. } => {
             "put back what it was, or remove it and add the profiles again; nothing in it is secret".to_owned()
         }
+        Error::RotatedElsewhere { .. } => {
+            "without --archive; `coffer copy` gives copies the new key. If the archive moved, `coffer init --join URL` first"
+                .to_owned()
+        }
         Error::CopyOntoItself { .. } => "name another place, or with --archive URL another archive to copy from".to_owned(),
         Error::NoSuchProfile { known, .. } if known.is_empty() => "make one with `coffer profile add NAME PATH`".to_owned(),
         Error::NoSuchProfile { known, .. } => format!("there are {}", known.join(", ")),
@@ -177,6 +181,9 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
         ArchiveError::Source { source, .. } | ArchiveError::Target { source, .. } => return of_system(source),
         ArchiveError::Incomparable { .. } => "`coffer snapshots` shows which are of the same folders",
         ArchiveError::OtherArchive { .. } => "name an empty place, or an earlier copy of this very archive",
+        ArchiveError::CopyKeepsMore { .. } => {
+            "copy to an empty place, and keep this copy and the old digits for as long as you need what only it holds"
+        }
         ArchiveError::BadRule { .. } => "patterns are written as in a .gitignore: `*.tmp`, `/Downloads`, `**/cache/`",
         ArchiveError::NotRecognised { .. } => {
             "to back it up as it is, name it without the option: `coffer backup PATH`"

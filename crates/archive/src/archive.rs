@@ -209,7 +209,7 @@ impl Archive {
     }
 
     /// All snapshots' heads, oldest first.
-    fn heads(&self) -> Vec<Head> {
+    pub(crate) fn heads(&self) -> Vec<Head> {
         self.snapshots.iter().map(|snapshot| snapshot.head).collect()
     }
 

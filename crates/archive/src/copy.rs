@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::archive::Archive;
 use crate::destination::Destination;
 use crate::doomed;
-use crate::envelope::{ObjectCipher, ObjectType, PREFIX_LEN, open_counting, open_object};
+use crate::envelope::{ObjectCipher, ObjectType, PREFIX_LEN, epoch_of, open_counting, open_object};
 use crate::error::{Damage, DestinationErrorKind, Error};
 use crate::forgotten::{self, Forgotten};
 use crate::header::{self, Header};
@@ -16,6 +18,7 @@ use crate::id::ObjectName;
 use crate::lock;
 use crate::pack::{TRAILER_LEN, Trailer, open_segment};
 use crate::report::{Problem, Progress};
+use crate::snapshot::Snapshot;
 use crate::snapshots::read_snapshot;
 use crate::store;
 
@@ -46,22 +49,24 @@ impl Archive {
     /// interrupted copy goes on where it stopped, and until its snapshots are there nothing there refers to it.
     ///
     /// # Errors
-    /// `OtherArchive` when another archive lies there, or one that is newer; `Rotating`; `NotEmpty` for a folder that
+    /// `OtherArchive` when another archive lies there, or one that is newer; `CopyKeepsMore` when one of before the key was
+    /// rotated lies there with snapshots that are not here; `Rotating`; `NotEmpty` for a folder that
     /// holds something else; `Destination` when either side fails; `Doomed` while a prune there removes what would be
     /// counted on; `Disturbed` when its lock was taken away. Damage to single objects is problems in the report, not an
     /// error.
     pub fn copy_to(&self, to: &Destination, host: &str, progress: &Progress) -> Result<CopyReport, Error> {
         self.refuse_rotation()?;
-        let is_behind = self.place_header(to)?;
+        let behind = self.place_header(to)?;
         to.sweep_temporary(OLD);
         // One that does not open may be anybody's, and stays.
         lock::withdraw_dead(to, lock::all(to, &self.ring).unwrap_or_default(), host);
         // Neither side removes anything meanwhile.
         let from_lock = lock::announce(&self.destination, &self.ring, host, "copy")?;
         let copied = lock::announce(to, &self.ring, host, "copy").and_then(|to_lock| {
-            let copied = self.copy_objects(to, progress).and_then(|report| {
+            let may_follow = behind.map_or(Ok(()), |epoch| self.refuse_more(to, epoch));
+            let copied = may_follow.and_then(|()| self.copy_objects(to, progress)).and_then(|report| {
                 // Only what is there in full takes the place of what can be opened there now.
-                if is_behind && report.problems.is_empty() {
+                if behind.is_some() && report.problems.is_empty() {
                     replace_header(to, &self.header)?;
                 }
                 Ok(report)
@@ -78,8 +83,8 @@ impl Archive {
     }
 
     /// The header is the first object: without it, what follows would be nothing that anybody can open. One of before the
-    /// key was rotated stays until all that the new one leads to is there; then it is to be replaced.
-    fn place_header(&self, to: &Destination) -> Result<bool, Error> {
+    /// key was rotated stays until all that the new one leads to is there; then it is to be replaced: its epoch is returned.
+    fn place_header(&self, to: &Destination) -> Result<Option<u32>, Error> {
         let there = match read_header(to) {
             Ok(there) => Some(there),
             Err(Error::NoArchive { .. } | Error::HeaderMissing { .. }) => None,
@@ -88,11 +93,12 @@ impl Archive {
         if let Some(there) = there {
             if there == self.header {
                 mend_header(to, &self.header)?;
-                return Ok(false);
+                return Ok(None);
             }
             let other = || Error::OtherArchive { url: to.url().to_owned() };
-            let is_behind = Header::parse(&self.header)?.follows(&Header::parse(&there)?, &self.ring);
-            return is_behind.then_some(true).ok_or_else(other);
+            let there = Header::parse(&there)?;
+            let is_behind = Header::parse(&self.header)?.follows(&there, &self.ring);
+            return is_behind.then(|| Some(there.epoch())).ok_or_else(other);
         }
         to.prepare()?;
         if !to.is_empty()? {
@@ -100,7 +106,38 @@ impl Archive {
         }
         to.write(header::PATH, self.header.clone())?;
         to.settle()?;
-        Ok(false)
+        Ok(None)
+    }
+
+    /// Fails when a copy of before the rotation keeps snapshots that are not here: by the new header nobody could open them.
+    /// What is of an epoch before that of its own header does not count there any more.
+    fn refuse_more(&self, to: &Destination, behind: u32) -> Result<(), Error> {
+        let kind = ObjectType::Snapshot;
+        let here: HashSet<_> = self.snapshots.iter().map(|snapshot| snapshot.head.hash).collect();
+        // Of what an earlier rotation sealed anew only the older key tells the first hash; there cannot be more than these.
+        let mut resealed = self.snapshots.iter().filter(|snapshot| snapshot.is_resealed).count();
+        for name in store::list_objects(to, kind)? {
+            let object = match to.read(&kind.path(&name), kind.max_len()) {
+                Err(error) if error.is_not_found() => continue,
+                read => read?,
+            };
+            if behind == self.ring.epoch || epoch_of(&object) != Some(behind) {
+                continue;
+            }
+            let hash = Sha256::digest(&object).into();
+            let hash = match open_object(&self.ring, kind, &name, &object) {
+                Ok(content) => Snapshot::decode(name, hash, &content).map_or(hash, |snapshot| snapshot.head.hash),
+                Err(_) => hash,
+            };
+            if here.contains(&hash) {
+                continue;
+            }
+            if behind == header::FIRST_EPOCH || resealed == 0 || self.ring.has_older() {
+                return Err(Error::CopyKeepsMore { url: to.url().to_owned() });
+            }
+            resealed -= 1;
+        }
+        Ok(())
     }
 
     fn copy_objects(&self, to: &Destination, progress: &Progress) -> Result<CopyReport, Error> {

@@ -127,6 +127,12 @@ pub enum Error {
         /// And of the other.
         other: PathBuf,
     },
+    /// A copy of before the key was rotated holds snapshots that are not where it is to be copied from.
+    #[error("the copy at {url} is of before the key was rotated, and keeps snapshots that were forgotten here")]
+    CopyKeepsMore {
+        /// The address, without credentials.
+        url: String,
+    },
     /// Another archive lies where one was to be copied to, or another copy of it with other key slots.
     #[error("another archive lies at {url}")]
     OtherArchive {

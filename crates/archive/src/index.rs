@@ -45,6 +45,33 @@ pub(crate) fn decode(bytes: &[u8], epoch: u32) -> Result<Vec<IndexedPack>, Codec
     Ok(packs)
 }
 
+/// What index objects of older epochs say of packs. Anybody may have written them who has a key that was given up: where
+/// two say different things of a pack, neither is believed.
+#[derive(Default)]
+pub(crate) struct Described {
+    by_name: IdMap<ObjectName, [u8; 32]>,
+    disputed: IdSet<ObjectName>,
+}
+
+impl Described {
+    pub(crate) fn meet(&mut self, pack: &IndexedPack) {
+        let says = fingerprint(pack);
+        if *self.by_name.entry(pack.name).or_insert(says) != says {
+            self.disputed.insert(pack.name);
+        }
+    }
+
+    pub(crate) fn is_disputed(&self, pack: &ObjectName) -> bool {
+        self.disputed.contains(pack)
+    }
+}
+
+/// All that an index object says of a pack.
+pub(crate) fn fingerprint(pack: &IndexedPack) -> [u8; 32] {
+    let said = encode(std::slice::from_ref(pack));
+    *blake3::Hasher::new().update(&pack.epoch.to_le_bytes()).update(&said).finalize().as_bytes()
+}
+
 /// Hashes chunk ids and object names by taking their first eight bytes: they are random already. (An array's length
 /// is hashed first, and overwritten.)
 #[derive(Default)]

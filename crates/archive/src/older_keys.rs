@@ -14,7 +14,7 @@ use crate::lock;
 use crate::prune::Pruning;
 use crate::store;
 
-/// Objects that are few, and small: each is looked at.
+/// Objects that are few, and small: each is looked at. By then the index leads to no pack of an older epoch.
 const FEW: [ObjectType; 5] =
     [ObjectType::Index, ObjectType::Snapshot, ObjectType::Forgotten, ObjectType::Doomed, ObjectType::Lock];
 
@@ -53,7 +53,7 @@ impl Pruning<'_> {
         }
         self.stay_undisturbed()?;
         self.remove_all(void)?;
-        if !self.archive.ring.has_older() || self.report.waits.is_some() || self.is_older_needed()? {
+        if !self.archive.ring.has_older() || self.report.waits.is_some() || self.is_older_left()? {
             return Ok(());
         }
         if self.archive.other_lock(&lock)?.is_some() {
@@ -77,8 +77,9 @@ impl Pruning<'_> {
         Ok(())
     }
 
-    /// Whether anything is there that an older key opens, or anything needed is not there under the current one.
-    fn is_older_needed(&self) -> Result<bool, Error> {
+    /// Whether anything is left that an older key opens, or anything needed is not there under the current one. Index objects
+    /// that lead to nothing of older epochs any more are removed.
+    fn is_older_left(&self) -> Result<bool, Error> {
         let (destination, ring) = (&self.archive.destination, &self.archive.ring);
         let index = store::load_index(destination, ring, &doomed::packs(&self.doomed))?.index;
         if index.packs.iter().any(|pack| pack.epoch != ring.epoch) {
@@ -90,8 +91,11 @@ impl Pruning<'_> {
         }
         for kind in FEW {
             for name in store::list_objects(destination, kind)? {
-                match epoch(destination, &kind.path(&name)) {
+                let path = kind.path(&name);
+                match epoch(destination, &path) {
                     Ok(epoch) if epoch == Some(ring.epoch) => {}
+                    // It says nothing that is not said in the current epoch.
+                    Ok(Some(epoch)) if kind == ObjectType::Index && epoch < ring.epoch => destination.delete(&path)?,
                     Err(error) if error.is_not_found() => {}
                     Ok(_) => return Ok(true),
                     Err(error) => return Err(error),

@@ -15,7 +15,6 @@ use crate::archive::Archive;
 use crate::doomed::{self, DoomedObjects};
 use crate::envelope::ObjectType;
 use crate::error::{Damage, DestinationErrorKind, Error};
-use crate::forgotten;
 use crate::id::{ChunkId, ObjectName};
 use crate::index::{IdSet, Index, IndexedPack, Location};
 use crate::lock::{self, Lock};
@@ -202,7 +201,6 @@ impl<'a> Pruning<'a> {
         self.load_snapshots()?;
         if self.lock.is_some() {
             self.archive.remove_leftover()?;
-            self.remove_void()?;
         }
         match self.doom(true, progress) {
             // What is needed by nobody makes room for what is to be written.
@@ -214,6 +212,7 @@ impl<'a> Pruning<'a> {
             other => other?,
         }
         if self.lock.is_some() {
+            self.remove_void()?;
             self.sweep()?;
             self.give_up_older_keys()?;
         }
@@ -247,18 +246,7 @@ impl<'a> Pruning<'a> {
         // Those of an older epoch go once the header is of a newer one.
         self.archive.stay_in_epoch()?;
         self.report.snapshots = self.archive.snapshots.len() as u64;
-        if !self.archive.damaged.is_empty() {
-            return Err(self.archive.why_damaged());
-        }
-        let archive = &*self.archive;
-        let missing = archive.missing_snapshots().into_iter().map(|(_, head)| head).max();
-        let Some(missing) = missing.filter(|_| !archive.allow_rollback) else { return Ok(()) };
-        // What is damaged may be what says that it was forgotten.
-        if let Some(damaged) = archive.forgotten.damaged.first() {
-            return Err(forgotten::why_damaged(&archive.destination, &archive.ring, damaged));
-        }
-        let newest = archive.snapshots.last().map(|newest| newest.head.receipt());
-        Err(Error::Rollback { remembered: missing.receipt(), newest })
+        self.archive.refuse_incomplete()
     }
 
     /// Adds what those snapshots need that were not looked at yet.

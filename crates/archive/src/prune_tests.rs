@@ -1,6 +1,7 @@
 //! Pruning and forgetting, interrupted between every two operations, on a full disk, with others at work at the same
 //! time and with listings that are old. After everything, every snapshot is there in full.
 
+mod attacks;
 mod beside;
 mod old_key;
 mod rotating;

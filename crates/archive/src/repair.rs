@@ -32,7 +32,8 @@ impl Archive {
 
     /// Comes to terms with lost snapshots: objects that do not open are removed, and what others followed and is not
     /// there counts as forgotten from then on. With `dry_run` it is only said what would be done. A device that remembers
-    /// one of them which nothing followed refuses the archive until it is told to allow the rollback.
+    /// one of them which nothing followed refuses the archive until it is told to allow the rollback. Also while the key is
+    /// rotated, as it is in the way of that; what it notes too late for that does not count, and is missing once more.
     ///
     /// # Errors
     /// `Busy` while another run works on the archive; `Destination` when it fails.
@@ -40,7 +41,6 @@ impl Archive {
         if dry_run {
             return Ok(self.lost_snapshots());
         }
-        self.refuse_rotation()?;
         let locked = self.lock_alone(host, "repair")?;
         let repaired = self.give_up_lost();
         let withdrawn = lock::withdraw(&self.destination, &locked);

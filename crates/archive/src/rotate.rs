@@ -15,7 +15,7 @@ use std::time::Duration;
 use coffer_keys::BackupKey;
 
 use crate::archive::Archive;
-use crate::envelope::{ObjectType, seal_object_in};
+use crate::envelope::{ObjectCipher, ObjectType, PREFIX_LEN, seal_object_in};
 use crate::error::Error;
 use crate::forgotten;
 use crate::header::{self, Header};
@@ -23,6 +23,7 @@ use crate::header_place::replace_header;
 use crate::id::ObjectName;
 use crate::lock;
 use crate::snapshot::Snapshot;
+use crate::store;
 use crate::sweep::GRACE;
 
 /// How to rotate a key.
@@ -49,11 +50,18 @@ impl Archive {
     /// [`Archive::rotate`] has come to its end.
     ///
     /// # Errors
-    /// `WrongKey` when `key` is not its key; `Busy` while another run works on the archive; `Rotated` when another device
+    /// `WrongKey` when `key` is not its key; `OldHeader` when there are snapshots of a later epoch than its header knows;
+    /// `Damaged` and `Rollback` when a snapshot does not open or is missing, or what says which were forgotten; `Busy` while another run works on the archive; `Rotated` when another device
     /// was quicker; `Destination` when it fails.
     pub fn prepare_rotation(&self, key: &BackupKey, new: &BackupKey, host: &str) -> Result<(), Error> {
         let locked = self.lock_alone(host, "rotate")?;
         let prepared = self.stay_in_epoch().and_then(|()| {
+            // Nothing in this header leads to their keys: it was followed by another.
+            if self.meets_newer && !self.is_rotating {
+                return Err(Error::OldHeader);
+            }
+            // Afterwards less can be done about it.
+            self.refuse_any_loss(&[])?;
             let header = Header::parse(&self.header)?.prepared(key, new)?;
             replace_header(&self.destination, &header.encode())
         });
@@ -71,8 +79,9 @@ impl Archive {
     ///
     /// # Errors
     /// `Rotating` for an archive that was opened with the old key; `Busy` while another run works on the archive;
-    /// `Damaged` when a snapshot, or what says which were forgotten, does not open: it would be lost; `Disturbed` and
-    /// `Rotated` when others were at it; `Destination` when it fails. Whatever the error, the next run goes on.
+    /// `Damaged` and `Rollback` when a snapshot, or what says which were forgotten, does not open or is missing: it would be
+    /// lost; `OldHeader` when that of the new epoch was there already; `Disturbed` and `Rotated` when others were at it;
+    /// `Destination` when it fails. Whatever the error, the next run goes on.
     pub fn rotate(&mut self, options: &RotateOptions) -> Result<RotateReport, Error> {
         if !self.is_by_next_key() {
             self.refuse_rotation()?;
@@ -91,14 +100,14 @@ impl Archive {
         if self.age_of_header(locked)? < grace {
             return Ok(RotateReport { waits: Some(grace), ..RotateReport::default() });
         }
+        let seen = [self.heads(), self.remembered()?].concat();
         self.load_snapshots()?;
         self.stay_in_epoch()?;
-        if !self.damaged.is_empty() {
-            return Err(self.why_damaged());
+        self.refuse_old_header()?;
+        if self.remove_torn()? {
+            self.load_snapshots()?;
         }
-        if let Some(damaged) = self.forgotten.damaged.first() {
-            return Err(forgotten::why_damaged(&self.destination, &self.ring, damaged));
-        }
+        self.refuse_any_loss(&seen)?;
         self.seal_anew()?;
         self.destination.settle()?;
         if !self.is_locked(locked)? {
@@ -113,6 +122,48 @@ impl Archive {
         self.remember_epoch()?;
         self.load_snapshots()?;
         Ok(RotateReport { snapshots: self.snapshots.len() as u64, waits: None })
+    }
+
+    /// Before the second header nothing is made in its epoch but snapshots that are sealed anew. (What a prune removes for
+    /// good it removes after having written an index object.)
+    fn refuse_old_header(&self) -> Result<(), Error> {
+        if self.ahead.iter().any(|snapshot| !snapshot.is_resealed) {
+            return Err(Error::OldHeader);
+        }
+        for name in store::list_objects(&self.destination, ObjectType::Index)? {
+            if self.is_ahead(ObjectType::Index, &name)? {
+                return Err(Error::OldHeader);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an object was begun in the epoch that the rotation leads to, as its prefix proves.
+    fn is_ahead(&self, kind: ObjectType, name: &ObjectName) -> Result<bool, Error> {
+        let prefix = match self.destination.read_range(&kind.path(name), 0, PREFIX_LEN as u64) {
+            Err(error) if error.is_not_found() || error.is_damage() => return Ok(false),
+            read => read?,
+        };
+        let cipher = ObjectCipher::from_prefix(&self.ring, kind, name, &prefix);
+        Ok(cipher.is_ok_and(|cipher| cipher.epoch() == self.ring.own))
+    }
+
+    /// Removes what a run that died has left half sealed anew, where a provider shows such.
+    fn remove_torn(&self) -> Result<bool, Error> {
+        let mut is_torn = false;
+        for (kind, damaged) in [(ObjectType::Snapshot, &self.damaged), (ObjectType::Forgotten, &self.forgotten.damaged)]
+        {
+            for path in damaged.iter().map(|damaged| &damaged.path) {
+                let name = path.file_name().and_then(|name| ObjectName::parse(name.to_str()?));
+                if let Some(name) = name
+                    && self.is_ahead(kind, &name)?
+                {
+                    self.destination.delete(&kind.path(&name))?;
+                    is_torn = true;
+                }
+            }
+        }
+        Ok(is_torn)
     }
 
     /// How long before this run's lock the header was written.

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use crate::archive::Archive;
 use crate::codec::CodecError;
 use crate::destination::Destination;
+use crate::device::Head;
 use crate::envelope::{ObjectType, open_counting};
 use crate::error::{Damage, Error};
 use crate::forgotten;
@@ -46,6 +47,38 @@ impl Archive {
         self.leftover.extend(twins);
         self.snapshots.sort_by_key(|snapshot| (snapshot.head.number, snapshot.head.hash));
         Ok(())
+    }
+
+    /// Fails when a snapshot does not open, or one is missing that another follows and that was not forgotten: who removes
+    /// something, or lets older snapshots count no more, has to know of all.
+    pub(crate) fn refuse_incomplete(&self) -> Result<(), Error> {
+        if !self.damaged.is_empty() {
+            return Err(self.why_damaged());
+        }
+        let missing = self.missing_snapshots().into_iter().map(|(_, head)| head).max();
+        let Some(missing) = missing.filter(|_| !self.allow_rollback) else { return Ok(()) };
+        // What is damaged may be what says that it was forgotten.
+        if let Some(damaged) = self.forgotten.damaged.first() {
+            return Err(forgotten::why_damaged(&self.destination, &self.ring, damaged));
+        }
+        Err(self.rolled_back(missing))
+    }
+
+    fn rolled_back(&self, missing: Head) -> Error {
+        let newest = self.snapshots.last().map(|newest| newest.head.receipt());
+        Error::Rollback { remembered: missing.receipt(), newest }
+    }
+
+    /// The same, and fails when something that says what was forgotten does not open, or one of the snapshots `seen` before
+    /// is neither there nor forgotten.
+    pub(crate) fn refuse_any_loss(&self, seen: &[Head]) -> Result<(), Error> {
+        if let Some(damaged) = self.forgotten.damaged.first() {
+            return Err(forgotten::why_damaged(&self.destination, &self.ring, damaged));
+        }
+        self.refuse_incomplete()?;
+        let known = self.known_heads();
+        let lost = seen.iter().filter(|head| !known.contains(head)).max();
+        lost.filter(|_| !self.allow_rollback).map_or(Ok(()), |lost| Err(self.rolled_back(*lost)))
     }
 
     /// The header may have been replaced before the snapshots were listed.

@@ -91,13 +91,29 @@ fn load(
     let listed: index::IdSet<ObjectName> = list_objects(destination, ObjectType::Pack)?.into_iter().collect();
     let is_kept = |name: &ObjectName| listed.contains(name) && !doomed.contains(name);
     let mut others = Vec::new();
+    let mut take_in = |loaded: &mut LoadedIndex, packs: Vec<IndexedPack>| {
+        let (kept, rest): (Vec<_>, Vec<_>) = packs.into_iter().partition(|pack| is_kept(&pack.name));
+        loaded.index.expect(&kept);
+        kept.iter().for_each(|pack| loaded.index.insert(pack, true));
+        others.extend(rest);
+    };
+    // What is said in the current epoch comes first, so that nothing that is said in older ones takes its place.
+    let (mut older, mut described) = (Vec::new(), index::Described::default());
     for name in list_objects(destination, ObjectType::Index)? {
         match read_index(destination, ring, &name) {
-            Ok(packs) => {
-                let (kept, rest): (Vec<_>, Vec<_>) = packs.into_iter().partition(|pack| is_kept(&pack.name));
-                loaded.index.expect(&kept);
-                kept.iter().for_each(|pack| loaded.index.insert(pack, true));
-                others.extend(rest);
+            Ok(packs) if packs.iter().any(|pack| pack.epoch != ring.epoch) => {
+                packs.iter().for_each(|pack| described.meet(pack));
+                older.push(name);
+            }
+            Ok(packs) => take_in(&mut loaded, packs),
+            Err(error) => loaded.pass_over(ObjectType::Index, name, error)?,
+        }
+    }
+    for name in older {
+        match read_index(destination, ring, &name) {
+            Ok(mut packs) => {
+                packs.retain(|pack| !described.is_disputed(&pack.name));
+                take_in(&mut loaded, packs);
             }
             Err(error) => loaded.pass_over(ObjectType::Index, name, error)?,
         }

@@ -1,13 +1,13 @@
 //! The second phase of pruning: doomed packs are removed, unless somebody turned out to need them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, SystemTime};
 
 use crate::doomed::{self, Doomed};
 use crate::envelope::ObjectType;
 use crate::error::Error;
 use crate::id::ObjectName;
-use crate::index::{IdSet, IndexedPack};
+use crate::index::{IdSet, IndexedPack, fingerprint};
 use crate::pipeline;
 use crate::prune::Pruning;
 use crate::report::Wait;
@@ -146,14 +146,15 @@ impl Pruning<'_> {
             return Ok(());
         }
         let (destination, ring) = (&self.archive.destination, &self.archive.ring);
-        let (mut replaced, mut met) = (Vec::new(), packs.clone());
+        let (mut replaced, mut met) = (Vec::new(), HashSet::new());
         let objects = store::list_objects(destination, ObjectType::Index)?;
         let others = objects.into_iter().flat_map(|name| match store::read_index(destination, ring, &name) {
             Ok(described)
                 if pipeline::is_small(&described) || described.iter().any(|pack| packs.contains(&pack.name)) =>
             {
                 replaced.push(name);
-                described.into_iter().filter(|pack| met.insert(pack.name)).map(Ok).collect()
+                let staying = described.into_iter().filter(|pack| !packs.contains(&pack.name));
+                staying.filter(|pack| met.insert(fingerprint(pack))).map(Ok).collect()
             }
             Ok(_) => Vec::new(),
             // One that is damaged, or of another epoch, describes nothing here: it stays for `repair index`.

@@ -65,6 +65,11 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let (mut config, found) = opening::own(context)?;
+    // The device keeps one key: that of a copy would not open the archive.
+    if found.destination.url() != config.archive_url {
+        let (url, own) = (found.destination.url().to_owned(), config.archive_url);
+        return Err(Error::RotatedElsewhere { url, own });
+    }
     let key = config.key_store.load(&context.home)?;
     let (mut archive, next) = begin(context, &config, &found, key)?;
     if archive.is_by_next_key() {
@@ -101,7 +106,7 @@ struct Next {
 fn begin(context: &Context, config: &Config, found: &Found, key: BackupKey) -> Result<(Archive, Next), Error> {
     let pending = config.key_store.load_next(&context.home)?;
     let (archive, new) = match (opening::open_with(context, found, &key), pending) {
-        (Ok(archive), Some(next)) if next == key && archive.has_older_keys() => {
+        (Ok(archive), Some(next)) if next == key && archive.has_older_keys() && !archive.is_rotating() => {
             return Ok((archive, Next { new: key, old: None }));
         }
         // It joined with the new key while another device was at it.
