@@ -14,6 +14,9 @@ use crate::output::Output;
 pub(crate) fn destination(context: &Context, url: &str) -> Result<Destination, Error> {
     let address = parse(url)?;
     let credentials = credentials::of(context, &address)?;
+    if context.options.limit_rate.is_some() && address.to_string().starts_with("fs://") {
+        context.output.warning("a folder is written and read as fast as it goes: the limit holds for services only");
+    }
     let on_wait = context.output.is_for_people().then_some(note_wait as fn(&str));
     let access = Access { credentials, limit_rate: context.options.limit_rate, on_wait, ..Access::default() };
     Ok(Destination::at(&address, &access)?)

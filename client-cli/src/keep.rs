@@ -2,6 +2,7 @@
 //! of a last while. As restic has it, so that a rule that was right there is right here.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -16,34 +17,34 @@ use serde::{Deserialize, Serialize};
 #[command(next_help_heading = "What to keep, of each device and its sources")]
 pub(crate) struct Rules {
     /// The newest N
-    #[arg(long = "keep-last", value_name = "N")]
+    #[arg(long = "keep-last", value_name = "N", value_parser = parse_count)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    last: Option<u32>,
+    last: Option<NonZeroU32>,
 
     /// The newest of each of the last N hours in which there is one
-    #[arg(long = "keep-hourly", value_name = "N")]
+    #[arg(long = "keep-hourly", value_name = "N", value_parser = parse_count)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    hourly: Option<u32>,
+    hourly: Option<NonZeroU32>,
 
     /// … of the last N days
-    #[arg(long = "keep-daily", value_name = "N")]
+    #[arg(long = "keep-daily", value_name = "N", value_parser = parse_count)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    daily: Option<u32>,
+    daily: Option<NonZeroU32>,
 
     /// … of the last N weeks, which begin on Monday
-    #[arg(long = "keep-weekly", value_name = "N")]
+    #[arg(long = "keep-weekly", value_name = "N", value_parser = parse_count)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    weekly: Option<u32>,
+    weekly: Option<NonZeroU32>,
 
     /// … of the last N months
-    #[arg(long = "keep-monthly", value_name = "N")]
+    #[arg(long = "keep-monthly", value_name = "N", value_parser = parse_count)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    monthly: Option<u32>,
+    monthly: Option<NonZeroU32>,
 
     /// … of the last N years
-    #[arg(long = "keep-yearly", value_name = "N")]
+    #[arg(long = "keep-yearly", value_name = "N", value_parser = parse_count)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    yearly: Option<u32>,
+    yearly: Option<NonZeroU32>,
 
     /// All that are not older than this, seen from the newest: 2y5m7d3h is two years, five months, seven days and three
     /// hours
@@ -85,7 +86,9 @@ impl Rules {
     }
 
     fn buckets(&self) -> Vec<Bucket> {
-        let rule = |reason, count: Option<u32>, of| count.map(|left| Bucket { reason, left, last: None, of });
+        let rule = |reason, count: Option<NonZeroU32>, of| {
+            count.map(|left| Bucket { reason, left: left.get(), last: None, of })
+        };
         let rules = [
             rule("last", self.last, |_, number| [number; 4]),
             rule("hourly", self.hourly, |time, _| {
@@ -155,7 +158,13 @@ impl Rules {
             }
             Judged { snapshot, reasons }
         };
-        group.into_iter().enumerate().map(judge).collect()
+        let last_made = group.iter().map(|snapshot| snapshot.head).max();
+        let mut judged: Vec<_> = group.into_iter().enumerate().map(judge).collect();
+        // After a clock was set right, the newest by its time can be an old one.
+        for one in judged.iter_mut().filter(|one| Some(one.snapshot.head) == last_made && one.reasons.is_empty()) {
+            one.reasons.push("made last");
+        }
+        judged
     }
 }
 
@@ -198,6 +207,11 @@ impl From<Within> for String {
     }
 }
 
+/// None at all is no rule: it would keep nothing, where other programs take it for no limit.
+fn parse_count(text: &str) -> Result<NonZeroU32, &'static str> {
+    text.parse().map_err(|_| "it keeps 1 or more; leave the option out where it is to keep none")
+}
+
 fn parse_duration(text: &str) -> Result<Span, &'static str> {
     const WRONG: &str = "a duration looks like 2y5m7d3h: years, months, days, hours";
     let (mut span, mut rest, mut units) = (Span::new(), text, "ymdh");
@@ -216,7 +230,7 @@ fn parse_duration(text: &str) -> Result<Span, &'static str> {
         span = added.map_err(|_| WRONG)?;
         rest = &rest[digits + unit.len_utf8()..];
     }
-    if text.is_empty() { Err(WRONG) } else { Ok(span) }
+    if span.is_zero() { Err(WRONG) } else { Ok(span) }
 }
 
 #[cfg(test)]

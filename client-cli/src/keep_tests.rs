@@ -55,6 +55,30 @@ fn kept(rules: &Rules, snapshots: &[Snapshot]) -> Vec<u64> {
 }
 
 #[test]
+fn refuses_a_rule_that_keeps_nothing() {
+    let options = ["last", "hourly", "daily", "weekly", "monthly", "yearly"];
+    let counts = options.into_iter().flat_map(|option| ["0", "-1", ""].map(|count| format!("--keep-{option}={count}")));
+    let durations = ["", "0d", "0y0h"].map(|duration| format!("--keep-within={duration}"));
+    for rule in counts.chain(durations) {
+        assert!(Line::try_parse_from(["forget", &rule]).is_err(), "{rule}");
+    }
+    assert!(serde_json::from_str::<Rules>(r#"{"daily": 0}"#).is_err());
+    assert!(serde_json::from_str::<Rules>(r#"{"within": "0d"}"#).is_err());
+    assert!(serde_json::from_str::<Rules>(r#"{"daily": 1, "within": "1d"}"#).is_ok());
+}
+
+#[test]
+fn the_one_made_last_stays_beside_one_from_the_future() {
+    let mut snapshots =
+        made_at(&["2026-01-01T10:00", "2031-01-01T10:00", "2026-01-02T10:00", "2026-01-03T10:00", "2026-01-03T11:00"]);
+    // Another device's, so that something follows the first one's newest.
+    snapshots.last_mut().unwrap().host = "phone".to_owned();
+    for rule in ["--keep-last 1", "--keep-daily 1"] {
+        assert_eq!(kept(&rules(rule), &snapshots), [2, 4, 5], "{rule}");
+    }
+}
+
+#[test]
 fn keeps_the_last() {
     let snapshots = made_at(&["2026-01-01T10:00", "2026-01-02T10:00", "2026-01-03T10:00"]);
     assert_eq!(kept(&rules("--keep-last 2"), &snapshots), [2, 3]);

@@ -72,7 +72,8 @@ fn back_up(what: &What, keep: &Rules, context: &Context) -> Result<(Exit, Backed
     let is_all_left_out = warn_of_nothing(&options.sources, context, &mut report);
     let alarms = tell_vault(context, &archive);
     let exit = if report.problems.is_empty() && !is_all_left_out { Exit::Done } else { Exit::Incomplete };
-    let forgot = if exit == Exit::Done { thin(keep, &report.snapshot, &mut archive, context)? } else { None };
+    let thinned = if exit == Exit::Done { thin(keep, &report.snapshot, &mut archive, context)? } else { None };
+    let (forgot, exit) = thinned.map_or((None, exit), |(forgot, exit)| (Some(forgot), exit));
     let record = BackedUp::of(&report, is_protected, recognised, alarms, forgot);
     context.output.summary(&record)?;
     if !is_protected {
@@ -85,7 +86,12 @@ fn back_up(what: &What, keep: &Rules, context: &Context) -> Result<(Exit, Backed
 }
 
 /// Where a profile does not keep everything, older snapshots go once the new one is whole.
-fn thin(keep: &Rules, newest: &Snapshot, archive: &mut Archive, context: &Context) -> Result<Option<Forgot>, Error> {
+fn thin(
+    keep: &Rules,
+    newest: &Snapshot,
+    archive: &mut Archive,
+    context: &Context,
+) -> Result<Option<(Forgot, Exit)>, Error> {
     if !keep.is_any() {
         return Ok(None);
     }

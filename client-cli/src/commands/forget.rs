@@ -71,15 +71,16 @@ pub(crate) fn thin(
     newest: &Snapshot,
     archive: &mut Archive,
     context: &Context,
-) -> Result<Option<Forgot>, Error> {
+) -> Result<Option<(Forgot, Exit)>, Error> {
     let judged = rules.judge_alike(newest, archive, &Zoned::now());
     let (mut result, names) = (Forgot::of(&judged, false), going(&judged));
     if names.is_empty() {
         return Ok(None);
     }
     result.removed = archive.forget(&names)?;
-    result.pruned = Some(prune_by_default(archive, context)?.0);
-    Ok(Some(result))
+    let (pruned, exit) = prune_by_default(archive, context)?;
+    result.pruned = Some(pruned);
+    Ok(Some((result, exit)))
 }
 
 fn going(judged: &[Judged<'_>]) -> Vec<ObjectName> {

@@ -1,5 +1,6 @@
 //! `coffer mount`: snapshots as folders.
 
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::process::Command;
@@ -40,8 +41,12 @@ const WAITING: usize = 64;
 const EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
-    let archive = opening::open(context)?;
     let failed = |source| Error::File { action: "mount on", path: args.dir.clone(), source };
+    // What lies there would be hidden, and a backup of it would be one of the mount.
+    if fs::read_dir(&args.dir).map_err(failed)?.next().is_some() {
+        return Err(failed(io::ErrorKind::DirectoryNotEmpty.into()));
+    }
+    let archive = opening::open(context)?;
     let latest = archive.snapshot("latest").ok();
     let tree = Tree::new(archive.browse()?, archive.snapshots(), latest);
     let mut config = Config::default();

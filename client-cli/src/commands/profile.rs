@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::keep::Rules;
 use crate::output::{ProfileNames, ShownProfile};
 use crate::profile::{Hooks, Profile, Profiles, parse_name};
+use crate::schedule;
 use crate::what::What;
 
 const EXAMPLES: &str = "\
@@ -90,6 +91,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
         Command::Remove(Name { name }) => {
             profiles.remove(name)?;
             profiles.write(&context.home)?;
+            if schedule::all().is_ok_and(|all| all.iter().any(|scheduled| scheduled.profile == *name)) {
+                context.output.warning(&format!("{name} still has its time, and each run will fail"));
+                context.output.hint(&format!("`coffer schedule disable --profile {name}` ends that"));
+            }
         }
     }
     Ok(Exit::Done)

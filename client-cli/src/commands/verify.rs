@@ -25,7 +25,6 @@ pub(crate) struct Args {
         long,
         value_name = "SHARE",
         num_args = 0..=1,
-        require_equals = true,
         default_missing_value = "100%",
         value_parser = parse_share
     )]

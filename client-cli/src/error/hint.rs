@@ -13,7 +13,8 @@ pub(super) fn of(error: &Error) -> Option<String> {
         Error::Vault(error) => return error.hint().map(str::to_owned),
         Error::WrongRecoveryKey { typo: Some(typo) } => of_typo(*typo),
         Error::WrongRecoveryKey { typo: None } => {
-            "more than one digit differs; compare all 16 groups, and that it is the key of this archive".to_owned()
+            "more than one digit differs; compare all 16 groups, and that it is the key of this archive: once it was rotated, only \
+             the new digits open it".to_owned()
         }
         Error::NotARecoveryKey { .. } => {
             "it is 64 of the digits 0-9 and a-f; spaces, dashes, line ends and capitals do not matter".to_owned()
@@ -101,10 +102,14 @@ pub(super) fn of(error: &Error) -> Option<String> {
         Error::NoSuchProfile { known, .. } if known.is_empty() => "make one with `coffer profile add NAME PATH`".to_owned(),
         Error::NoSuchProfile { known, .. } => format!("there are {}", known.join(", ")),
         Error::ProfileExists { .. } => "`--replace` puts the new one in its place".to_owned(),
-        Error::HookFailed { .. } => "run it by hand to see why; `coffer profile show NAME` tells what is run when".to_owned(),
+        Error::HookFailed { .. } => "run it by hand to see why; a hook is the path of a program, without arguments. `coffer profile show NAME` tells what \
+             is run when".to_owned(),
         Error::NoHome => "name a folder with --home DIR or COFFER_HOME".to_owned(),
         Error::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
             "check its permissions and owner (was coffer run with sudo?)".to_owned()
+        }
+        Error::File { action: "mount on", source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            "make the folder first".to_owned()
         }
         Error::File { source, .. } => return of_system(source),
         Error::Output(_) => return None,
@@ -131,7 +136,8 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
     let hint = match error {
         ArchiveError::WrongKey => {
             "the key on this device is not this archive's: try the 64 digits, with --recovery-key-file FILE; if the key was \
-             rotated on another device, `coffer init --join URL` takes the new digits, or the password"
+             rotated on another device, `coffer init --join URL` takes the new digits, or the password; if this is a copy from before, \
+             `coffer copy` brings it up to date"
         }
         ArchiveError::Damaged { object, .. } if object.starts_with("snapshots") => {
             "`coffer snapshots` lists those that are whole: name one, as in `coffer restore 3 --to DIR`; \
@@ -170,6 +176,11 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
         }
         ArchiveError::VaultHead { .. } => {
             "did the account's last backup go to another archive? --allow-rollback opens this one all the same"
+        }
+        // What TLS makes of an answer that is none of its own.
+        ArchiveError::Destination { reason, .. } if reason.contains("InvalidContentType") => {
+            "the server speaks no HTTPS at that port: is the port right? In a network that you trust, plain HTTP goes with \
+             `?insecure=true` after the address"
         }
         ArchiveError::Destination { kind, .. } => return of_destination(*kind),
         ArchiveError::BadUrl { .. } => AN_ADDRESS,
@@ -246,7 +257,8 @@ fn of_destination(kind: DestinationErrorKind) -> Option<String> {
         }
         DestinationErrorKind::Full => "make room there and run the same command again: it goes on where it stopped",
         DestinationErrorKind::Refused => {
-            "check the permissions there, or the credentials, and that it is not mounted read-only"
+            "check the permissions there, or the credentials (docs/clouds.md says where they are looked for), and that it is \
+             not mounted read-only"
         }
         DestinationErrorKind::NotFound => "`coffer verify` names what is missing",
         DestinationErrorKind::Exists => "does another program write there? Give the archive a folder of its own",
@@ -260,6 +272,7 @@ fn of_system(error: &io::Error) -> Option<String> {
         io::ErrorKind::PermissionDenied => "check its permissions and owner",
         io::ErrorKind::NotFound => "check the path",
         io::ErrorKind::StorageFull => "make room there and try again",
+        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory => "name an empty folder",
         _ => return None,
     };
     Some(hint.to_owned())
@@ -271,7 +284,7 @@ mod tests {
 
     use coffer_archive::Error as ArchiveError;
 
-    use super::{Typo, of_archive, of_typo};
+    use super::{DestinationErrorKind, Typo, of_archive, of_typo};
 
     #[test]
     fn tells_the_causes_of_an_unusable_device_state_apart() {
@@ -283,6 +296,17 @@ mod tests {
             let hint = of_archive(&ArchiveError::Device { path: "head".into(), source: kind.into() });
             assert!(hint.is_some_and(|hint| hint.contains(said)), "{kind}");
         }
+    }
+
+    #[test]
+    fn who_asks_a_server_without_https_for_it_learns_of_plain_http() {
+        let hint = of_archive(&ArchiveError::Destination {
+            kind: DestinationErrorKind::Unavailable,
+            action: "read",
+            object: "coffer.json".to_owned(),
+            reason: "send http request: received corrupt message of type InvalidContentType".to_owned(),
+        });
+        assert!(hint.is_some_and(|hint| hint.contains("?insecure=true")));
     }
 
     #[test]

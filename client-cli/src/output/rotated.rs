@@ -22,12 +22,14 @@ pub(crate) struct Rotated {
     packs_waiting: u64,
     /// Hours until the same command, or `coffer prune`, goes on.
     waits_hours: u64,
+    /// Whether the new key would survive the loss of this device.
+    key_protected: bool,
     problems: Vec<ProblemRecord>,
 }
 
 impl Rotated {
     /// The first half waits for listings.
-    pub(crate) fn waiting(waits: Duration) -> Self {
+    pub(crate) fn waiting(waits: Duration, key_protected: bool) -> Self {
         Self {
             rotated: false,
             finished: false,
@@ -35,11 +37,12 @@ impl Rotated {
             packs_repacked: 0,
             packs_waiting: 0,
             waits_hours: hours(waits),
+            key_protected,
             problems: Vec::new(),
         }
     }
 
-    pub(crate) fn of(snapshots: u64, pruned: &PruneReport, finished: bool) -> Self {
+    pub(crate) fn of(snapshots: u64, pruned: &PruneReport, finished: bool, key_protected: bool) -> Self {
         let waits_hours = match &pruned.waits {
             Some(coffer_archive::Wait::Grace(grace)) => hours(*grace),
             _ => 0,
@@ -51,6 +54,7 @@ impl Rotated {
             packs_repacked: pruned.packs_repacked,
             packs_waiting: pruned.packs_waiting,
             waits_hours,
+            key_protected,
             problems: ProblemRecord::all(&pruned.problems),
         }
     }

@@ -35,6 +35,20 @@ fn the_key_that_protect_shows_opens_the_archive() {
 }
 
 #[test]
+fn digits_of_a_rotated_key_that_nobody_saw_protect_nothing() {
+    let device = Device::with_backup();
+    device.coffer(["protect", "recovery-key"]).succeeds();
+    let rotated = device.coffer(["key", "rotate", "--yes", "--json"]).succeeds().json();
+    assert_eq!((&rotated["finished"], &rotated["key_protected"]), (&true.into(), &false.into()));
+    assert!(device.coffer(["status"]).succeeds().stdout.contains("nothing yet: run `coffer protect recovery-key`"));
+    device.coffer(["backup", "chats"]).succeeds().warns("the key is on this device only");
+    let shown = device.coffer(["protect", "recovery-key"]).succeeds();
+    open_with(&device, &shown.stdout).succeeds();
+    device.coffer(["key", "rotate", "--yes"]).succeeds();
+    assert!(device.coffer(["status"]).succeeds().stdout.contains("recovery key, written down"));
+}
+
+#[test]
 fn the_key_can_be_shown_as_a_qr_code() {
     let device = Device::with_archive();
     let run = device.coffer(["key", "show", "--qr"]).succeeds();

@@ -177,3 +177,11 @@ fn says_why_it_cannot_be_mounted() {
     let device = Device::with_backup();
     device.coffer(["mount", "nowhere"]).fails(1).warns("cannot mount on nowhere");
 }
+
+#[test]
+fn refuses_to_mount_over_what_is_there() {
+    let device = Device::with_backup();
+    device.coffer(["mount", "chats"]).fails(1).warns("cannot mount on chats").warns("name an empty folder");
+    device.coffer(["mount", "chats/photo.jpg"]).fails(1).warns("name an empty folder");
+    device.coffer(["mount", "nowhere"]).fails(1).warns("make the folder first");
+}

@@ -93,6 +93,19 @@ fn a_schedule_is_shown_changed_and_taken_back() {
 }
 
 #[test]
+fn who_removes_a_profile_that_is_scheduled_is_told_so() {
+    let device = with_profile();
+    run(&device, "exit 0", &["schedule", "enable", "--profile", "chats", "--hourly"]);
+    let removed = run(&device, "exit 0", &["profile", "remove", "chats"]);
+    let said = String::from_utf8_lossy(&removed.stderr).into_owned();
+    assert!(removed.status.success() && said.contains("coffer schedule disable --profile chats"), "{said}");
+    run(&device, "exit 0", &["profile", "add", "chats", "chats"]);
+    run(&device, "exit 0", &["schedule", "disable", "--profile", "chats"]);
+    let removed = run(&device, "exit 0", &["profile", "remove", "chats"]);
+    assert!(removed.status.success() && removed.stderr.is_empty(), "{removed:?}");
+}
+
+#[test]
 fn without_a_running_systemd_the_timer_waits_for_the_next_login() {
     let device = with_profile();
     let done = run(&device, "echo no bus >&2; exit 1", &["schedule", "enable", "--profile", "chats", "--hourly"]);

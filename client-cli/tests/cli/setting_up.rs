@@ -10,6 +10,12 @@ fn mode(path: &std::path::Path) -> u32 {
 }
 
 #[test]
+fn a_limit_that_does_not_hold_for_a_folder_is_not_passed_over_in_silence() {
+    let device = Device::with_archive();
+    device.coffer(["--limit-rate", "1M", "backup", "chats"]).succeeds().warns("the limit holds for services only");
+}
+
+#[test]
 fn makes_an_archive_and_keeps_its_key_for_the_owner_only() {
     let device = Device::new();
     let run = device.coffer(["init", device.archive()]).succeeds();

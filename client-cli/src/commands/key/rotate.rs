@@ -25,7 +25,7 @@ use crate::what::host_name;
 const EXAMPLES: &str = "\
 Examples:
   coffer key rotate            asks whether the new digits are written down, or for a password
-  coffer key rotate --yes      without the question; then show them with `coffer key show`
+  coffer key rotate --yes      without the question; with --json they are not shown: `coffer protect recovery-key` does
 
 For when somebody may know the key. The archive gets a new one and all that is there is sealed anew, as pruning does it; what \
 was copied from there before, the old key still opens. Interrupted at any point it loses nothing, and the same command \
@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let options = RotateOptions { host: host_name(), grace: args.grace };
     let report = archive.rotate(&options)?;
     if let Some(waits) = report.waits {
-        context.output.summary(&Rotated::waiting(waits))?;
+        context.output.summary(&Rotated::waiting(waits, config.is_protected()))?;
         return Ok(Exit::Done);
     }
     config.key_store.keep(&next.new, &context.home)?;
@@ -91,7 +91,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     if is_finished {
         config.key_store.forget_next(&context.home)?;
     }
-    context.output.summary(&Rotated::of(snapshots, &pruned, is_finished))?;
+    context.output.summary(&Rotated::of(snapshots, &pruned, is_finished, config.is_protected()))?;
     Ok(if pruned.problems.is_empty() { Exit::Done } else { Exit::Damaged })
 }
 
@@ -156,7 +156,12 @@ fn protect(args: &Args, context: &Context, config: &mut Config, next: &Next) -> 
     }
     // In JSON there is room for one result; `coffer key show` has the digits afterwards.
     if context.output.is_json() {
-        return if args.yes { Ok(()) } else { Err(VaultError::Unconfirmed.into()) };
+        if !args.yes {
+            return Err(VaultError::Unconfirmed.into());
+        }
+        // Those on paper are the old key's.
+        config.unprotect(Protection::RecoveryKey);
+        return config.write(&context.home);
     }
     context.output.explain(ABOUT_TO_SHOW);
     context.output.show(&ShownKey::new(&next.new.recovery_key(), args.qr))?;
