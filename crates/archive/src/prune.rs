@@ -16,7 +16,7 @@ use crate::doomed::{self, DoomedObjects};
 use crate::envelope::ObjectType;
 use crate::error::{Damage, DestinationErrorKind, Error};
 use crate::id::{ChunkId, ObjectName};
-use crate::index::{IdSet, Index, IndexedPack, Location};
+use crate::index::{IdSet, IndexedPack, Location};
 use crate::lock::{self, Lock};
 use crate::needed::Needed;
 use crate::pack::{SegmentKind, TocSegment};
@@ -56,18 +56,21 @@ struct Plan {
 
 impl Plan {
     /// Packs of an epoch that is not the current one are worn: what is needed of them is to be sealed anew.
-    fn of(index: &Index, needed: &IdSet<ChunkId>, max_unused: u8, epoch: u32) -> Self {
+    fn of(store: &ChunkStore<'_>, needed: &IdSet<ChunkId>, max_unused: u8, epoch: u32) -> Self {
+        let index = &store.index;
         let mut used = vec![0_u64; index.packs.len()];
         let mut is_needed = vec![false; index.packs.len()];
         let mut is_missed = vec![false; index.packs.len()];
         for id in needed {
             // A copy of what another pack holds is not counted as used, of two always the same one, in whatever order the
             // index has them. It is given up only once the other one has been read.
+            // One that is known to be damaged holds nothing that another has: it would never be taken for one too many.
+            let order = |location: Location| (store.is_lost(location), index.packs[location.pack as usize].name);
             let mut holder: Option<Location> = None;
             for location in index.locations(id) {
                 let pack = &index.packs[location.pack as usize];
                 is_needed[location.pack as usize] = true;
-                if pack.is_kept && holder.is_none_or(|holder| pack.name < index.packs[holder.pack as usize].name) {
+                if pack.is_kept && holder.is_none_or(|holder| order(location) < order(holder)) {
                     holder = Some(location);
                 }
             }
@@ -281,7 +284,7 @@ impl<'a> Pruning<'a> {
             store.note_damage(&memory.damage());
         }
         Self::walk((archive, &mut self.needed), &mut self.walked, &store)?;
-        let plan = Plan::of(&store.index, &self.needed.chunks, self.options.max_unused, archive.ring.epoch);
+        let plan = Plan::of(&store, &self.needed.chunks, self.options.max_unused, archive.ring.epoch);
         let missing = plan.missing.iter().map(|number| store.index.packs[*number as usize].name);
         self.missing = missing.collect();
         let worn = if with_worn { plan.worn.as_slice() } else { &[] };

@@ -9,6 +9,7 @@ mod world;
 
 use self::world::*;
 use crate::archive::{Archive, OpenOptions};
+use crate::backup::BackupOptions;
 use crate::destination::Destination;
 use crate::device::DeviceMemory;
 use crate::envelope::ObjectType;
@@ -269,5 +270,32 @@ fn a_damaged_copy_is_no_reason_to_remove_the_other() {
             let restored = archive.restore(snapshot, &to, &Progress::default()).unwrap();
             assert_eq!(restored.problems, [], "with {damaged} damaged");
         }
+    }
+}
+
+/// Whichever of the two has the lesser name.
+#[test]
+fn damage_that_is_known_is_not_what_the_other_copy_gives_way_to() {
+    let (world, place) = World::with_days(1);
+    let sizes = |path: &String| std::cmp::Reverse(place.len(path).unwrap());
+    let damaged = place.list("packs/").unwrap().into_iter().min_by_key(sizes).unwrap();
+    for _ in 0..8 {
+        let (place, memory) = (copy(&place), tempfile::tempdir().unwrap());
+        let opened = || {
+            let memory = Some(DeviceMemory::at(memory.path().to_owned()).unwrap());
+            Archive::open(another(&place), &key(), OpenOptions { memory, ..OpenOptions::default() }).unwrap()
+        };
+        let mut bytes = place.read(&damaged, 1 << 24).unwrap();
+        bytes[100] ^= 1;
+        place.delete(&damaged).unwrap();
+        place.write(&damaged, bytes).unwrap();
+        assert!(!opened().verify(true, &Progress::default()).unwrap().problems.is_empty());
+        let sources = vec![world.source()];
+        let again = BackupOptions { sources, host: "test".to_owned(), ..BackupOptions::default() };
+        assert!(opened().backup(&again, &Progress::default()).unwrap().bytes_stored > 1000);
+        let pruned = || opened().prune(&options(), &Progress::default()).unwrap();
+        pruned();
+        let report = pruned();
+        assert_eq!((report.packs_repacked, report.bytes_stored), (0, 0), "{damaged}: {report:?}");
     }
 }

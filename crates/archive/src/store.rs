@@ -251,6 +251,12 @@ impl<'a> ChunkStore<'a> {
         })
     }
 
+    /// Whether the segment that this lies in is known to be damaged.
+    pub(crate) fn is_lost(&self, location: Location) -> bool {
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.contains_key(&(location.pack, location.segment))
+    }
+
     /// Whether a copy of this chunk that is to be counted on has been read, and is right.
     pub(crate) fn has_other_copy(&self, id: &ChunkId) -> Result<bool, Error> {
         for location in self.index.locations(id).filter(|location| self.index.packs[location.pack as usize].is_kept) {
