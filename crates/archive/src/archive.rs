@@ -296,7 +296,7 @@ impl Archive {
 
     /// What is wrong with the first snapshot that cannot be opened.
     pub(crate) fn why_damaged(&self) -> Error {
-        let name = self.damaged.first().and_then(|damaged| ObjectName::parse(damaged.path.file_name()?.to_str()?));
+        let name = self.damaged.first().and_then(|damaged| ObjectName::at_end_of(&damaged.path));
         let error = name.and_then(|name| read_snapshot(&self.destination, &self.ring, &name).err());
         error.unwrap_or_else(|| Error::damaged(ObjectType::Snapshot.folder(), Damage::Contradiction))
     }

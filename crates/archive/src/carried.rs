@@ -14,7 +14,7 @@ use crate::codec::{CodecError, Decoder, Encoder};
 use crate::envelope::{ObjectCipher, ObjectType, PREFIX_LEN, Part, epoch_of};
 use crate::error::{Damage, Error};
 use crate::header;
-use crate::id::{ObjectName, random_bytes};
+use crate::id::ObjectName;
 use crate::keyring::Keyring;
 
 /// It lies in no folder, and has no name.
@@ -30,21 +30,17 @@ pub(crate) struct Carried {
 impl Carried {
     /// Seals it under the data key of an epoch.
     pub(crate) fn seal(&self, archive: ArchiveId, epoch: u32, data_key: &DataKey) -> Result<Vec<u8>, Error> {
-        let ring = Keyring::of_epoch(archive, epoch, data_key);
-        Ok(self.seal_with(&ObjectCipher::generate(&ring, ObjectType::Carried, &NAME)?))
+        self.seal_in(&Keyring::of_epoch(archive, epoch, data_key))
     }
 
     /// Seals it in the current epoch of a keyring.
     pub(crate) fn seal_in(&self, ring: &Keyring) -> Result<Vec<u8>, Error> {
-        Ok(self.seal_with(&ObjectCipher::from_salt(ring, ObjectType::Carried, &NAME, &random_bytes()?)))
-    }
-
-    fn seal_with(&self, cipher: &ObjectCipher) -> Vec<u8> {
+        let cipher = ObjectCipher::generate(ring, ObjectType::Carried, &NAME)?;
         let mut object = Vec::with_capacity(PREFIX_LEN + 128 + self.older.len() * 40);
         object.extend_from_slice(cipher.prefix());
         object.extend_from_slice(&self.encode());
         cipher.seal(Part::Last(0), &mut object, PREFIX_LEN);
-        object
+        Ok(object)
     }
 
     /// Opens what was sealed under the data key of an epoch.

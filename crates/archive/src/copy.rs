@@ -224,8 +224,8 @@ impl Archive {
             ObjectType::Forgotten => {
                 let (_, content) = open_counting(&self.ring, kind, name, &object)?;
                 let said = forgotten::decode(&content).map_err(|error| Error::damaged(path.clone(), error))?;
-                if let Some(rest) = self.without_those_at(to, &said)? {
-                    return self.say_forgotten(to, rest);
+                if let Some(len) = self.forget_less(to, said)? {
+                    return Ok(len);
                 }
             }
             ObjectType::Index => drop(open_object(&self.ring, kind, name, &object)?),
@@ -236,11 +236,12 @@ impl Archive {
         Ok(len)
     }
 
-    /// What was forgotten here without what is still kept there; None where that is all of it. Whoever keeps more there, or
-    /// copies back what was lost here, has not forgotten it.
-    fn without_those_at(&self, to: &Destination, said: &Forgotten) -> Result<Option<Forgotten>, Error> {
+    /// Says there what was forgotten here, without what is still kept there: whoever keeps more there, or copies back what
+    /// was lost here, has not forgotten it. Returns the length of the object, 0 where all of it was known; None where
+    /// nothing more is kept.
+    fn forget_less(&self, to: &Destination, said: Forgotten) -> Result<Option<u64>, Error> {
         let known = forgotten::load(to, &self.ring)?.forgotten;
-        let mut rest = said.clone();
+        let (all, mut rest) = (said.len(), said);
         for name in store::list_objects(to, ObjectType::Snapshot)? {
             match read_snapshot(to, &self.ring, &name) {
                 Ok((_, kept)) if !known.contains_key(&kept.head) => drop(rest.remove(&kept.head)),
@@ -248,17 +249,14 @@ impl Archive {
                 _ => {}
             }
         }
-        Ok((rest.len() < said.len()).then_some(rest))
-    }
-
-    /// Says that these are forgotten, unless that is known there.
-    fn say_forgotten(&self, to: &Destination, said: Forgotten) -> Result<u64, Error> {
-        let known = forgotten::load(to, &self.ring)?.forgotten;
-        let is_new = said.keys().any(|head| !known.contains_key(head));
-        let Some(name) = is_new.then(|| forgotten::write(to, (&self.ring, self.ring.epoch), &said)).transpose()? else {
-            return Ok(0);
-        };
-        to.len(&ObjectType::Forgotten.path(&name))
+        if rest.len() == all {
+            return Ok(None);
+        }
+        if rest.keys().all(|head| known.contains_key(head)) {
+            return Ok(Some(0));
+        }
+        let name = forgotten::write(to, (&self.ring, self.ring.epoch), &rest)?;
+        to.len(&ObjectType::Forgotten.path(&name)).map(Some)
     }
 
     /// Opens all of a pack: damage is not to be spread.

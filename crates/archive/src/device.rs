@@ -93,14 +93,19 @@ impl DeviceMemory {
     /// The snapshots that this device has seen, less those that others of them follow: one, or several where devices
     /// made snapshots at the same time.
     pub(crate) fn heads(&self) -> Result<Vec<Head>, Error> {
-        let path = self.folder.join("head");
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(Error::Device { path, source }),
-        };
-        let invalid = || Error::Device { path, source: io::Error::new(io::ErrorKind::InvalidData, "not a head") };
-        text.lines().map(parse_head).collect::<Option<_>>().ok_or_else(invalid)
+        let heads = |text: &str| text.lines().map(parse_head).collect();
+        Ok(self.read("head", heads, "not a head")?.unwrap_or_default())
+    }
+
+    /// What a file says; None where there is no such file.
+    fn read<T>(&self, name: &str, parse: impl Fn(&str) -> Option<T>, wrong: &'static str) -> Result<Option<T>, Error> {
+        let path = self.folder.join(name);
+        let invalid = || io::Error::new(io::ErrorKind::InvalidData, wrong);
+        match fs::read_to_string(&path).and_then(|text| parse(&text).ok_or_else(invalid)) {
+            Ok(said) => Ok(Some(said)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Device { path, source }),
+        }
     }
 
     /// Remembers the `tips` that are known of an archive that holds, or has forgotten, the snapshots `present`. What was remembered before
@@ -127,14 +132,8 @@ impl DeviceMemory {
 
     /// The newest epoch that this device has seen as the current one; 0 while it has seen none.
     pub(crate) fn epoch(&self) -> Result<u32, Error> {
-        let path = self.folder.join("epoch");
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(source) => return Err(Error::Device { path, source }),
-        };
-        let invalid = || Error::Device { path, source: io::Error::new(io::ErrorKind::InvalidData, "not an epoch") };
-        text.trim_end().parse().map_err(|_| invalid())
+        let epoch = |text: &str| text.trim_end().parse().ok();
+        Ok(self.read("epoch", epoch, "not an epoch")?.unwrap_or_default())
     }
 
     /// Remembers an epoch that is newer than all before.

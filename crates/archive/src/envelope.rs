@@ -241,7 +241,7 @@ pub(crate) fn seal_object(
     name: &ObjectName,
     content: &[u8],
 ) -> Result<Vec<u8>, Error> {
-    Ok(seal_with(&ObjectCipher::generate(ring, kind, name)?, content))
+    seal_object_in((ring, ring.epoch), kind, name, content)
 }
 
 /// The same in any epoch whose keys are here.
@@ -270,16 +270,20 @@ pub(crate) fn open_counting(
     name: &ObjectName,
     bytes: &[u8],
 ) -> Result<(u32, Vec<u8>), Error> {
-    let epoch = ObjectCipher::from_prefix(ring, kind, name, bytes)?.epoch();
-    if epoch < ring.epoch {
+    let cipher = ObjectCipher::from_prefix(ring, kind, name, bytes)?;
+    if cipher.epoch() < ring.epoch {
         return Err(Error::damaged(kind.path(name), Damage::OlderEpoch));
     }
-    Ok((epoch, open_object(ring, kind, name, bytes)?))
+    Ok((cipher.epoch(), open_with(&cipher, kind, name, bytes)?))
 }
 
 /// Opens what [`seal_object`] made.
 pub(crate) fn open_object(ring: &Keyring, kind: ObjectType, name: &ObjectName, bytes: &[u8]) -> Result<Vec<u8>, Error> {
-    let cipher = ObjectCipher::from_prefix(ring, kind, name, bytes)?;
+    open_with(&ObjectCipher::from_prefix(ring, kind, name, bytes)?, kind, name, bytes)
+}
+
+/// Opens the whole object with its cipher, which came from its prefix.
+fn open_with(cipher: &ObjectCipher, kind: ObjectType, name: &ObjectName, bytes: &[u8]) -> Result<Vec<u8>, Error> {
     let damaged = |why| Error::damaged(kind.path(name), why);
     let mut sealed = bytes[PREFIX_LEN..].to_vec();
     cipher.open(Part::Last(0), &mut sealed).map_err(|WrongTag| damaged(Damage::Tag))?;

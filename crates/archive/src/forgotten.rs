@@ -112,8 +112,7 @@ pub(crate) fn load(destination: &Destination, ring: &Keyring) -> Result<LoadedFo
 
 /// What is wrong with an object that does not open.
 pub(crate) fn why_damaged(destination: &Destination, ring: &Keyring, damaged: &Problem) -> Error {
-    let name = damaged.path.file_name().and_then(|name| ObjectName::parse(name.to_str()?));
-    let error = name.and_then(|name| read(destination, ring, &name).err());
+    let error = ObjectName::at_end_of(&damaged.path).and_then(|name| read(destination, ring, &name).err());
     error.unwrap_or_else(|| Error::damaged(ObjectType::Forgotten.folder(), Damage::Contradiction))
 }
 

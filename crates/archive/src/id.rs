@@ -1,6 +1,7 @@
 //! Names: of chunks (by content, keyed) and of stored objects (random).
 
 use std::fmt;
+use std::path::Path;
 
 use crate::error::Error;
 
@@ -63,6 +64,11 @@ impl ObjectName {
         let mut bytes = [0; Self::LEN];
         hex::decode_to_slice(text, &mut bytes).ok()?;
         (hex::encode(bytes) == text).then_some(Self(bytes))
+    }
+
+    /// The name that the path of an object ends with.
+    pub(crate) fn at_end_of(path: &Path) -> Option<Self> {
+        Self::parse(path.file_name()?.to_str()?)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Range;
 
 use crate::codec::{CodecError, Decoder, Encoder};
 use crate::envelope::PREFIX_LEN;
@@ -103,6 +104,13 @@ pub(crate) struct Location {
     pub(crate) offset: u32,
     /// Its length, bytes.
     pub(crate) len: u32,
+}
+
+impl Location {
+    /// Where it lies in the segment's plaintext.
+    pub(crate) const fn range(&self) -> Range<usize> {
+        self.offset as usize..(self.offset + self.len) as usize
+    }
 }
 
 /// A pack that chunks are read from.

@@ -67,6 +67,13 @@ pub(crate) fn withdraw(destination: &Destination, name: &ObjectName) -> Result<(
     destination.delete(&ObjectType::Lock.path(name))
 }
 
+/// What a run came to, once its lock is withdrawn.
+pub(crate) fn end<T>(destination: &Destination, name: &ObjectName, came_to: Result<T, Error>) -> Result<T, Error> {
+    let withdrawn = withdraw(destination, name);
+    let done = came_to?;
+    withdrawn.map(|()| done)
+}
+
 /// All locks. One that does not open may be anybody's, and is an error.
 pub(crate) fn all(destination: &Destination, ring: &Keyring) -> Result<Vec<Lock>, Error> {
     let mut locks = Vec::new();

@@ -25,9 +25,7 @@ impl Archive {
         self.refuse_rotation()?;
         let locked = self.lock_alone(host, "repair")?;
         let repaired = self.rewrite_index(progress);
-        let withdrawn = lock::withdraw(&self.destination, &locked);
-        let report = repaired?;
-        withdrawn.map(|()| report)
+        lock::end(&self.destination, &locked, repaired)
     }
 
     /// Comes to terms with lost snapshots: objects that do not open are removed, and what others followed and is not
@@ -43,9 +41,7 @@ impl Archive {
         }
         let locked = self.lock_alone(host, "repair")?;
         let repaired = self.give_up_lost();
-        let withdrawn = lock::withdraw(&self.destination, &locked);
-        let report = repaired?;
-        withdrawn.map(|()| report)
+        lock::end(&self.destination, &locked, repaired)
     }
 
     fn give_up_lost(&mut self) -> Result<SnapshotsReport, Error> {

@@ -65,8 +65,7 @@ impl Archive {
             let header = Header::parse(&self.header)?.prepared(key, new)?;
             replace_header(&self.destination, &header.encode())
         });
-        let withdrawn = lock::withdraw(&self.destination, &locked);
-        prepared.and(withdrawn)
+        lock::end(&self.destination, &locked, prepared)
     }
 
     /// Whether the key that this archive was opened with is the one that a rotation leads to.
@@ -89,9 +88,7 @@ impl Archive {
         }
         let locked = self.lock_alone(&options.host, "rotate")?;
         let rotated = self.advance(&locked, options);
-        let withdrawn = lock::withdraw(&self.destination, &locked);
-        let report = rotated?;
-        withdrawn.map(|()| report)
+        lock::end(&self.destination, &locked, rotated)
     }
 
     fn advance(&mut self, locked: &ObjectName, options: &RotateOptions) -> Result<RotateReport, Error> {
@@ -154,8 +151,7 @@ impl Archive {
         for (kind, damaged) in [(ObjectType::Snapshot, &self.damaged), (ObjectType::Forgotten, &self.forgotten.damaged)]
         {
             for path in damaged.iter().map(|damaged| &damaged.path) {
-                let name = path.file_name().and_then(|name| ObjectName::parse(name.to_str()?));
-                if let Some(name) = name
+                if let Some(name) = ObjectName::at_end_of(path)
                     && self.is_ahead(kind, &name)?
                 {
                     self.destination.delete(&kind.path(&name))?;

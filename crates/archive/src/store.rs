@@ -229,26 +229,29 @@ impl<'a> ChunkStore<'a> {
 
     /// Whether it is this chunk that lies there. Of older epochs anybody may have made packs who has a key that was given up.
     fn is_trusted(&self, segment: &[u8], location: Location, id: &ChunkId) -> bool {
-        let range = location.offset as usize..(location.offset + location.len) as usize;
-        self.index.packs[location.pack as usize].epoch == self.ring.epoch
-            || segment.get(range).is_some_and(|chunk| ChunkId::of(&self.ring.chunk_id, chunk) == *id)
+        self.index.packs[location.pack as usize].epoch == self.ring.epoch || self.is_chunk(segment, location, id)
+    }
+
+    /// Whether what lies there has this id.
+    fn is_chunk(&self, segment: &[u8], location: Location, id: &ChunkId) -> bool {
+        segment.get(location.range()).is_some_and(|chunk| ChunkId::of(&self.ring.chunk_id, chunk) == *id)
     }
 
     /// A chunk of known length: the open segment that it lies in, and where. Its content has its id.
     pub(crate) fn chunk(&self, id: &ChunkId, len: u64) -> Result<(Arc<Vec<u8>>, Range<usize>), Error> {
         let (segment, location) = self.locate(id)?;
-        let range = location.offset as usize..(location.offset + location.len) as usize;
-        let is_right =
-            u64::from(location.len) == len && ChunkId::of(&self.ring.chunk_id, &segment[range.clone()]) == *id;
-        if is_right { Ok((segment, range)) } else { Err(Error::damaged(format!("chunk {id:?}"), Damage::ChunkId)) }
+        let is_right = u64::from(location.len) == len && self.is_chunk(&segment, location, id);
+        if is_right {
+            Ok((segment, location.range()))
+        } else {
+            Err(Error::damaged(format!("chunk {id:?}"), Damage::ChunkId))
+        }
     }
 
     /// Whether the archive has a copy of this chunk that is to be counted on and, as far as is known, whole.
     pub(crate) fn holds(&self, id: &ChunkId) -> bool {
-        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        self.index.locations(id).any(|location| {
-            self.index.packs[location.pack as usize].is_kept && !lost.contains_key(&(location.pack, location.segment))
-        })
+        let is_kept = |location: Location| self.index.packs[location.pack as usize].is_kept;
+        self.index.locations(id).any(|location| is_kept(location) && !self.is_lost(location))
     }
 
     /// Whether the segment that this lies in is known to be damaged.
@@ -261,13 +264,8 @@ impl<'a> ChunkStore<'a> {
     pub(crate) fn has_other_copy(&self, id: &ChunkId) -> Result<bool, Error> {
         for location in self.index.locations(id).filter(|location| self.index.packs[location.pack as usize].is_kept) {
             match self.segment((location.pack, location.segment)) {
-                Ok(segment) => {
-                    let chunk = segment.get(location.offset as usize..(location.offset + location.len) as usize);
-                    if chunk.is_some_and(|chunk| ChunkId::of(&self.ring.chunk_id, chunk) == *id) {
-                        return Ok(true);
-                    }
-                    self.lose((location.pack, location.segment), Damage::ChunkId);
-                }
+                Ok(segment) if self.is_chunk(&segment, location, id) => return Ok(true),
+                Ok(_) => self.lose((location.pack, location.segment), Damage::ChunkId),
                 Err(error) if error.is_damage() => {}
                 Err(error) => return Err(error),
             }
