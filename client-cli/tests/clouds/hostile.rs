@@ -74,6 +74,26 @@ fn a_listing_without_end_is_not_taken_in() {
     assert!(poured.load(Ordering::Relaxed) < GIB / 4);
 }
 
+/// After each page there is the same once more.
+#[test]
+fn a_listing_of_pages_without_end_is_not_taken_in() {
+    const ENOUGH: usize = 100;
+    let object = |number| format!("<Contents><Key>a/snapshots/{number:032x}</Key><Size>1</Size></Contents>");
+    let objects: String = (0..20_000).map(object).collect();
+    let page = format!(
+        "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>more</NextContinuationToken>{objects}\
+         </ListBucketResult>"
+    );
+    let (port, pages) = serve(move |stream, method, _| {
+        let (status, body) = if method == "HEAD" { ("404 Not Found", "") } else { ("200 OK", page.as_str()) };
+        let len = body.len();
+        write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{body}").map(|()| 1)
+    });
+    let run = snapshots_at(&format!("s3://bucket/a?endpoint=http://127.0.0.1:{port}&insecure=true"));
+    run.fails(1).warns("the listing does not end");
+    assert!(pages.load(Ordering::Relaxed) < ENOUGH, "{pages:?}");
+}
+
 /// In each folder there is another.
 #[test]
 fn folders_without_end_are_not_entered() {

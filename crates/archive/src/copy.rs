@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -10,7 +12,7 @@ use crate::archive::Archive;
 use crate::destination::Destination;
 use crate::doomed;
 use crate::envelope::{ObjectCipher, ObjectType, PREFIX_LEN, epoch_of, open_counting, open_object};
-use crate::error::{Damage, DestinationErrorKind, Error};
+use crate::error::{Damage, Error};
 use crate::forgotten::{self, Forgotten};
 use crate::header::{self, Header};
 use crate::header_place::{mend_header, read_header, replace_header};
@@ -40,6 +42,9 @@ const OLD: Duration = Duration::from_secs(24 * 3600);
 
 /// How often all is listed anew when something that was listed is gone.
 const PASSES: u32 = 5;
+
+/// Packs that are copied side by side: one is read while another is written.
+const AT_ONCE: usize = 2;
 
 /// What refers to others comes after them; a snapshot is the moment at which the copy of it exists.
 const ORDER: [ObjectType; 4] = [ObjectType::Pack, ObjectType::Index, ObjectType::Forgotten, ObjectType::Snapshot];
@@ -187,26 +192,7 @@ impl Archive {
             if kind == ObjectType::Snapshot && !doomed::list(to)?.iter().all(|name| doomed.contains_key(name)) {
                 return Err(is_doomed());
             }
-            let mut is_whole = true;
-            for name in names {
-                match self.copy_object(to, kind, &name) {
-                    Ok(len) => {
-                        report.objects += 1;
-                        report.bytes += len;
-                        progress.add(1, len);
-                    }
-                    Err(Error::Destination { kind: DestinationErrorKind::NotFound, .. }) if !is_last => {
-                        is_whole = false
-                    }
-                    Err(error) if error.is_of_other_epoch() => {}
-                    Err(error) if error.is_damage() => {
-                        report
-                            .problems
-                            .push(Problem { path: PathBuf::from(kind.path(&name)), what: error.to_string() });
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
+            let is_whole = self.copy_all((to, kind), names, is_last, report, progress)?;
             to.settle()?;
             // What was removed since may have moved elsewhere: nothing that needs it is copied before that is known.
             if !is_whole {
@@ -214,6 +200,45 @@ impl Archive {
             }
         }
         Ok(true)
+    }
+
+    /// Copies objects of one kind, packs side by side, and returns whether all were still there.
+    fn copy_all(
+        &self,
+        (to, kind): (&Destination, ObjectType),
+        names: Vec<ObjectName>,
+        is_last: bool,
+        report: &mut CopyReport,
+        progress: &Progress,
+    ) -> Result<bool, Error> {
+        let at_once = if kind == ObjectType::Pack { AT_ONCE } else { 1 };
+        let (names, failed) = (Mutex::new(names.into_iter()), Mutex::new(None));
+        let copied = Mutex::new((report, true));
+        let work = || {
+            while held(&failed).is_none()
+                && let Some(name) = { held(&names).next() }
+            {
+                let done = self.copy_object(to, kind, &name);
+                let (report, is_whole) = &mut *held(&copied);
+                match done {
+                    Ok(len) => {
+                        report.objects += 1;
+                        report.bytes += len;
+                        progress.add(1, len);
+                    }
+                    Err(error) if error.is_not_found() && !is_last => *is_whole = false,
+                    Err(error) if error.is_of_other_epoch() => {}
+                    Err(error) if error.is_damage() => {
+                        let path = PathBuf::from(kind.path(&name));
+                        report.problems.push(Problem { path, what: error.to_string() });
+                    }
+                    Err(error) => *held(&failed) = Some(error),
+                }
+            }
+        };
+        thread::scope(|scope| (0..at_once).for_each(|_| drop(scope.spawn(work))));
+        let is_whole = held(&copied).1;
+        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(is_whole), Err)
     }
 
     fn copy_object(&self, to: &Destination, kind: ObjectType, name: &ObjectName) -> Result<u64, Error> {
@@ -278,4 +303,8 @@ impl Archive {
         }
         Ok(())
     }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

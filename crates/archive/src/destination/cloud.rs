@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use futures_util::TryStreamExt as _;
 use opendal::{Buffer, Entry, ErrorKind, Operator, options};
 use tokio::sync::Mutex;
 
@@ -29,6 +30,8 @@ const TOLD: Duration = Duration::from_secs(1);
 const RETRIES_AT_FIRST: usize = 4;
 /// Folders that are listed at a time.
 const LISTED_AT_ONCE: usize = 8;
+/// Entries of the longest listing that is taken: 16 TB in packs.
+const LONGEST_LISTING: usize = 1_000_000;
 /// Where objects lie that are not complete yet, with services that would show half of one.
 const TEMPORARY: &str = "tmp/";
 
@@ -98,11 +101,15 @@ impl Cloud {
     /// Makes a request until it succeeds, fails for good, or has been made often enough.
     async fn insist<T>(&self, bytes: u64, request: impl AsyncFn() -> opendal::Result<T>) -> opendal::Result<T> {
         let patience = PATIENCE + Duration::from_secs(bytes / SLOWEST);
+        self.insist_on(|| within(patience, request())).await
+    }
+
+    /// The same of something that ends in time by itself.
+    async fn insist_on<T>(&self, request: impl AsyncFn() -> opendal::Result<T>) -> opendal::Result<T> {
         let is_reached = self.is_reached.load(Ordering::Relaxed);
         let mut waits = waits(if is_reached { self.retries } else { self.retries.min(RETRIES_AT_FIRST) });
         loop {
-            let answer = tokio::time::timeout(patience, request()).await;
-            match answer.unwrap_or_else(|_| Err(too_late())) {
+            match request().await {
                 Err(error) if is_passing(&error) => match waits.next() {
                     Some(wait) => {
                         self.tell(&error, wait);
@@ -302,7 +309,7 @@ impl Cloud {
         while !folders.is_empty() {
             let some: Vec<_> = folders.drain(..folders.len().min(LISTED_AT_ONCE)).collect();
             let is_first = some == [folder];
-            let listings = some.iter().map(|one| self.insist(0, || self.list_one(one, is_deep)));
+            let listings = some.iter().map(|one| self.insist_on(|| self.list_one(one, is_deep)));
             let listed = self.runtime.block_on(futures_util::future::try_join_all(listings));
             for entry in listed.map_err(self.failed("list", folder))?.into_iter().flatten() {
                 if entry.metadata().is_file() {
@@ -315,11 +322,19 @@ impl Cloud {
         Ok(found)
     }
 
+    /// One listing, however many pages it has: each may take as long as any other request.
     async fn list_one(&self, folder: &str, recursive: bool) -> opendal::Result<Vec<Entry>> {
         let options = options::ListOptions { recursive, ..Default::default() };
-        match self.operator.list_options(folder, options).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-            other => other,
+        let mut lister = self.operator.lister_options(folder, options).await?;
+        let mut listed = Vec::new();
+        loop {
+            match within(PATIENCE, lister.try_next()).await {
+                Ok(Some(_)) if listed.len() == LONGEST_LISTING => return Err(endless()),
+                Ok(Some(entry)) => listed.push(entry),
+                Ok(None) => return Ok(listed),
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -339,6 +354,11 @@ impl Cloud {
     }
 }
 
+/// What a request answers, unless it takes too long.
+async fn within<T>(patience: Duration, request: impl Future<Output = opendal::Result<T>>) -> opendal::Result<T> {
+    tokio::time::timeout(patience, request).await.unwrap_or_else(|_| Err(too_late()))
+}
+
 fn too_short() -> opendal::Error {
     opendal::Error::new(ErrorKind::RangeNotSatisfied, "the object ends before")
 }
@@ -349,6 +369,10 @@ fn broken_off() -> opendal::Error {
 
 fn too_late() -> opendal::Error {
     opendal::Error::new(ErrorKind::Unexpected, "no answer came in time").set_temporary()
+}
+
+fn endless() -> opendal::Error {
+    opendal::Error::new(ErrorKind::Unexpected, "the listing does not end")
 }
 
 fn taken(path: &str) -> Error {
