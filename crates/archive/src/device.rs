@@ -150,6 +150,16 @@ impl DeviceMemory {
         write_durably(&self.folder, "damaged", lines.as_bytes()).map_err(failed)
     }
 
+    /// Remembers more of them: the next prune counts on other copies, and the next backup stores them again.
+    pub(crate) fn add_damage(&self, found: Vec<(ObjectName, u32)>) -> Result<(), Error> {
+        let mut known = self.damage();
+        let before = known.len();
+        known.extend(found);
+        known.sort_unstable();
+        known.dedup();
+        if known.len() == before { Ok(()) } else { self.note_damage(&known) }
+    }
+
     /// What [`DeviceMemory::note_damage`] noted; lines that make no sense are passed over.
     pub(crate) fn damage(&self) -> Vec<(ObjectName, u32)> {
         let text = fs::read_to_string(self.folder.join("damaged")).unwrap_or_default();

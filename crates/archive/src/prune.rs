@@ -316,6 +316,9 @@ impl<'a> Pruning<'a> {
             going.extend(emptied);
             archive.destination.settle()?;
         }
+        if let Some(memory) = &archive.memory {
+            memory.add_damage(store.damage())?;
+        }
         drop(store);
         if going.is_empty() {
             return Ok(());

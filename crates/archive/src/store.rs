@@ -197,13 +197,19 @@ impl<'a> ChunkStore<'a> {
         Self { destination, ring, index, cache: Mutex::default(), opened: Condvar::new(), lost: Mutex::default() }
     }
 
-    /// Takes note of segments that a verification found damaged: pack and number.
+    /// Takes note of segments that were found damaged before: pack and number.
     pub(crate) fn note_damage(&self, damaged: &[(ObjectName, u32)]) {
         for (name, segment) in damaged {
             if let Some(pack) = self.index.packs.iter().position(|pack| pack.name == *name) {
                 self.lose((pack as u32, *segment), Damage::Tag);
             }
         }
+    }
+
+    /// The segments that are known to be damaged.
+    pub(crate) fn damage(&self) -> Vec<(ObjectName, u32)> {
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.keys().map(|(pack, segment)| (self.index.packs[*pack as usize].name, *segment)).collect()
     }
 
     /// A chunk's content, copied.
