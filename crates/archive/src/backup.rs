@@ -41,6 +41,9 @@ pub struct BackupOptions {
     pub host: String,
     /// What is left out. The snapshot does not know them: the next backup may have others.
     pub rules: Rules,
+    /// Whether files are read whose metadata say that they are as the previous snapshot has them, too: a program that
+    /// writes by way of a memory map can change a file within seconds of a backup without a trace in its times.
+    pub force: bool,
 }
 
 /// What the walk counts.

@@ -98,7 +98,7 @@ impl Archive {
                 store: &store,
                 chunker: &chunker,
                 progress,
-                previous_started: previous.map(|snapshot| snapshot.started),
+                previous_started: previous.filter(|_| !options.force).map(|snapshot| snapshot.started),
                 own_folder: self.destination.folder_metadata().map(|metadata| (metadata.dev(), metadata.ino())),
                 scratch,
                 rules,

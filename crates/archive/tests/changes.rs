@@ -4,10 +4,13 @@
 mod support;
 
 use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::FileExt as _;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use coffer_archive::{BackupOptions, Progress};
 use support::{Fixture, same_tree};
 
 fn restores_right(fixture: &Fixture) {
@@ -52,6 +55,43 @@ fn a_change_with_the_time_set_back_is_noticed() {
         restores_right(&fixture);
         assert_eq!(fs::read_to_string(fixture.restored().join("file")).unwrap(), content);
     }
+}
+
+/// Stores into a page of a file through a memory map, whenever it is told to.
+const MAPPED: &str = "
+import mmap, sys
+with open(sys.argv[1], 'r+b') as file, mmap.mmap(file.fileno(), 0) as mapped:
+    for line in sys.stdin:
+        mapped[0:5] = line[:5].encode()
+        print('stored', flush=True)
+";
+
+/// The kernel notes the time of the first store into a clean page only.
+#[test]
+fn what_a_memory_map_changed_without_a_trace_is_read_by_force() {
+    let fixture = Fixture::new();
+    let path = fixture.source.join("store");
+    fs::write(&path, [b'-'; 8192]).unwrap();
+    let mut writer = Command::new("python3");
+    let writer = writer.args(["-c", MAPPED]).arg(&path).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut writer = writer.spawn().unwrap();
+    let (mut orders, answers) = (writer.stdin.take().unwrap(), writer.stdout.take().unwrap());
+    let mut answers = BufReader::new(answers);
+    let mut store = |content: &str| {
+        writeln!(orders, "{content}").unwrap();
+        answers.read_line(&mut String::new()).unwrap();
+    };
+    store("first");
+    support::let_the_clock_tick();
+    fixture.backup();
+    store("later");
+    let options = BackupOptions { force: true, ..fixture.backup_options() };
+    let report = fixture.open().backup(&options, &Progress::default()).unwrap();
+    assert_eq!((report.files_unchanged, report.bytes_read), (0, 8192));
+    fixture.restore("latest");
+    assert!(fs::read(fixture.restored().join("store")).unwrap().starts_with(b"later"));
+    drop(orders);
+    assert!(writer.wait().unwrap().success());
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn taken(found: &Recognised) -> Vec<String> {
         sources: vec![found.source.clone()],
         host: "test".to_owned(),
         rules: coffer_archive::Rules { patterns: found.leave_out.clone(), ..Default::default() },
+        ..Default::default()
     };
     let report = fixture.open().backup(&options, &coffer_archive::Progress::default()).unwrap();
     assert_eq!(report.notes, [], "a preset's rules may match nothing");

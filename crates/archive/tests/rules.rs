@@ -131,6 +131,7 @@ fn what_lies_on_another_file_system_is_left_out() {
         sources: vec!["/dev".into()],
         host: "test".to_owned(),
         rules: Rules { patterns: vec![Pattern::exclude("/*"), Pattern::include("/shm")], ..rules },
+        ..BackupOptions::default()
     };
     let report = fixture.open().backup(&options, &Progress::default()).unwrap();
     assert_eq!(report.snapshot.totals.directories, 1, "{report:?}");
@@ -163,7 +164,7 @@ fn rules_of_one_source_say_nothing_of_another() {
     let fixture = with_files(&["one/x", "two/x"]);
     let [one, two] = ["one", "two"].map(|name| fixture.source.join(name));
     let rules = patterns([Pattern::exclude("x").only_in(&one)]);
-    let options = BackupOptions { sources: vec![one, two], host: "test".to_owned(), rules };
+    let options = BackupOptions { sources: vec![one, two], rules, ..fixture.backup_options() };
     fixture.open().backup(&options, &Progress::default()).unwrap();
     let archive = fixture.open();
     let mut held = Vec::new();
