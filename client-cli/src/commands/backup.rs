@@ -29,7 +29,9 @@ Examples:
   coffer backup ~ --exclude '*.tmp' --exclude /Downloads --exclude-caches
   coffer backup --profile chats            what `coffer profile add chats …` was told
 
-Only what has changed since the last snapshot is read and stored. An interrupted backup goes on where it stopped when \
+Only what has changed since the last snapshot, as its size and times tell, is read and stored. Programs that write \
+through a memory map may change a file within seconds of a backup without a trace in its times: a backup with --force \
+reads all. An interrupted backup goes on where it stopped when \
 the same command is run again.";
 
 /// Back up files and folders
@@ -47,17 +49,22 @@ pub(crate) struct Args {
     /// Back up what this profile says, and run its hooks
     #[arg(long, value_name = "NAME", conflicts_with = "What")]
     profile: Option<String>,
+
+    /// Read every file, whether or not it seems unchanged since the last snapshot
+    #[arg(long)]
+    force: bool,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let all = Rules::default();
-    let Some(name) = &args.profile else { return back_up(&args.what, &all, context).map(|(exit, _)| exit) };
+    let back_up = |what: &What, keep: &Rules| back_up(what, keep, args.force, context);
+    let Some(name) = &args.profile else { return back_up(&args.what, &all).map(|(exit, _)| exit) };
     let profiles = Profiles::read(&context.home)?;
     let profile = profiles.get(name)?;
-    hooks::around(context, name, &profile.hooks, || back_up(&profile.backup, &profile.keep, context))
+    hooks::around(context, name, &profile.hooks, || back_up(&profile.backup, &profile.keep))
 }
 
-fn back_up(what: &What, keep: &Rules, context: &Context) -> Result<(Exit, BackedUp), Error> {
+fn back_up(what: &What, keep: &Rules, force: bool, context: &Context) -> Result<(Exit, BackedUp), Error> {
     let taken = what.take()?;
     let recognised: Vec<_> = taken.recognised.iter().map(RecognisedRecord::of).collect();
     for found in &recognised {
@@ -65,7 +72,7 @@ fn back_up(what: &What, keep: &Rules, context: &Context) -> Result<(Exit, Backed
     }
     let mut archive = opening::open(context)?;
     let is_protected = is_protected(context, &archive)?;
-    let options = BackupOptions { sources: taken.sources, host: what.host(), rules: taken.rules };
+    let options = BackupOptions { sources: taken.sources, host: what.host(), rules: taken.rules, force };
     let mut report = progress::shown(&context.output, "backing up", |progress| archive.backup(&options, progress))?;
     context.output.notes(&report.notes);
     context.output.problems(&report.problems);

@@ -13,6 +13,8 @@ fn backs_up_and_says_what_it_did() {
     assert!(run.stdout.contains("snapshot 1: 2 files"), "{}", run.stdout);
     let run = device.back_up();
     assert!(run.stdout.contains("0 new, 0 changed, 2 unchanged"), "{}", run.stdout);
+    let run = device.coffer(["backup", "--force", "chats"]).succeeds();
+    assert!(run.stdout.contains("0 new, 2 changed, 0 unchanged"), "{}", run.stdout);
 }
 
 #[test]
