@@ -78,7 +78,11 @@ fn a_listing_without_end_is_not_taken_in() {
 #[test]
 fn a_listing_of_pages_without_end_is_not_taken_in() {
     const ENOUGH: usize = 100;
-    let object = |number| format!("<Contents><Key>a/snapshots/{number:032x}</Key><Size>1</Size></Contents>");
+    let object = |number| {
+        format!(
+            "<Contents><Key>a/snapshots/{number:032x}</Key><Size>1</Size><LastModified>2026-01-01T00:00:00Z</LastModified></Contents>"
+        )
+    };
     let objects: String = (0..20_000).map(object).collect();
     let page = format!(
         "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>more</NextContinuationToken>{objects}\
