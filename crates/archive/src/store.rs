@@ -254,10 +254,13 @@ impl<'a> ChunkStore<'a> {
         }
     }
 
-    /// Whether the archive has a copy of this chunk that is to be counted on and, as far as is known, whole.
+    /// Whether the archive has a copy of this chunk that is to be counted on and, as far as is known, whole. One of an older
+    /// epoch is not until it has been read: anybody may have made it who has a key that was given up.
     pub(crate) fn holds(&self, id: &ChunkId) -> bool {
-        let is_kept = |location: Location| self.index.packs[location.pack as usize].is_kept;
-        self.index.locations(id).any(|location| is_kept(location) && !self.is_lost(location))
+        self.index.locations(id).any(|location| {
+            let pack = &self.index.packs[location.pack as usize];
+            pack.is_kept && pack.epoch == self.ring.epoch && !self.is_lost(location)
+        })
     }
 
     /// Whether the segment that this lies in is known to be damaged.

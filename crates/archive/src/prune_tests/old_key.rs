@@ -114,6 +114,36 @@ fn refuses_a_snapshot_of_the_first_epoch_that_claims_to_be_sealed_anew() {
     assert_eq!(open(&place).unwrap().damaged_snapshots().len(), 1);
 }
 
+/// Stores chunks of these ids and lengths, with another content, in a pack of the first epoch that is found first.
+fn forge(place: &Destination, old: &Archive, chunks: Vec<(ChunkId, u32)>) {
+    let mut writer = PackWriter::new(&old.ring).unwrap();
+    for chunk in chunks {
+        let payload = [vec![0], vec![b'!'; chunk.1 as usize]].concat();
+        writer.append(Segment { kind: SegmentKind::Data, payload, chunks: vec![chunk] });
+    }
+    let forged = writer.finish();
+    let pack = IndexedPack { name: forged.name, salt: forged.salt, epoch: 1, toc: forged.toc.clone() };
+    place.write(&ObjectType::Pack.path(&forged.name), forged.parts.concat()).unwrap();
+    let name = ObjectName::from_bytes([0; 16]);
+    let object = seal_object_in((&old.ring, 1), ObjectType::Index, &name, &index::encode(&[pack])).unwrap();
+    place.write(&ObjectType::Index.path(&name), object).unwrap();
+}
+
+/// Who has the old key may guess what will be backed up.
+#[test]
+fn a_backup_does_not_count_on_chunks_of_an_older_epoch() {
+    let (world, place) = world();
+    let old = open(&place).unwrap();
+    advance(&place).unwrap();
+    let content = b"a picture that everybody sends";
+    forge(&place, &old, vec![(ChunkId::of(&old.ring.chunk_id, content), content.len() as u32)]);
+    std::fs::write(world.source().join("picture"), content).unwrap();
+    world.back_up(&place).unwrap();
+    world.restore_all(&place, "with a forged chunk");
+    prune(&place).unwrap();
+    world.restore_all(&place, "after a prune with a forged chunk");
+}
+
 /// Who has the old key can make packs of the old epoch for as long as its packs are read.
 #[test]
 fn refuses_a_chunk_of_an_older_epoch_that_does_not_have_its_id() {
@@ -128,19 +158,8 @@ fn refuses_a_chunk_of_an_older_epoch_that_does_not_have_its_id() {
         .collect();
     assert_eq!(described.len(), known.packs.len());
     // Every chunk there is, with another content, in a pack that is found first.
-    let chunks: Vec<_> = described.iter().flat_map(|pack| &pack.toc.segments).flat_map(|one| &one.chunks).collect();
-    let mut writer = PackWriter::new(&old.ring).unwrap();
-    for (id, len) in chunks {
-        let payload = [vec![0], vec![b'!'; *len as usize]].concat();
-        writer.append(Segment { kind: SegmentKind::Data, payload, chunks: vec![(*id, *len)] });
-    }
-    let forged = writer.finish();
-    let pack = IndexedPack { name: forged.name, salt: forged.salt, epoch: 1, toc: forged.toc.clone() };
-    place.write(&ObjectType::Pack.path(&forged.name), forged.parts.concat()).unwrap();
-    let content = index::encode(&[pack]);
-    let name = ObjectName::from_bytes([0; 16]);
-    let object = seal_object_in((&old.ring, 1), ObjectType::Index, &name, &content).unwrap();
-    place.write(&ObjectType::Index.path(&name), object).unwrap();
+    let chunks = described.iter().flat_map(|pack| &pack.toc.segments).flat_map(|one| &one.chunks).copied();
+    forge(&place, &old, chunks.collect());
     world.restore_all(&place, "with forged chunks");
     let report = prune(&place).unwrap();
     assert!(report.problems.len() <= 1, "{report:?}");
