@@ -177,19 +177,29 @@ def sealing():
     }
 
 
-def header(comment, keys):
-    slots = []
-    message = label("header") + varint(1) + ARCHIVE + varint(len(keys))
-    for number, (backup_key, epoch) in enumerate(keys):
-        slot_id = random(f"slot {number}", 16)
+def key_slots(naming, slots):
+    """Key slots as they stand in the form, and in the message. A slot is (backup key, epoch, data key)."""
+    forms, message = [], varint(len(slots))
+    for number, (backup_key, epoch, data_key) in enumerate(slots):
+        slot_id = random(f"{naming} {number}", 16)
         which = slot_id + struct.pack(">I", epoch)
         output = hkdf(backup_key, ARCHIVE, label("slot") + which, 64)
-        wrapped = AESGCM(output[:32]).encrypt(bytes(12), DATA_KEY, label("slot") + ARCHIVE + which)
-        slots.append({"id": slot_id.hex(), "epoch": epoch, "check": output[32:].hex(), "wrapped": wrapped.hex()})
+        wrapped = AESGCM(output[:32]).encrypt(bytes(12), data_key, label("slot") + ARCHIVE + which)
+        forms.append({"id": slot_id.hex(), "epoch": epoch, "check": output[32:].hex(), "wrapped": wrapped.hex()})
         message += slot_id + varint(epoch) + output[32:] + wrapped
-    mac = HMAC(purpose_key("commit"), SHA256())
+    return forms, message
+
+
+def commit(message, data_key):
+    mac = HMAC(purpose_key("commit", data_key), SHA256())
     mac.update(message)
-    commitment = mac.finalize()
+    return mac.finalize()
+
+
+def header(comment, keys):
+    slots, message = key_slots("slot", [(backup_key, epoch, DATA_KEY) for backup_key, epoch in keys])
+    message = label("header") + varint(1) + ARCHIVE + message
+    commitment = commit(message, DATA_KEY)
     form = {
         "coffer": 1,
         "archive": ARCHIVE.hex(),
@@ -210,15 +220,9 @@ def header(comment, keys):
 
 def rotated(comment, epoch, slots, carried):
     """A header of version 2. A slot is (backup key, epoch, data key); what is carried is (epoch, data key, older)."""
-    message = label("header") + varint(2) + ARCHIVE + varint(epoch) + varint(len(slots))
-    forms, sealed = [], []
-    for number, (backup_key, of, data_key) in enumerate(slots):
-        slot_id = random(f"rotated slot {number}", 16)
-        which = slot_id + struct.pack(">I", of)
-        output = hkdf(backup_key, ARCHIVE, label("slot") + which, 64)
-        wrapped = AESGCM(output[:32]).encrypt(bytes(12), data_key, label("slot") + ARCHIVE + which)
-        forms.append({"id": slot_id.hex(), "epoch": of, "check": output[32:].hex(), "wrapped": wrapped.hex()})
-        message += slot_id + varint(of) + output[32:] + wrapped
+    forms, message = key_slots("rotated slot", slots)
+    message = label("header") + varint(2) + ARCHIVE + varint(epoch) + message
+    sealed = []
     for of, data_key, older in carried:
         cipher = Cipher("carried", bytes(16), random(f"carried {of}", 32), of, data_key)
         plain = purpose_key("chunk-id") + purpose_key("chunker") + varint(len(older))
@@ -226,9 +230,7 @@ def rotated(comment, epoch, slots, carried):
         sealed.append(cipher.prefix + cipher.seal(0, 1, plain))
     message += varint(len(sealed)) + b"".join(string(one) for one in sealed)
     current = {of: key for _, of, key in slots}[epoch]
-    mac = HMAC(purpose_key("commit", current), SHA256())
-    mac.update(message)
-    commitment = mac.finalize()
+    commitment = commit(message, current)
     form = {
         "coffer": 2,
         "archive": ARCHIVE.hex(),
