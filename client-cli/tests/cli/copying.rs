@@ -141,3 +141,22 @@ fn an_interrupted_copy_goes_on() {
         assert_eq!(objects(&device, &folder), all, "{done}");
     }
 }
+
+/// The device keeps one key: with the copy's, it could not open its own archive.
+#[test]
+fn refuses_to_rotate_the_key_elsewhere() {
+    let device = Device::with_backup();
+    device.coffer(["copy", "--to", "second"]).succeeds();
+    let before = ["archive", "second", "home"].map(|place| objects(&device, place));
+    let run = device.coffer(["--json", "--archive", "second", "key", "rotate", "--yes"]).fails(2);
+    assert_eq!(run.json_error()["kind"], "rotated-elsewhere");
+    let run = device.coffer(["--archive", "second", "key", "rotate", "--yes"]).fails(2);
+    run.warns("where this device's archive is").warns("hint: without --archive");
+    // No new key has come anywhere, not even into the home.
+    assert_eq!(["archive", "second", "home"].map(|place| objects(&device, place)), before);
+    // A copy of before a rotation is not the place to end one, either.
+    device.coffer(["key", "rotate", "--yes"]).succeeds();
+    let run = device.coffer(["--json", "--archive", "second", "key", "rotate", "--yes"]).fails(2);
+    assert_eq!(run.json_error()["kind"], "rotated-elsewhere");
+    assert_eq!(objects(&device, "second"), before[1]);
+}
