@@ -3,13 +3,13 @@
 use coffer_archive::{Archive, Error as ArchiveError, ObjectName, Snapshot};
 use jiff::Zoned;
 
-use crate::commands::prune::prune_by_default;
+use crate::commands::prune::{self, prune};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::keep::{Judged, Rules};
 use crate::opening;
-use crate::output::Forgot;
+use crate::output::{Forgot, Pruned};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -88,16 +88,16 @@ pub(crate) fn thin(
 fn forget(
     mut result: Forgot,
     names: &[ObjectName],
-    prune: bool,
+    is_pruned: bool,
     archive: &mut Archive,
     context: &Context,
 ) -> Result<(Forgot, Exit), Error> {
     result.removed = archive.forget(names)?;
-    if !prune {
+    if !is_pruned {
         return Ok((result, Exit::Done));
     }
-    let (pruned, exit) = prune_by_default(archive, context)?;
-    result.pruned = Some(pruned);
+    let (report, exit) = prune(archive, &prune::by_default(), "pruning", context)?;
+    result.pruned = Some(Pruned::of(&report, false));
     Ok((result, exit))
 }
 

@@ -10,7 +10,7 @@ use coffer_keys::{BackupKey, RandomnessError};
 use coffer_vault_client::owns;
 
 use crate::commands::protect::register;
-use crate::commands::prune::{MAX_UNUSED, parse_grace};
+use crate::commands::prune::{self, parse_grace, prune};
 use crate::config::{Config, Protection};
 use crate::context::Context;
 use crate::error::{Error, VaultError};
@@ -18,7 +18,6 @@ use crate::exit::Exit;
 use crate::opening::{self, Found};
 use crate::output::{Rotated, ShownKey};
 use crate::password::PasswordOptions;
-use crate::progress;
 use crate::vault::{Vault, VaultOptions, send_head};
 use crate::what::host_name;
 
@@ -83,16 +82,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     }
     config.key_store.keep(&next.new, &context.home)?;
     tell(args, context, &config, &next.new);
-    let options = PruneOptions { host: host_name(), max_unused: MAX_UNUSED, grace: args.grace, dry_run: false };
-    let pruned = progress::shown(&context.output, "sealing anew", |progress| archive.prune(&options, progress))?;
-    context.output.notes(&pruned.notes);
-    context.output.problems(&pruned.problems);
+    let options = PruneOptions { grace: args.grace, ..prune::by_default() };
+    let (pruned, exit) = prune(&mut archive, &options, "sealing anew", context)?;
     let (snapshots, is_finished) = (archive.snapshots().len() as u64, !archive.has_older_keys());
     if is_finished {
         config.key_store.forget_next(&context.home)?;
     }
     context.output.summary(&Rotated::of(snapshots, &pruned, is_finished, config.is_protected()))?;
-    Ok(if pruned.problems.is_empty() { Exit::Done } else { Exit::Damaged })
+    Ok(exit)
 }
 
 /// The key that it is rotated to, and the one before.
