@@ -7,7 +7,7 @@ mod outbox;
 mod record;
 mod retrieving;
 
-pub(crate) use head::send_head;
+pub(crate) use head::{send_head, warn_of_untold};
 pub(crate) use options::VaultOptions;
 pub(crate) use outbox::{OutboxFile, warn_of_forgers};
 pub(crate) use record::{delete, record};

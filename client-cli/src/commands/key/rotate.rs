@@ -18,7 +18,7 @@ use crate::exit::Exit;
 use crate::opening::{self, Found};
 use crate::output::{Rotated, ShownKey};
 use crate::password::PasswordOptions;
-use crate::vault::{Vault, VaultOptions, send_head};
+use crate::vault::{Vault, VaultOptions, send_head, warn_of_untold};
 use crate::what::host_name;
 
 const EXAMPLES: &str = "\
@@ -177,8 +177,5 @@ fn tell(args: &Args, context: &Context, config: &Config, key: &BackupKey) {
     }
     let told = Vault::open(context, &args.vault, Some(config))
         .and_then(|vault| send_head(context, &vault, &config.archive_url, key));
-    if let Err(error) = told {
-        context.output.warning(&format!("the vault was not told of the newest snapshot: {error}"));
-        context.output.hint("the next backup tells it");
-    }
+    warn_of_untold(context, told);
 }
