@@ -79,7 +79,8 @@ fn back_up(what: &What, keep: &Rules, context: &Context) -> Result<(Exit, Backed
     if !is_protected {
         context.output.warning("the key is on this device only: if the device is lost, so is the backup");
         context.output.hint(
-            "run `coffer protect recovery-key` and write the 64 digits down, or set a password with `coffer protect password`",
+            "run `coffer protect recovery-key` and write the 64 digits down, or set a password with \
+             `coffer protect password`",
         );
     }
     Ok((exit, record))

@@ -18,8 +18,8 @@ Examples:
   coffer forget --keep-within 30d --dry-run       what would go?
   coffer forget 3 4                               snapshots 3 and 4
 
-The space is freed by --prune, or by `coffer prune` later. The newest snapshot always stays, as does any that no other follows: they are how \
-an old copy of the archive is told from a new one.";
+The space is freed by --prune, or by `coffer prune` later. The newest snapshot always stays, as does any that no other \
+follows: they are how an old copy of the archive is told from a new one.";
 
 /// Forget snapshots that are needed no more
 #[derive(Debug, clap::Args)]
@@ -59,8 +59,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     Ok(exit)
 }
 
-/// Forgets what a profile does not keep of the snapshots that are like its newest, and frees the space. None where all is
-/// kept, and where another run is in the way: the next backup does it.
+/// Forgets what a profile does not keep of the snapshots that are like its newest, and frees the space. None where all
+/// is kept, and where another run is in the way: the next backup does it.
 pub(crate) fn thin(
     rules: &Rules,
     newest: &Snapshot,

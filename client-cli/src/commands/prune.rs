@@ -18,8 +18,8 @@ Examples:
   coffer prune --dry-run           how much is that?
   coffer prune --max-unused 50     rewrite less, keep more of what is not needed
 
-Interrupted at any point it loses nothing, and the same command goes on. It gives way to backups: beside one it does not \
-begin, and what one that began meanwhile may count on stays until the next prune.";
+Interrupted at any point it loses nothing, and the same command goes on. It gives way to backups: beside one it does \
+not begin, and what one that began meanwhile may count on stays until the next prune.";
 
 /// A pack of which more than so many per cent are not needed is written anew.
 const MAX_UNUSED: u8 = 10;
@@ -29,11 +29,16 @@ const MAX_UNUSED: u8 = 10;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Write packs anew of which more than so many per cent are not needed
-    #[arg(long, value_name = "PERCENT", default_value_t = MAX_UNUSED, value_parser = clap::value_parser!(u8).range(0..=100))]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = MAX_UNUSED,
+        value_parser = clap::value_parser!(u8).range(0..=100)
+    )]
     max_unused: u8,
 
-    /// Remove packs only so long after it was decided, as 48h or 2d [default: at once where listings show at once what was
-    /// written, 24h elsewhere]
+    /// Remove packs only so long after it was decided, as 48h or 2d [default: at once where listings show at once what
+    /// was written, 24h elsewhere]
     #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
     grace: Option<Duration>,
 

@@ -20,8 +20,8 @@ pub(crate) fn warn_of_untold(context: &Context, told: Result<(), Error>) {
     }
 }
 
-/// Sends the archive's head. It is sealed by an archive that was opened with the head that it follows: so no snapshot of
-/// another device is left out.
+/// Sends the archive's head. It is sealed by an archive that was opened with the head that it follows: so no snapshot
+/// of another device is left out.
 pub(crate) fn send_head(context: &Context, vault: &Vault, archive_url: &str, key: &BackupKey) -> Result<(), Error> {
     let mut tries = TRIES;
     loop {

@@ -26,10 +26,10 @@ Examples:
   coffer key rotate            asks whether the new digits are written down, or for a password
   coffer key rotate --yes      without the question; with --json they are not shown: `coffer protect recovery-key` does
 
-For when somebody may know the key. The archive gets a new one and all that is there is sealed anew, as pruning does it; what \
-was copied from there before, the old key still opens. Interrupted at any point it loses nothing, and the same command \
-goes on; until it has, nothing else is written there. Other devices get the new key with `coffer init --join URL`, and copies \
-of the archive with `coffer copy`: run `coffer prune` on them afterwards.";
+For when somebody may know the key. The archive gets a new one and all that is there is sealed anew, as pruning does \
+it; what was copied from there before, the old key still opens. Interrupted at any point it loses nothing, and the \
+same command goes on; until it has, nothing else is written there. Other devices get the new key with \
+`coffer init --join URL`, and copies of the archive with `coffer copy`: run `coffer prune` on them afterwards.";
 
 const ABOUT_TO_SHOW: &str = "\
 This is the new recovery key of your archive: 64 digits, row by row in sixteen groups of four.
