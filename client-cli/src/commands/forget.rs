@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
 }
 
 /// Forgets what a profile does not keep of the snapshots that are like its newest, and frees the space. None where all
-/// is kept, and where another run is in the way: the next backup does it.
+/// is kept, and where another run is in the way: what is left to be done then is left to a later prune.
 pub(crate) fn thin(
     rules: &Rules,
     newest: &Snapshot,
