@@ -1,11 +1,16 @@
 //! Addresses as people type them: what looks like a place elsewhere must not become a folder here.
 
+use std::sync::Once;
+
 use coffer_archive::{Access, Address, Destination, redacted};
 
 use crate::context::Context;
 use crate::credentials;
 use crate::error::Error;
 use crate::output::Output;
+
+/// Once in a run is enough, however often it goes to a folder.
+static WARNED: Once = Once::new();
 
 /// The destination at an address, with what is known of credentials for it.
 ///
@@ -14,8 +19,11 @@ use crate::output::Output;
 pub(crate) fn destination(context: &Context, url: &str) -> Result<Destination, Error> {
     let address = parse(url)?;
     let credentials = credentials::of(context, &address)?;
-    if context.options.limit_rate.is_some() && address.to_string().starts_with("fs://") {
-        context.output.warning("a folder is written and read as fast as it goes: the limit holds for services only");
+    if context.options.limit_rate.is_some() && address.as_folder().is_some() {
+        WARNED.call_once(|| {
+            let text = "a folder is written and read as fast as it goes: the limit holds for services only";
+            context.output.warning(text);
+        });
     }
     let on_wait = context.output.is_for_people().then_some(note_wait as fn(&str));
     let access = Access { credentials, limit_rate: context.options.limit_rate, on_wait, ..Access::default() };

@@ -84,7 +84,14 @@ pub(crate) struct Global {
     pub(crate) allow_rollback: bool,
 
     /// Send and fetch no more than so many bytes a second: 500K, 2M
-    #[arg(long, value_name = "RATE", global = true, env = "COFFER_LIMIT_RATE", hide_env_values = true, value_parser = parse_rate)]
+    #[arg(
+        long,
+        value_name = "RATE",
+        global = true,
+        env = "COFFER_LIMIT_RATE",
+        hide_env_values = true,
+        value_parser = parse_rate
+    )]
     pub(crate) limit_rate: Option<NonZeroU64>,
 
     /// Print results and errors as JSON

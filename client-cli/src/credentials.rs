@@ -83,9 +83,8 @@ fn from_environment(service: Service) -> Result<Credentials, Error> {
 
 /// The file with credentials; None when there is none.
 fn load(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
-    let file = secret_text::open_private(path, |path, mode| Error::CredentialsReadableByOthers { path, mode })?;
-    let unreadable = |source| Error::File { action: "read", path: path.to_owned(), source };
-    file.map(|mut file| secret_text::read_long(&mut file)).transpose().map_err(unreadable)
+    let readable = |path, mode| Error::CredentialsReadableByOthers { path, mode };
+    secret_text::load(path, secret_text::read_long, readable)
 }
 
 fn load_named(path: &Path) -> Result<Zeroizing<String>, Error> {

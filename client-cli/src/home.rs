@@ -1,5 +1,5 @@
-//! The folder in which this device keeps what it needs: `config.json`, perhaps `profiles.json`, `key`, `next-key`, `credentials`,
-//! `device-key`, `attempt` and `outbox`, and `archives/<id>/`. `lock` is for who writes.
+//! The folder in which this device keeps what it needs: `config.json`, perhaps `profiles.json`, `key`, `next-key`,
+//! `credentials`, `device-key`, `attempt` and `outbox`, and `archives/<id>/`. `lock` is for who writes.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};

@@ -12,8 +12,8 @@ use crate::exit::Exit;
 use crate::output::{BackedUp, failure_of};
 use crate::profile::Hooks;
 
-/// Backs up between the hooks. What happened goes to them as a JSON object on standard input: nothing of it is ever part of
-/// a command line.
+/// Backs up between the hooks. What happened goes to them as a JSON object on standard input: nothing of it is ever
+/// part of a command line.
 pub(crate) fn around(
     context: &Context,
     profile: &str,

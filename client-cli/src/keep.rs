@@ -1,5 +1,5 @@
-//! Which snapshots are kept: so many of the newest, one for each of so many hours, days, weeks, months and years, and all
-//! of a last while. As restic has it, so that a rule that was right there is right here.
+//! Which snapshots are kept: so many of the newest, one for each of so many hours, days, weeks, months and years, and
+//! all of a last while. As restic has it, so that a rule that was right there is right here.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;

@@ -91,8 +91,8 @@ impl KeyPlace {
         }
     }
 
-    /// The key that an interrupted rotation leads to, if there is one; the same as the one that is kept once only old data
-    /// are left to be sealed anew.
+    /// The key that an interrupted rotation leads to, if there is one; the same as the one that is kept once only old
+    /// data are left to be sealed anew.
     pub(crate) fn load_next(&self, home: &Home) -> Result<Option<BackupKey>, Error> {
         let digits = match self {
             Self::Platform { entry } => platform::load(&next_entry(entry))?,

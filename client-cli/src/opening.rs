@@ -30,8 +30,8 @@ pub(crate) fn open(context: &Context) -> Result<Archive, Error> {
     open_or(context, |found, _| Ok(open_with_recovery_key(context, found)?.0))
 }
 
-/// The same for a device that may know no more than a password: where it has no key, and a vault is named, that vault is
-/// asked for it.
+/// The same for a device that may know no more than a password: where it has no key, and a vault is named, that vault
+/// is asked for it.
 pub(crate) fn open_by_password_if_named(context: &Context, way: &PasswordWay) -> Result<Archive, Error> {
     if !way.is_chosen(context) {
         return open(context);
@@ -164,8 +164,8 @@ pub(crate) struct Joined {
     pub(crate) vault: Option<KnownVault>,
 }
 
-/// Opens an archive without the key that the device may keep: by password if a vault is named, or else with the recovery
-/// key.
+/// Opens an archive without the key that the device may keep: by password if a vault is named, or else with the
+/// recovery key.
 pub(crate) fn open_to_join(
     context: &Context,
     found: &Found,

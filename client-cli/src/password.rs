@@ -90,8 +90,8 @@ fn asking(context: &Context, mut ask: impl FnMut() -> Result<Password, Error>) -
 
 fn prompt(context: &Context, text: &str) -> Result<Zeroizing<String>, Error> {
     let unreadable = |source| Error::File { action: "read", path: "the terminal".into(), source };
-    // The terminal that the prompt was found to stand on, rather than one that the process may not have. What is typed at
-    // the prompt at once is not shown either.
+    // The terminal that the prompt was found to stand on, rather than one that the process may not have. What is typed
+    // at the prompt at once is not shown either.
     let terminal = recovery_key::standard_input().and_then(Unseen::begin).map_err(unreadable)?;
     context.output.prompt(text);
     let config = rpassword::ConfigBuilder::new().input_reader(terminal).output_discard();
@@ -123,8 +123,8 @@ fn new(context: &Context, typed: &str) -> Result<Password, Error> {
     Ok(password)
 }
 
-/// What is to be said against a new password. The vault allows ten attempts, so even a weak one holds; one that is among
-/// everybody's first guesses does not.
+/// What is to be said against a new password. The vault allows ten attempts, so even a weak one holds; one that is
+/// among everybody's first guesses does not.
 fn weigh(typed: &str) -> Result<Option<String>, VaultError> {
     let estimate = zxcvbn::zxcvbn(typed, &["coffer", "backup", "whatsapp"]);
     let advice = advice(&estimate);

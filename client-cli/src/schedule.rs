@@ -48,8 +48,8 @@ impl fmt::Display for When {
     }
 }
 
-/// What is to be run: this program, with this home, for a profile; into another archive than the device's own, if one was
-/// named.
+/// What is to be run: this program, with this home, for a profile; into another archive than the device's own, if one
+/// was named.
 pub(crate) struct Job<'j> {
     pub(crate) program: &'j Path,
     pub(crate) home: &'j Path,
@@ -63,7 +63,8 @@ pub(crate) struct Scheduled {
     pub(crate) profile: String,
     /// As the timer says it.
     pub(crate) when: String,
-    /// When it runs next and ran last, and how that ended, as the system tells it; None where it does not run there now.
+    /// When it runs next and ran last, and how that ended, as the system tells it; None where it does not run there
+    /// now.
     pub(crate) state: Option<State>,
 }
 

@@ -15,18 +15,25 @@ const LONGEST: usize = 4096;
 /// Bytes of a file with several secrets.
 const LONGEST_FILE: usize = 65_536;
 
-/// A file that only its owner may read; None where there is no such file. `readable` makes the error for one that others
-/// could read, of its mode.
-pub(crate) fn open_private(path: &Path, readable: impl FnOnce(PathBuf, u32) -> Error) -> Result<Option<File>, Error> {
+/// All of a file that only its owner may read, by one of the two ways below; None where there is no such file.
+/// `readable` makes the error for one that others could read, of its mode.
+pub(crate) fn load(
+    path: &Path,
+    read: fn(&mut File) -> io::Result<Zeroizing<String>>,
+    readable: impl FnOnce(PathBuf, u32) -> Error,
+) -> Result<Option<Zeroizing<String>>, Error> {
     let unreadable = |source| Error::File { action: "read", path: path.to_owned(), source };
-    let file = match File::open(path) {
+    let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),
     };
     let mode = file.metadata().map_err(unreadable)?.mode() & 0o777;
     // Whoever could read it may have: better to say so than to go on as if nothing had happened.
-    if mode & 0o077 == 0 { Ok(Some(file)) } else { Err(readable(path.to_owned(), mode)) }
+    if mode & 0o077 != 0 {
+        return Err(readable(path.to_owned(), mode));
+    }
+    read(&mut file).map(Some).map_err(unreadable)
 }
 
 /// All of a small file. It is read without a buffer in between, which would keep its copy.

@@ -7,7 +7,7 @@ mod outbox;
 mod record;
 mod retrieving;
 
-pub(crate) use head::send_head;
+pub(crate) use head::{send_head, warn_of_untold};
 pub(crate) use options::VaultOptions;
 pub(crate) use outbox::{OutboxFile, warn_of_forgers};
 pub(crate) use record::{delete, record};
@@ -38,8 +38,8 @@ pub(crate) struct Vault {
 }
 
 impl Vault {
-    /// Connects to the vault that the options name, or else the configuration. Sites of it that were away when the key was
-    /// registered are sent their shares first.
+    /// Connects to the vault that the options name, or else the configuration. Sites of it that were away when the key
+    /// was registered are sent their shares first.
     pub(crate) fn open(context: &Context, options: &VaultOptions, config: Option<&Config>) -> Result<Self, Error> {
         let known = config.and_then(|config| config.vault.as_ref());
         let named = options.named(known)?;

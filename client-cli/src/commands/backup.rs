@@ -5,7 +5,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::ArgGroup;
-use coffer_archive::{Archive, BackupOptions, BackupReport, Error as ArchiveError, Excluded, Problem, Snapshot};
+use coffer_archive::{Archive, BackupOptions, BackupReport, Excluded, Problem};
 
 use crate::commands::forget;
 use crate::config::{Config, Protection};
@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::hooks;
 use crate::keep::Rules;
 use crate::opening;
-use crate::output::{BackedUp, Forgot, RecognisedRecord};
+use crate::output::{BackedUp, RecognisedRecord};
 use crate::profile::Profiles;
 use crate::progress;
 use crate::vault::{Vault, VaultOptions, record, send_head};
@@ -79,36 +79,18 @@ fn back_up(what: &What, keep: &Rules, force: bool, context: &Context) -> Result<
     let is_all_left_out = warn_of_nothing(&options.sources, context, &mut report);
     let alarms = tell_vault(context, &archive);
     let exit = if report.problems.is_empty() && !is_all_left_out { Exit::Done } else { Exit::Incomplete };
-    let thinned = if exit == Exit::Done { thin(keep, &report.snapshot, &mut archive, context)? } else { None };
+    let thinned = if exit == Exit::Done { forget::thin(keep, &report.snapshot, &mut archive, context)? } else { None };
     let (forgot, exit) = thinned.map_or((None, exit), |(forgot, exit)| (Some(forgot), exit));
     let record = BackedUp::of(&report, is_protected, recognised, alarms, forgot);
     context.output.summary(&record)?;
     if !is_protected {
         context.output.warning("the key is on this device only: if the device is lost, so is the backup");
         context.output.hint(
-            "run `coffer protect recovery-key` and write the 64 digits down, or set a password with `coffer protect password`",
+            "run `coffer protect recovery-key` and write the 64 digits down, or set a password with \
+             `coffer protect password`",
         );
     }
     Ok((exit, record))
-}
-
-/// Where a profile does not keep everything, older snapshots go once the new one is whole.
-fn thin(
-    keep: &Rules,
-    newest: &Snapshot,
-    archive: &mut Archive,
-    context: &Context,
-) -> Result<Option<(Forgot, Exit)>, Error> {
-    if !keep.is_any() {
-        return Ok(None);
-    }
-    match forget::thin(keep, newest, archive, context) {
-        Err(error @ Error::Archive(ArchiveError::Busy(_) | ArchiveError::Disturbed)) => {
-            context.output.note(&format!("the space of forgotten snapshots is freed next time: {error}"));
-            Ok(None)
-        }
-        thinned => thinned,
-    }
 }
 
 /// The vault notes the newest snapshot for the next device. If it cannot be told now, the next backup tells it. And who

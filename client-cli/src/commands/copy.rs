@@ -17,10 +17,14 @@ Examples:
   coffer --archive /mnt/second/backups verify --read-data
   coffer --archive /mnt/second/backups copy --to /mnt/disk/backups    when the first lost something
 
-The copy is the same archive under the same keys: whatever opens one opens the other. Only what is missing there is copied, \
-nothing there is overwritten or removed, and what does not open here is not spread. An interrupted copy goes on where it \
-stopped. A copy that has fallen behind is refused as an older archive until it is brought up to date. After `coffer key rotate` that \
-gives it the new key, too; what the old key sealed goes with the next `coffer prune` there.";
+The copy is the same archive under the same keys: whatever opens one opens the other. Only what is missing there is \
+copied, nothing there is overwritten or removed, and what does not open here is not spread. An interrupted copy goes \
+on where it stopped. A copy that has fallen behind is refused as an older archive until it is brought up to date. \
+After `coffer key rotate` that gives it the new key, too; what the old key sealed goes with the next `coffer prune` \
+there.
+
+A copy that keeps snapshots which were forgotten here goes on keeping them. After `coffer key rotate` it is not \
+brought up to date: by the new key nobody could open those. The old digits do, with --allow-rollback.";
 
 /// Copy the archive to a second place
 #[derive(Debug, clap::Args)]

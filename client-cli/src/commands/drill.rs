@@ -16,8 +16,8 @@ Examples:
   coffer drill 3                       snapshot 3
   coffer --recovery-key-file - drill   and are the 64 digits on the paper the right ones?
 
-Everything is fetched, opened and compared as in a restore, and nothing is written. Who has done it on a device that never \
-saw the archive knows that a restore will work.";
+Everything is fetched, opened and compared as in a restore, and nothing is written. Who has done it on a device that \
+never saw the archive knows that a restore will work.";
 
 /// Restore a snapshot into nothing, to prove that it can be restored
 #[derive(Debug, clap::Args)]

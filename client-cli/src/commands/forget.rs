@@ -1,15 +1,15 @@
 //! `coffer forget`: snapshots go, by name or by rule.
 
-use coffer_archive::{Archive, ObjectName, Snapshot};
+use coffer_archive::{Archive, Error as ArchiveError, ObjectName, Snapshot};
 use jiff::Zoned;
 
-use crate::commands::prune::prune_by_default;
+use crate::commands::prune::{self, prune};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::keep::{Judged, Rules};
 use crate::opening;
-use crate::output::Forgot;
+use crate::output::{Forgot, Pruned};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,8 +18,8 @@ Examples:
   coffer forget --keep-within 30d --dry-run       what would go?
   coffer forget 3 4                               snapshots 3 and 4
 
-The space is freed by --prune, or by `coffer prune` later. The newest snapshot always stays, as does any that no other follows: they are how \
-an old copy of the archive is told from a new one.";
+The space is freed by --prune, or by `coffer prune` later. The newest snapshot always stays, as does any that no other \
+follows: they are how an old copy of the archive is told from a new one.";
 
 /// Forget snapshots that are needed no more
 #[derive(Debug, clap::Args)]
@@ -46,17 +46,12 @@ const RULES: [&str; 7] = ["last", "hourly", "daily", "weekly", "monthly", "yearl
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let mut archive = opening::open(context)?;
     let judged = judge(args, &archive)?;
-    let (mut result, names) = (Forgot::of(&judged, args.dry_run), going(&judged));
+    let (result, names) = (Forgot::of(&judged, args.dry_run), going(&judged));
     if args.dry_run {
         context.output.summary(&result)?;
         return Ok(Exit::Done);
     }
-    result.removed = archive.forget(&names)?;
-    let mut exit = Exit::Done;
-    if args.prune {
-        let (pruned, as_pruned) = prune_by_default(&mut archive, context)?;
-        (result.pruned, exit) = (Some(pruned), as_pruned);
-    }
+    let (result, exit) = forget(result, &names, args.prune, &mut archive, context)?;
     context.output.summary(&result)?;
     if !args.prune && !names.is_empty() {
         context.output.note("`coffer prune` frees the space");
@@ -64,23 +59,46 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     Ok(exit)
 }
 
-/// Forgets what a profile does not keep of the snapshots that are like its newest, and frees the space. None where all is
-/// kept.
+/// Forgets what a profile does not keep of the snapshots that are like its newest, and frees the space. None where all
+/// is kept, and where another run is in the way: what is left to be done then is left to a later prune.
 pub(crate) fn thin(
     rules: &Rules,
     newest: &Snapshot,
     archive: &mut Archive,
     context: &Context,
 ) -> Result<Option<(Forgot, Exit)>, Error> {
+    if !rules.is_any() {
+        return Ok(None);
+    }
     let judged = rules.judge_alike(newest, archive, &Zoned::now());
-    let (mut result, names) = (Forgot::of(&judged, false), going(&judged));
+    let (result, names) = (Forgot::of(&judged, false), going(&judged));
     if names.is_empty() {
         return Ok(None);
     }
-    result.removed = archive.forget(&names)?;
-    let (pruned, exit) = prune_by_default(archive, context)?;
-    result.pruned = Some(pruned);
-    Ok(Some((result, exit)))
+    match forget(result, &names, true, archive, context) {
+        Err(error @ Error::Archive(ArchiveError::Busy(_) | ArchiveError::Disturbed)) => {
+            context.output.note(&format!("the space of forgotten snapshots is freed next time: {error}"));
+            Ok(None)
+        }
+        forgot => forgot.map(Some),
+    }
+}
+
+/// Forgets the named snapshots, and then frees the space if that is asked for.
+fn forget(
+    mut result: Forgot,
+    names: &[ObjectName],
+    is_pruned: bool,
+    archive: &mut Archive,
+    context: &Context,
+) -> Result<(Forgot, Exit), Error> {
+    result.removed = archive.forget(names)?;
+    if !is_pruned {
+        return Ok((result, Exit::Done));
+    }
+    let (report, exit) = prune(archive, &prune::by_default(), "pruning", context)?;
+    result.pruned = Some(Pruned::of(&report, false));
+    Ok((result, exit))
 }
 
 fn going(judged: &[Judged<'_>]) -> Vec<ObjectName> {

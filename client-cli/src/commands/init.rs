@@ -142,8 +142,8 @@ fn repair(args: &Args, context: &Context, mut config: Config, id: ArchiveId) -> 
     let Joined { archive, key, vault } = opening::open_to_join(context, &found, &args.by_password, Some(&config))?;
     if !has_key {
         let place = KeyPlace::choose(args.key_store)?;
-        // Nothing says what another archive's key is doing there, so it must not be overwritten. One that this archive was
-        // rotated from opens nothing any more.
+        // Nothing says what another archive's key is doing there, so it must not be overwritten. One that this archive
+        // was rotated from opens nothing any more.
         let is_rotated =
             || Ok::<_, Error>(config.key_store == KeyPlace::File && Archive::is_rotated(&found.destination)?);
         if place == KeyPlace::File && !is_free(context, &found)? && !is_rotated()? {

@@ -24,8 +24,8 @@ Examples:
   mkdir /tmp/backups && coffer mount /tmp/backups
   cp -a /tmp/backups/latest/chats/anna ~/anna
 
-Each snapshot is a folder that goes by its number, and `latest` leads to the newest. All of it is read-only, and fetched when \
-it is read. Ctrl-C ends it, and so does `umount`. Who is not root needs fusermount3 (Debian: fuse3).";
+Each snapshot is a folder that goes by its number, and `latest` leads to the newest. All of it is read-only, and \
+fetched when it is read. Ctrl-C ends it, and so does `umount`. Who is not root needs fusermount3 (Debian: fuse3).";
 
 /// Show the snapshots as folders, read-only
 #[derive(Debug, clap::Args)]

@@ -13,8 +13,8 @@ const EXAMPLES: &str = "\
 Examples:
   coffer password change
 
-The old password is not needed: this device has the key. Nothing is encrypted anew. The vault erases what it kept under \
-the old password.";
+The old password is not needed: this device has the key. Nothing is encrypted anew. The vault erases what it kept \
+under the old password.";
 
 /// Change the password that protects the key
 #[derive(Debug, clap::Args)]

@@ -20,7 +20,8 @@ Examples:
   coffer backup --profile chats
   coffer schedule enable --profile chats --daily 03:00
 
-Profiles are kept in the file profiles.json of this device's home; a program finds what it shows with --json there too.";
+Profiles are kept in the file profiles.json of this device's home; a program finds what it shows with --json \
+there too.";
 
 /// Name what is backed up, what is kept of it, and what is run before and after it
 #[derive(Debug, clap::Args)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coffer_archive::{Archive, PruneOptions};
+use coffer_archive::{Archive, PruneOptions, PruneReport};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -18,22 +18,27 @@ Examples:
   coffer prune --dry-run           how much is that?
   coffer prune --max-unused 50     rewrite less, keep more of what is not needed
 
-Interrupted at any point it loses nothing, and the same command goes on. It gives way to backups: beside one it does not \
-begin, and what one that began meanwhile may count on stays until the next prune.";
+Interrupted at any point it loses nothing, and the same command goes on. It gives way to backups: beside one it does \
+not begin, and what one that began meanwhile may count on stays until the next prune.";
 
 /// A pack of which more than so many per cent are not needed is written anew.
-pub(super) const MAX_UNUSED: u8 = 10;
+const MAX_UNUSED: u8 = 10;
 
 /// Free the space of what no snapshot needs
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Write packs anew of which more than so many per cent are not needed
-    #[arg(long, value_name = "PERCENT", default_value_t = MAX_UNUSED, value_parser = clap::value_parser!(u8).range(0..=100))]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = MAX_UNUSED,
+        value_parser = clap::value_parser!(u8).range(0..=100)
+    )]
     max_unused: u8,
 
-    /// Remove packs only so long after it was decided, as 48h or 2d [default: at once where listings show at once what was
-    /// written, 24h elsewhere]
+    /// Remove packs only so long after it was decided, as 48h or 2d [default: at once where listings show at once what
+    /// was written, 24h elsewhere]
     #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
     grace: Option<Duration>,
 
@@ -45,23 +50,29 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let mut archive = opening::open(context)?;
     let Args { max_unused, grace, dry_run } = *args;
-    let (pruned, exit) = prune(&mut archive, &PruneOptions { host: host_name(), max_unused, grace, dry_run }, context)?;
-    context.output.summary(&pruned)?;
+    let options = PruneOptions { host: host_name(), max_unused, grace, dry_run };
+    let (report, exit) = prune(&mut archive, &options, "pruning", context)?;
+    context.output.summary(&Pruned::of(&report, dry_run))?;
     Ok(exit)
 }
 
-/// Prunes as it is done where nothing else is asked for.
-pub(crate) fn prune_by_default(archive: &mut Archive, context: &Context) -> Result<(Pruned, Exit), Error> {
-    let options = PruneOptions { host: host_name(), max_unused: MAX_UNUSED, grace: None, dry_run: false };
-    prune(archive, &options, context)
+/// As it is done where nothing else is asked for.
+pub(super) fn by_default() -> PruneOptions {
+    PruneOptions { host: host_name(), max_unused: MAX_UNUSED, grace: None, dry_run: false }
 }
 
-fn prune(archive: &mut Archive, options: &PruneOptions, context: &Context) -> Result<(Pruned, Exit), Error> {
-    let report = progress::shown(&context.output, "pruning", |progress| archive.prune(options, progress))?;
+/// Prunes, and says what was passed over. The label is what a person sees that is done.
+pub(super) fn prune(
+    archive: &mut Archive,
+    options: &PruneOptions,
+    label: &'static str,
+    context: &Context,
+) -> Result<(PruneReport, Exit), Error> {
+    let report = progress::shown(&context.output, label, |progress| archive.prune(options, progress))?;
     context.output.notes(&report.notes);
     context.output.problems(&report.problems);
     let exit = if report.problems.is_empty() { Exit::Done } else { Exit::Damaged };
-    Ok((Pruned::of(&report, options.dry_run), exit))
+    Ok((report, exit))
 }
 
 pub(super) fn parse_grace(text: &str) -> Result<Duration, &'static str> {

@@ -35,7 +35,8 @@ enum What {
 
     /// Give up the snapshots that are damaged or missing
     ///
-    /// What they alone held is lost; while damaged ones are there nothing can be pruned. Try first whether the storage provider has a whole copy, or `coffer copy` made one elsewhere.
+    /// What they alone held is lost; while damaged ones are there nothing can be pruned. Try first whether the storage
+    /// provider has a whole copy, or `coffer copy` made one elsewhere.
     Snapshots {
         /// Only say which
         #[arg(long)]

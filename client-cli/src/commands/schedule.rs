@@ -17,8 +17,9 @@ Examples:
   coffer schedule status
   coffer schedule disable --profile chats
 
-On Linux it is a timer of systemd's for this user (`systemctl --user list-timers`), which makes up for a time that was slept \
-through. It runs while you are logged in; `loginctl enable-linger` has it run always. On a Mac it is an agent of launchd's.";
+On Linux it is a timer of systemd's for this user (`systemctl --user list-timers`), which makes up for a time that was \
+slept through. It runs while you are logged in; `loginctl enable-linger` has it run always. On a Mac it is an agent \
+of launchd's.";
 
 /// Back up a profile every day or hour
 #[derive(Debug, clap::Args)]

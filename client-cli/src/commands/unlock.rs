@@ -13,8 +13,8 @@ Examples:
   coffer unlock           who works on the archive, or was interrupted?
   coffer unlock 3f9ab2c1  remove the lock with this name, or beginning of a name
 
-A run leaves a lock when it is killed. The next backup on the same device removes it; where there will be none, this does. \
-A backup that is at work after all notices that its lock is gone, and begins anew.";
+A run leaves a lock when it is killed. The next backup on the same device removes it; where there will be none, this \
+does. A backup that is at work after all notices that its lock is gone, and begins anew.";
 
 /// Show the locks of the archive, or remove one that an interrupted run left
 #[derive(Debug, clap::Args)]

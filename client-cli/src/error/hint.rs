@@ -8,118 +8,115 @@ use coffer_keys::Typo;
 use super::Error;
 
 pub(super) fn of(error: &Error) -> Option<String> {
-    Some(match error {
+    let hint = match error {
         Error::Archive(error) => return of_archive(error),
         Error::Vault(error) => return error.hint().map(str::to_owned),
-        Error::WrongRecoveryKey { typo: Some(typo) } => of_typo(*typo),
+        Error::WrongRecoveryKey { typo: Some(typo) } => return Some(of_typo(*typo)),
         Error::WrongRecoveryKey { typo: None } => {
-            "more than one digit differs; compare all 16 groups, and that it is the key of this archive: once it was rotated, only \
-             the new digits open it".to_owned()
+            "more than one digit differs; compare all 16 groups, and that it is the key of this archive: once it was \
+             rotated, only the new digits open it"
         }
         Error::NotARecoveryKey { .. } => {
-            "it is 64 of the digits 0-9 and a-f; spaces, dashes, line ends and capitals do not matter".to_owned()
+            "it is 64 of the digits 0-9 and a-f; spaces, dashes, line ends and capitals do not matter"
         }
         Error::NoKey { .. } => {
             "name a file that holds the 64 digits, with --recovery-key-file FILE, or run this in a terminal; with a \
              password, `restore` and `init --join` get the key from a vault: --vault ADDRESS --token-file FILE"
-                .to_owned()
         }
-        Error::NoDigits => "run this in a terminal, or name a file that holds them, with --recovery-key-file FILE".to_owned(),
+        Error::NoDigits => "run this in a terminal, or name a file that holds them, with --recovery-key-file FILE",
         Error::KeyMissing { .. } | Error::KeyBroken { .. } => {
-            "open the archive with the 64 digits instead: --recovery-key-file FILE; `coffer init --join URL` puts the key \
-             back in its place"
-                .to_owned()
+            "open the archive with the 64 digits instead: --recovery-key-file FILE; `coffer init --join URL` puts the \
+             key back in its place"
         }
         Error::KeyReadableByOthers { path, .. } => {
-            format!("chmod 600 {}; and if others may have read it, `coffer key rotate`", path.display())
+            return Some(format!("chmod 600 {}; and if others may have read it, `coffer key rotate`", path.display()));
         }
         Error::KeyLeftBehind { .. } => {
             "it may be the only key of an archive: move it to a safe place, or put config.json back beside it"
-                .to_owned()
         }
         Error::PlatformStore { .. } => {
             "start or unlock it; `coffer init --key-store file` does without it, and --recovery-key-file FILE opens an \
              archive whose key is in it"
-                .to_owned()
         }
         Error::NoArchiveConfigured { .. } => {
             "make one with `coffer init URL`, take part in one with `coffer init --join URL`, or name one with \
              --archive URL"
-                .to_owned()
         }
         Error::AlreadySetUp { home, .. } => {
-            format!(
-                "another archive needs another home: `coffer --home DIR init URL`; this one is {}. If its archive moved, \
-                 `coffer init --join URL` tells it",
+            return Some(format!(
+                "another archive needs another home: `coffer --home DIR init URL`; this one is {}. If its archive \
+                 moved, `coffer init --join URL` tells it",
                 home.display()
-            )
+            ));
         }
         Error::OtherArchive { .. } => {
-            "is the right disk mounted there? If the archive moved, `coffer init --join URL` and its 64 digits tell this \
-             device its new place, and --archive URL names it once"
-                .to_owned()
+            "is the right disk mounted there? If the archive moved, `coffer init --join URL` and its 64 digits tell \
+             this device its new place, and --archive URL names it once"
         }
         Error::ArchiveGone { .. } => {
             "is the disk mounted, and the address right? If the archive moved, name its new place with --archive URL"
-                .to_owned()
         }
-        Error::NoAddress => AN_ADDRESS.to_owned(),
+        Error::NoAddress => AN_ADDRESS,
         // What was left out of it is not the name of a folder.
-        Error::NotAFolder { address, .. } if address.starts_with('…') => AN_ADDRESS.to_owned(),
+        Error::NotAFolder { address, .. } if address.starts_with('…') => AN_ADDRESS,
         Error::NotAFolder { address, .. } => {
-            format!("{AN_ADDRESS}; if a folder of that very name is meant, write ./{address}")
+            return Some(format!("{AN_ADDRESS}; if a folder of that very name is meant, write ./{address}"));
         }
         Error::ReceiptUnknown { .. } => {
-            "the receipt is mistyped, or of another history: compare it with what was written down".to_owned()
+            "the receipt is mistyped, or of another history: compare it with what was written down"
         }
-        Error::NoSuchLock { .. } => "`coffer unlock` lists the locks and their names".to_owned(),
+        Error::NoSuchLock { .. } => "`coffer unlock` lists the locks and their names",
         Error::NoSnapshotWhole { .. } => {
             "is there another copy of the archive? `coffer verify --allow-rollback` names everything that is damaged"
-                .to_owned()
         }
         Error::CredentialsReadableByOthers { path, .. } => {
-            format!("chmod 600 {}; and if others may have read it, have the service give you new ones", path.display())
+            return Some(format!(
+                "chmod 600 {}; and if others may have read it, have the service give you new ones",
+                path.display()
+            ));
         }
         Error::CredentialsBroken { .. } => {
-            "write [s3://bucket] and below it lines like access_key_id = …; docs/clouds.md shows every service".to_owned()
+            "write [s3://bucket] and below it lines like access_key_id = …; docs/clouds.md shows every service"
         }
-        Error::TargetNotAFolder { .. } => "name a folder, or one that is yet to be made".to_owned(),
-        Error::TargetInArchive { .. } => "restore into a folder outside of it: --to DIR".to_owned(),
+        Error::TargetNotAFolder { .. } => "name a folder, or one that is yet to be made",
+        Error::TargetInArchive { .. } => "restore into a folder outside of it: --to DIR",
         Error::ConfigBroken { .. } => {
-            "put back what it was; nothing in it is secret. --archive URL with --recovery-key-file FILE opens an archive \
-             without it"
-                .to_owned()
+            "put back what it was; nothing in it is secret. --archive URL with --recovery-key-file FILE opens an \
+             archive without it"
         }
-        Error::ConfigTooNew { .. } => NEWER_PROGRAM.to_owned(),
+        Error::ConfigTooNew { .. } => NEWER_PROGRAM,
         Error::ProfilesBroken { .. } => {
-            "put back what it was, or remove it and add the profiles again; nothing in it is secret".to_owned()
+            "put back what it was, or remove it and add the profiles again; nothing in it is secret"
         }
         Error::RotatedElsewhere { .. } => {
-            "without --archive; `coffer copy` gives copies the new key. If the archive moved, `coffer init --join URL` first"
-                .to_owned()
+            "without --archive; `coffer copy` gives copies the new key. If the archive moved, `coffer init --join URL` \
+             first"
         }
-        Error::CopyOntoItself { .. } => "name another place, or with --archive URL another archive to copy from".to_owned(),
-        Error::NoSuchProfile { known, .. } if known.is_empty() => "make one with `coffer profile add NAME PATH`".to_owned(),
-        Error::NoSuchProfile { known, .. } => format!("there are {}", known.join(", ")),
-        Error::ProfileExists { .. } => "`--replace` puts the new one in its place".to_owned(),
-        Error::HookFailed { .. } => "run it by hand to see why; a hook is the path of a program, without arguments. `coffer profile show NAME` tells what \
-             is run when".to_owned(),
-        Error::NoHome => "name a folder with --home DIR or COFFER_HOME".to_owned(),
+        Error::CopyOntoItself { .. } => "name another place, or with --archive URL another archive to copy from",
+        Error::NoSuchProfile { known, .. } if known.is_empty() => "make one with `coffer profile add NAME PATH`",
+        Error::NoSuchProfile { known, .. } => return Some(format!("there are {}", known.join(", "))),
+        Error::ProfileExists { .. } => "`--replace` puts the new one in its place",
+        Error::HookFailed { .. } => {
+            "run it by hand to see why; a hook is the path of a program, without arguments. `coffer profile show NAME` \
+             tells what is run when"
+        }
+        Error::NoHome => "name a folder with --home DIR or COFFER_HOME",
         Error::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-            "check its permissions and owner (was coffer run with sudo?)".to_owned()
+            "check its permissions and owner (was coffer run with sudo?)"
         }
         Error::File { action: "mount on", source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            "make the folder first".to_owned()
+            "make the folder first"
         }
         Error::File { source, .. } => return of_system(source),
         Error::Output(_) => return None,
-    })
+    };
+    Some(hint.to_owned())
 }
 
 const NEWER_PROGRAM: &str = "install a newer version of coffer";
 
-const AN_ADDRESS: &str = "an archive's address is a folder, /mnt/disk/backups, or a place with a service: s3://bucket/folder, \
-     webdav://host/folder, sftp://user@host/folder, gdrive:///folder and so on";
+const AN_ADDRESS: &str = "an archive's address is a folder, /mnt/disk/backups, or a place with a service: \
+    s3://bucket/folder, webdav://host/folder, sftp://user@host/folder, gdrive:///folder and so on";
 
 fn of_typo(typo: Typo) -> String {
     let (Typo::MistypedDigit { group } | Typo::SwappedDigits { group }) = typo;
@@ -135,9 +132,9 @@ fn of_typo(typo: Typo) -> String {
 fn of_archive(error: &ArchiveError) -> Option<String> {
     let hint = match error {
         ArchiveError::WrongKey => {
-            "the key on this device is not this archive's: try the 64 digits, with --recovery-key-file FILE; if the key was \
-             rotated on another device, `coffer init --join URL` takes the new digits, or the password; if this is a copy from before, \
-             `coffer copy` brings it up to date"
+            "the key on this device is not this archive's: try the 64 digits, with --recovery-key-file FILE; if the \
+             key was rotated on another device, `coffer init --join URL` takes the new digits, or the password; if \
+             this is a copy from before, `coffer copy` brings it up to date"
         }
         ArchiveError::Damaged { object, .. } if object.starts_with("snapshots") => {
             "`coffer snapshots` lists those that are whole: name one, as in `coffer restore 3 --to DIR`; \
@@ -179,8 +176,8 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
         }
         // What TLS makes of an answer that is none of its own.
         ArchiveError::Destination { reason, .. } if reason.contains("InvalidContentType") => {
-            "the server speaks no HTTPS at that port: is the port right? In a network that you trust, plain HTTP goes with \
-             `?insecure=true` after the address"
+            "the server speaks no HTTPS at that port: is the port right? In a network that you trust, plain HTTP goes \
+             with `?insecure=true` after the address"
         }
         ArchiveError::Destination { kind, .. } => return of_destination(*kind),
         ArchiveError::BadUrl { .. } => AN_ADDRESS,
@@ -219,16 +216,16 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
             ));
         }
         ArchiveError::Rotating => {
-            "run `coffer key rotate` again, on the device where it was begun (if that is lost, on any other); until then \
-             nothing is written, and everything can be restored"
+            "run `coffer key rotate` again, on the device where it was begun (if that is lost, on any other); until \
+             then nothing is written, and everything can be restored"
         }
         ArchiveError::Rotated => {
             "nothing that was stored is lost; run the same command again, and if the key is another now, \
              `coffer init --join URL` takes the new digits, or the password"
         }
         ArchiveError::OldHeader => {
-            "an older copy of coffer.json was put in its place; if this is a copy of the archive, bring it up to date with \
-             `coffer copy`; --allow-rollback reads it as it is"
+            "an older copy of coffer.json was put in its place; if this is a copy of the archive, bring it up to date \
+             with `coffer copy`; --allow-rollback reads it as it is"
         }
         ArchiveError::Disturbed => "try again: nothing that was stored is lost",
         ArchiveError::Device { source, .. } => return Some(of_device(source).to_owned()),
@@ -257,8 +254,8 @@ fn of_destination(kind: DestinationErrorKind) -> Option<String> {
         }
         DestinationErrorKind::Full => "make room there and run the same command again: it goes on where it stopped",
         DestinationErrorKind::Refused => {
-            "check the permissions there, or the credentials (docs/clouds.md says where they are looked for), and that it is \
-             not mounted read-only"
+            "check the permissions there, or the credentials (docs/clouds.md says where they are looked for), and that \
+             it is not mounted read-only"
         }
         DestinationErrorKind::NotFound => "`coffer verify` names what is missing",
         DestinationErrorKind::Exists => "does another program write there? Give the archive a folder of its own",

@@ -39,7 +39,10 @@ pub(crate) enum VaultError {
     Wait { until: Time },
     #[error("after the vault has erased a key, it takes the next one on {}", local_time(*until))]
     CoolDown { until: Time },
-    #[error("another key of this account is registered: this one takes its place on {}, if its owner does not object", local_time(*live_at))]
+    #[error(
+        "another key of this account is registered: this one takes its place on {}, if its owner does not object",
+        local_time(*live_at)
+    )]
     Waiting { live_at: Time },
     #[error("no attempt is left: the vault has erased the key that the password protected")]
     Locked,
@@ -222,8 +225,8 @@ impl VaultError {
             }
             Self::Wait { .. } => "run the same command then; nothing was spent",
             Self::CoolDown { .. } => {
-                "run the same command then; until then the vault keeps nothing: `coffer protect recovery-key` protects the \
-                 key meanwhile"
+                "run the same command then; until then the vault keeps nothing: `coffer protect recovery-key` protects \
+                 the key meanwhile"
             }
             Self::Waiting { .. } => {
                 "until then the key is not protected by this password: write the 64 digits down with `coffer key show`"
@@ -231,7 +234,8 @@ impl VaultError {
             Self::NotRegistered => "is it the right account, and the right vault?",
             Self::OtherKey | Self::OfAnother => "set the password anew with `coffer protect password`",
             Self::ForeignHead => {
-                "the account's last backup went to another archive, or somebody tampers; --allow-rollback opens this one"
+                "the account's last backup went to another archive, or somebody tampers; --allow-rollback opens this \
+                 one"
             }
             Self::NotKept(_) | Self::OutboxNotKept(_) => "make room, or check the permissions of the home",
             Self::Untrusted(_) => "check the address, and this device's clock; do not go on if both are right",
@@ -245,8 +249,8 @@ impl VaultError {
                 "check that this device's clock is right, and try again; nothing is lost"
             }
             Self::Request(RequestError::Certificate(_)) => {
-                "check the vault's address and this device's clock; if its operator has an authority of their own, name \
-                 the authority's certificate with --vault-ca-file FILE"
+                "check the vault's address and this device's clock; if its operator has an authority of their own, \
+                 name the authority's certificate with --vault-ca-file FILE"
             }
             Self::Request(RequestError::NotAVault(_)) => "check the vault's address",
             Self::Request(RequestError::Refused(_)) => {

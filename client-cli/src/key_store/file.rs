@@ -19,9 +19,7 @@ pub(super) fn keep(home: &Home, path: &Path, digits: &str) -> Result<(), Error> 
 
 /// The digits; None when there is no such file.
 pub(super) fn load(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
-    let file = secret_text::open_private(path, |path, mode| Error::KeyReadableByOthers { path, mode })?;
-    let unreadable = |source| Error::File { action: "read", path: path.to_owned(), source };
-    file.map(|mut file| secret_text::read(&mut file)).transpose().map_err(unreadable)
+    secret_text::load(path, secret_text::read, |path, mode| Error::KeyReadableByOthers { path, mode })
 }
 
 pub(super) fn remove(path: &Path) -> Result<(), Error> {

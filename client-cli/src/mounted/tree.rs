@@ -48,7 +48,8 @@ impl<'a> Tree<'a> {
     /// A number for what is listed and was not looked up yet; the kernel asks again before it uses one.
     pub(crate) const UNKNOWN: INodeNo = INodeNo(0xffff_ffff);
 
-    /// A tree of these snapshots. Each goes by its number; where several have the same, by the beginning of its name too.
+    /// A tree of these snapshots. Each goes by its number; where several have the same, by the beginning of its name
+    /// too.
     pub(crate) fn new(browser: Browser<'a>, snapshots: &[Snapshot], latest: Option<&Snapshot>) -> Self {
         let name = |snapshot: &Snapshot| {
             let number = snapshot.head.number;

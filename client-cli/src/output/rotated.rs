@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::archived::ProblemRecord;
 use super::text::Counted;
+use super::time::hours;
 
 /// `coffer key rotate`.
 #[derive(Debug, Serialize)]
@@ -58,10 +59,6 @@ impl Rotated {
             problems: ProblemRecord::all(&pruned.problems),
         }
     }
-}
-
-const fn hours(duration: Duration) -> u64 {
-    duration.as_secs().div_ceil(3600)
 }
 
 impl fmt::Display for Rotated {

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::archived::{LockRecord, ProblemRecord, SnapshotRecord};
 use super::text::Counted;
+use super::time::hours;
 use crate::keep::Judged;
 
 /// `coffer forget`.
@@ -92,7 +93,7 @@ impl Pruned {
                 let text = format!("for {lock}");
                 (Some(lock), Some(text))
             }
-            Some(Wait::Grace(grace)) => (None, Some(format!("{} hours", grace.as_secs().div_ceil(3600)))),
+            Some(Wait::Grace(grace)) => (None, Some(format!("{} hours", hours(*grace)))),
         };
         Self {
             dry_run,

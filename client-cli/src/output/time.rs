@@ -1,5 +1,7 @@
 //! Times: in UTC for programs, in the local time zone for people.
 
+use std::time::Duration;
+
 use coffer_archive::Time;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -28,6 +30,11 @@ pub(crate) fn local_time(time: coffer_vault_client::Time) -> String {
 
 pub(super) fn is_past(time: coffer_vault_client::Time) -> bool {
     time.unix_seconds() <= Timestamp::now().as_second()
+}
+
+/// How many have to pass; one that has begun counts.
+pub(super) const fn hours(duration: Duration) -> u64 {
+    duration.as_secs().div_ceil(3600)
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tc
 /// What Ctrl-C types where it is no signal.
 const CTRL_C: u8 = 0x03;
 
-/// A terminal for as long as it is read from. Afterwards it is as it was, even if Ctrl-C ends the program: who asks for a
-/// password from a script goes on with that terminal.
+/// A terminal for as long as it is read from. Afterwards it is as it was, even if Ctrl-C ends the program: who asks for
+/// a password from a script goes on with that terminal.
 #[derive(Debug)]
 pub(super) struct Unseen {
     terminal: File,

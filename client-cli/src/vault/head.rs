@@ -12,8 +12,16 @@ use crate::error::{Error, VaultError};
 /// How often another device may come first.
 const TRIES: usize = 3;
 
-/// Sends the archive's head. It is sealed by an archive that was opened with the head that it follows: so no snapshot of
-/// another device is left out.
+/// Says that the vault could not be told, where nothing more than that has failed.
+pub(crate) fn warn_of_untold(context: &Context, told: Result<(), Error>) {
+    if let Err(error) = told {
+        context.output.warning(&format!("the vault was not told of the newest snapshot: {error}"));
+        context.output.hint("the next backup tells it");
+    }
+}
+
+/// Sends the archive's head. It is sealed by an archive that was opened with the head that it follows: so no snapshot
+/// of another device is left out.
 pub(crate) fn send_head(context: &Context, vault: &Vault, archive_url: &str, key: &BackupKey) -> Result<(), Error> {
     let mut tries = TRIES;
     loop {

@@ -98,6 +98,31 @@ fn what_was_forgotten_in_one_place_is_not_in_the_other() {
     assert_eq!(device.read("back/chats/anna/messages.txt"), b"see you at noon\n");
 }
 
+/// By the new key nobody could open what it keeps.
+#[test]
+fn refuses_a_copy_of_before_a_rotation_that_keeps_more() {
+    let device = Device::with_backup();
+    device.write("chats/new", b"more");
+    device.back_up();
+    device.coffer(["copy", "--to", "second"]).succeeds();
+    device.write("old digits", device.digits().as_bytes());
+    let snapshots = |key: &[&str]| {
+        let listed = device.coffer(key.iter().chain(&["--archive", "second", "--json", "snapshots"])).succeeds();
+        listed.json()["snapshots"].as_array().unwrap().len()
+    };
+    device.coffer(["forget", "1"]).succeeds();
+    // Before the rotation it goes on as a copy, …
+    device.coffer(["copy", "--to", "second"]).succeeds();
+    assert_eq!(snapshots(&[]), 2);
+    let before = objects(&device, "second");
+    // … and after it there is one key for what it keeps: the old one.
+    device.coffer(["key", "rotate", "--yes"]).succeeds();
+    let run = device.coffer(["--json", "copy", "--to", "second"]).fails(14);
+    assert_eq!(run.json_error()["kind"], "copy-keeps-more");
+    assert_eq!(objects(&device, "second"), before);
+    assert_eq!(snapshots(&["--recovery-key-file", "old digits", "--allow-rollback"]), 2);
+}
+
 #[test]
 fn damage_is_not_spread() {
     let device = Device::with_backup();
@@ -140,4 +165,23 @@ fn an_interrupted_copy_goes_on() {
         device.coffer(["copy", "--to", &folder]).succeeds();
         assert_eq!(objects(&device, &folder), all, "{done}");
     }
+}
+
+/// The device keeps one key: with the copy's, it could not open its own archive.
+#[test]
+fn refuses_to_rotate_the_key_elsewhere() {
+    let device = Device::with_backup();
+    device.coffer(["copy", "--to", "second"]).succeeds();
+    let before = ["archive", "second", "home"].map(|place| objects(&device, place));
+    let run = device.coffer(["--json", "--archive", "second", "key", "rotate", "--yes"]).fails(2);
+    assert_eq!(run.json_error()["kind"], "rotated-elsewhere");
+    let run = device.coffer(["--archive", "second", "key", "rotate", "--yes"]).fails(2);
+    run.warns("where this device's archive is").warns("hint: without --archive");
+    // No new key has come anywhere, not even into the home.
+    assert_eq!(["archive", "second", "home"].map(|place| objects(&device, place)), before);
+    // A copy of before a rotation is not the place to end one, either.
+    device.coffer(["key", "rotate", "--yes"]).succeeds();
+    let run = device.coffer(["--json", "--archive", "second", "key", "rotate", "--yes"]).fails(2);
+    assert_eq!(run.json_error()["kind"], "rotated-elsewhere");
+    assert_eq!(objects(&device, "second"), before[1]);
 }

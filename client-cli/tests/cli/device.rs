@@ -168,3 +168,15 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
         fs::copy(file, copy).unwrap();
     }
 }
+
+/// Bytes that do not compress, the same for the same seed.
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    (0..len).map(|_| next()).collect()
+}

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::device::{Device, files_below};
+use crate::device::{Device, files_below, noise};
 
 #[test]
 fn a_drill_says_what_it_proved_and_writes_nothing() {
@@ -36,23 +36,7 @@ fn a_drill_of_a_damaged_archive_names_what_is_lost() {
 fn a_share_of_the_data_is_read() {
     let device = Device::with_archive();
     // Three packs of noise.
-    let mut state = 1_u64;
-    let noise = |len| {
-        (0..len)
-            .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                (state >> 33) as u8
-            })
-            .collect::<Vec<u8>>()
-    };
-    device.write(
-        "chats/noise.jpg",
-        &[b"\xff\xd8\xff".to_vec(), {
-            let mut noise = noise;
-            noise(40 << 20)
-        }]
-        .concat(),
-    );
+    device.write("chats/noise.jpg", &[b"\xff\xd8\xff", &noise(40 << 20, 1)[..]].concat());
     device.back_up();
     let all = device.coffer(["verify", "--read-data", "--json"]).succeeds().json();
     let some = device.coffer(["verify", "--read-data=5%", "--json"]).succeeds().json();

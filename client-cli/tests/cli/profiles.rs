@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::device::Device;
+use crate::device::{Device, files_below, noise};
 
 /// A program that writes what it is told to a file, and ends as asked.
 fn hook(device: &Device, name: &str, code: u8) -> String {
@@ -200,4 +200,27 @@ fn a_backup_with_problems_costs_no_older_snapshot() {
     assert_ne!(run.code, 0);
     let left = device.coffer(["snapshots", "--json"]).succeeds().json();
     assert!(left["snapshots"].as_array().unwrap().iter().any(|one| one["number"] == 2), "{left}");
+}
+
+/// What the new snapshot says is unchanged may be damaged where it lies.
+#[test]
+fn damage_that_the_prune_after_a_backup_finds_is_told() {
+    let device = Device::with_archive();
+    let failure = hook(&device, "failure", 0);
+    let rules = ["--keep-last", "1", "--after-failure", &failure];
+    device.coffer(["profile", "add", "chats", "chats"].into_iter().chain(rules)).succeeds();
+    device.write("chats/gone.bin", &noise(300_000, 1));
+    device.write("chats/kept.bin", &noise(300_000, 2));
+    device.coffer(["backup", "--profile", "chats"]).succeeds();
+    let packs = files_below(&device.path("archive/packs"));
+    let of_data = packs.iter().max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
+    let mut bytes = fs::read(of_data).unwrap();
+    bytes[1000] ^= 1;
+    fs::write(of_data, bytes).unwrap();
+    fs::remove_file(device.path("chats/gone.bin")).unwrap();
+    let run = device.coffer(["backup", "--profile", "chats", "--json"]).fails(11);
+    let problems = &run.json()["forgot"]["pruned"]["problems"];
+    assert!(of_data.to_str().unwrap().ends_with(problems[0]["path"].as_str().unwrap()), "{problems}");
+    assert!(of_data.exists());
+    assert_eq!(told(&device, "failure")["event"], "failure");
 }

@@ -1,4 +1,5 @@
-//! `coffer schedule`, with a home of its own and a systemctl that only writes down what it is asked. Needs systemd-analyze.
+//! `coffer schedule`, with a home of its own and a systemctl that only writes down what it is asked. Needs
+//! systemd-analyze.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

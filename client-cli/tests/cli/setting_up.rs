@@ -13,6 +13,9 @@ fn mode(path: &std::path::Path) -> u32 {
 fn a_limit_that_does_not_hold_for_a_folder_is_not_passed_over_in_silence() {
     let device = Device::with_archive();
     device.coffer(["--limit-rate", "1M", "backup", "chats"]).succeeds().warns("the limit holds for services only");
+    // Once, where two folders are written to.
+    let run = device.coffer(["--limit-rate", "1M", "copy", "--to", "second"]).succeeds();
+    assert_eq!(run.stderr.matches("the limit holds for services only").count(), 1, "{}", run.stderr);
 }
 
 #[test]

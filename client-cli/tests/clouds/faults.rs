@@ -2,9 +2,10 @@
 
 use std::net::TcpListener;
 
+use crate::device::noise;
 use crate::proxy::FaultProxy;
 use crate::server::Server;
-use crate::suite::{At, noise};
+use crate::suite::At;
 
 const UNAVAILABLE: i32 = 15;
 

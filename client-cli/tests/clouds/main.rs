@@ -1,8 +1,8 @@
-//! The program on real servers: S3 (moto), WebDAV (rclone and WsgiDAV, two projects), SFTP (OpenSSH), and a folder beside
-//! them. Each goes through the same.
+//! The program on real servers: S3 (moto), WebDAV (rclone and WsgiDAV, two projects), SFTP (OpenSSH), and a folder
+//! beside them. Each goes through the same.
 //!
-//! A server that is not installed fails its tests: `make setup` installs them, and `make test` makes the Python that moto
-//! and WsgiDAV run in.
+//! A server that is not installed fails its tests: `make setup` installs them, and `make test` makes the Python that
+//! moto and WsgiDAV run in.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 

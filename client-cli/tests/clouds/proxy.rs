@@ -1,5 +1,5 @@
-//! A proxy that lets a server look as bad as they come: it closes connections, answers 500 after the server has done what
-//! was asked, cuts answers short and takes its time.
+//! A proxy that lets a server look as bad as they come: it closes connections, answers 500 after the server has done
+//! what was asked, cuts answers short and takes its time.
 
 use std::io::{self, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -57,6 +57,15 @@ fn missing_credentials_are_named() {
     at.run(["init", "dropbox:///a"]).fails(NO_CREDENTIALS).warns("refresh_token").warns("[dropbox]");
 }
 
+/// Not missing to begin with: the server alone knows that it asks for it.
+#[test]
+fn an_ssh_key_that_is_not_let_in_is_refused() {
+    let server = Server::sftp();
+    server.lets_nobody_in();
+    let at = At::new(&server);
+    at.run(["init", "--check", &server.url]).fails(REFUSED).warns("Permission denied").warns("hint: ");
+}
+
 #[test]
 fn a_secret_in_an_address_is_refused_and_not_repeated() {
     let server = Server::folder();

@@ -19,7 +19,7 @@ pub(crate) const PASSWORD: &str = "hunter2 hunter2";
 /// A place to store an archive in, and a way to its objects that is not the program's.
 pub(crate) struct Server {
     process: Option<Child>,
-    _folder: TempDir,
+    folder: TempDir,
     pub(crate) port: u16,
     /// Of the archive.
     pub(crate) url: String,
@@ -36,7 +36,7 @@ enum Objects {
 
 impl Server {
     fn new(process: Option<Child>, folder: TempDir, port: u16, url: String, objects: Objects) -> Self {
-        Self { process, _folder: folder, port, url, environment: Vec::new(), objects }
+        Self { process, folder, port, url, environment: Vec::new(), objects }
     }
 
     fn with(mut self, environment: &[(&'static str, &str)]) -> Self {
@@ -131,6 +131,11 @@ impl Server {
         let url = format!("sftp://127.0.0.1:{port}{}", objects.display());
         let path = format!("{}:{}", bin.display(), env::var("PATH").unwrap());
         Self::new(Some(process), folder, port, url, Objects::Folder(objects)).with(&[("PATH", &path)])
+    }
+
+    /// Takes back what lets a user of [`sftp`](Self::sftp) in.
+    pub(crate) fn lets_nobody_in(&self) {
+        fs::write(self.folder.path().join("authorized"), "").unwrap();
     }
 
     /// The names of all objects, below the archive's own place.

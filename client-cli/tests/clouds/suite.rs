@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::device::{Device, Run, files_below};
+use crate::device::{Device, Run, files_below, noise};
 use crate::server::Server;
 
 const DAMAGED: i32 = 11;
@@ -73,18 +73,6 @@ impl<'a> At<'a> {
 fn content(folder: &Path) -> BTreeSet<(String, Vec<u8>)> {
     let name = |file: &Path| file.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
     files_below(folder).into_iter().map(|file| (name(&file), fs::read(&file).unwrap())).collect()
-}
-
-/// Bytes that do not compress, the same for the same seed.
-pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(2).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state as u8
-    };
-    (0..len).map(|_| next()).collect()
 }
 
 pub(crate) fn backs_up_and_restores(server: &Server) {

@@ -10,7 +10,7 @@ use coffer_keys::{BackupKey, RandomnessError};
 use coffer_vault_client::owns;
 
 use crate::commands::protect::register;
-use crate::commands::prune::{MAX_UNUSED, parse_grace};
+use crate::commands::prune::{self, parse_grace, prune};
 use crate::config::{Config, Protection};
 use crate::context::Context;
 use crate::error::{Error, VaultError};
@@ -18,8 +18,7 @@ use crate::exit::Exit;
 use crate::opening::{self, Found};
 use crate::output::{Rotated, ShownKey};
 use crate::password::PasswordOptions;
-use crate::progress;
-use crate::vault::{Vault, VaultOptions, send_head};
+use crate::vault::{Vault, VaultOptions, send_head, warn_of_untold};
 use crate::what::host_name;
 
 const EXAMPLES: &str = "\
@@ -27,10 +26,10 @@ Examples:
   coffer key rotate            asks whether the new digits are written down, or for a password
   coffer key rotate --yes      without the question; with --json they are not shown: `coffer protect recovery-key` does
 
-For when somebody may know the key. The archive gets a new one and all that is there is sealed anew, as pruning does it; what \
-was copied from there before, the old key still opens. Interrupted at any point it loses nothing, and the same command \
-goes on; until it has, nothing else is written there. Other devices get the new key with `coffer init --join URL`, and copies \
-of the archive with `coffer copy`: run `coffer prune` on them afterwards.";
+For when somebody may know the key. The archive gets a new one and all that is there is sealed anew, as pruning does \
+it; what was copied from there before, the old key still opens. Interrupted at any point it loses nothing, and the \
+same command goes on; until it has, nothing else is written there. Other devices get the new key with \
+`coffer init --join URL`, and copies of the archive with `coffer copy`: run `coffer prune` on them afterwards.";
 
 const ABOUT_TO_SHOW: &str = "\
 This is the new recovery key of your archive: 64 digits, row by row in sixteen groups of four.
@@ -83,16 +82,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     }
     config.key_store.keep(&next.new, &context.home)?;
     tell(args, context, &config, &next.new);
-    let options = PruneOptions { host: host_name(), max_unused: MAX_UNUSED, grace: args.grace, dry_run: false };
-    let pruned = progress::shown(&context.output, "sealing anew", |progress| archive.prune(&options, progress))?;
-    context.output.notes(&pruned.notes);
-    context.output.problems(&pruned.problems);
+    let options = PruneOptions { grace: args.grace, ..prune::by_default() };
+    let (pruned, exit) = prune(&mut archive, &options, "sealing anew", context)?;
     let (snapshots, is_finished) = (archive.snapshots().len() as u64, !archive.has_older_keys());
     if is_finished {
         config.key_store.forget_next(&context.home)?;
     }
     context.output.summary(&Rotated::of(snapshots, &pruned, is_finished, config.is_protected()))?;
-    Ok(if pruned.problems.is_empty() { Exit::Done } else { Exit::Damaged })
+    Ok(exit)
 }
 
 /// The key that it is rotated to, and the one before.
@@ -180,8 +177,5 @@ fn tell(args: &Args, context: &Context, config: &Config, key: &BackupKey) {
     }
     let told = Vault::open(context, &args.vault, Some(config))
         .and_then(|vault| send_head(context, &vault, &config.archive_url, key));
-    if let Err(error) = told {
-        context.output.warning(&format!("the vault was not told of the newest snapshot: {error}"));
-        context.output.hint("the next backup tells it");
-    }
+    warn_of_untold(context, told);
 }

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::opening;
 use crate::output::Protected;
 use crate::password::PasswordOptions;
-use crate::vault::{OutboxFile, Vault, VaultOptions, send_head, warn_of_forgers};
+use crate::vault::{OutboxFile, Vault, VaultOptions, send_head, warn_of_forgers, warn_of_untold};
 
 /// Registers the device's key under a new password. What this key's owner had registered before is replaced at once.
 pub(crate) fn protect_with_password(
@@ -23,10 +23,7 @@ pub(crate) fn protect_with_password(
     config.write(&context.home)?;
     let vault = Vault::open(context, options, Some(&config))?;
     let Live { registration, undelivered } = register(context, &mut config, &vault, (&key, &key), password)?;
-    if let Err(error) = send_head(context, &vault, &config.archive_url, &key) {
-        context.output.warning(&format!("the vault was not told of the newest snapshot: {error}"));
-        context.output.hint("the next backup tells it");
-    }
+    warn_of_untold(context, send_head(context, &vault, &config.archive_url, &key));
     let attempts = vault.status().ok().and_then(|status| Some(status.live?.max_attempts)).unwrap_or_default();
     let (sites, _) = vault.sites();
     context.output.summary(&Protected {
