@@ -359,9 +359,11 @@ def parse_snapshot(name, data, cursor):
     require(base.startswith(b"/"), "the base is not an absolute path")
     counts, _ = tuple(cursor.varint() for _ in range(4)), cursor.varint()
     hash, root = hashlib.sha256(data).digest(), cursor.content()
-    if cursor.more():
-        require(int.from_bytes(data[12:16], "little") > 1, "a snapshot of the first epoch that was sealed anew")
-        hash = cursor.take(32)
+    earlier = []
+    while cursor.more():
+        earlier.append(cursor.take(32))
+    require(len(earlier) < int.from_bytes(data[12:16], "little"), "a snapshot was sealed anew more often than the key was rotated")
+    hash = (earlier or [hash])[0]
     return SimpleNamespace(number=number, hash=hash, previous=previous, base=base, counts=counts, root=root)
 
 

@@ -329,18 +329,18 @@ def snapshot(comment, number, previous, host, started, finished, base, sources, 
     }
 
 
-def resealed(first):
-    """The same snapshot, sealed anew in the next epoch."""
-    plain = bytes.fromhex(first["content"]) + bytes.fromhex(first["hash"])
-    sealed = whole_object("snapshot", plain, epoch=2, data_key=NEXT_DATA_KEY)
-    return first | {
-        "comment": "one that was sealed anew when the key was rotated",
-        "data_key": NEXT_DATA_KEY.hex(),
-        "epoch": 2,
+def resealed(comment, before, epoch, data_key):
+    """The same snapshot, sealed anew in a later epoch."""
+    plain = bytes.fromhex(before["content"]) + bytes.fromhex(before["hash"])
+    sealed = whole_object("snapshot", plain, epoch=epoch, data_key=data_key)
+    return before | {
+        "comment": comment,
+        "data_key": data_key.hex(),
+        "epoch": epoch,
         "content": plain.hex(),
         "bytes": sealed.hex(),
         "hash": hashlib.sha256(sealed).hexdigest(),
-        "first_hash": first["hash"],
+        "earlier": before.get("earlier", []) + [before["hash"]],
     }
 
 
@@ -553,10 +553,12 @@ def snapshots():
         2,
         [chunk("root one", 130_000), chunk("root two", 500)],
     )
+    anew = resealed("one that was sealed anew when the key was rotated", second, 2, NEXT_DATA_KEY)
+    again = resealed("and again, two epochs later", anew, 4, random("data key of the fourth epoch", 32))
     hashes = sorted(hashlib.sha256(bytes([number])).hexdigest() for number in range(4))
     return {
         "comment": "Snapshots, locks, what was forgotten and doomed, and heads byte for byte, computed by make_archive.py. Bytes are in hexadecimal.",
-        "snapshot": [first, second, resealed(second)],
+        "snapshot": [first, second, anew, again],
         "lock": [lock("a backup that runs", "laptop", 4711, (1_767_225_600, 1), "backup")],
         "forgotten": [
             forgotten("two, the second after others of one number", [

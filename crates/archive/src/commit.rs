@@ -169,10 +169,12 @@ impl Archive {
             totals: findings.tally.totals,
             problems: findings.problems.len() as u64,
             root,
-            is_resealed: false,
+            hash: [0; 32],
+            earlier: Vec::new(),
         };
         let object = seal_object(&self.ring, ObjectType::Snapshot, &name, &snapshot.encode())?;
-        snapshot.head.hash = Sha256::digest(&object).into();
+        snapshot.hash = Sha256::digest(&object).into();
+        snapshot.head.hash = snapshot.hash;
         let len = object.len() as u64;
         self.destination.write(&ObjectType::Snapshot.path(&name), object)?;
         self.destination.settle()?;

@@ -25,7 +25,8 @@ fn snapshot(number: u64, previous: &[u64]) -> Snapshot {
         totals: Totals::default(),
         problems: 0,
         root: Content::default(),
-        is_resealed: false,
+        hash: head(number).hash,
+        earlier: Vec::new(),
     }
 }
 

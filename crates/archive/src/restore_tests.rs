@@ -116,7 +116,8 @@ impl Crafted {
             totals: Default::default(),
             problems: 0,
             root: self.root.clone(),
-            is_resealed: false,
+            hash: [0; 32],
+            earlier: Vec::new(),
         };
         TreeCheck::new(&store, IdSet::default(), &mut report).snapshot(&snapshot).unwrap();
         report

@@ -22,7 +22,6 @@ use crate::header::{self, Header};
 use crate::header_place::replace_header;
 use crate::id::ObjectName;
 use crate::lock;
-use crate::snapshot::Snapshot;
 use crate::store;
 use crate::sweep::GRACE;
 
@@ -124,7 +123,7 @@ impl Archive {
     /// Before the second header nothing is made in its epoch but snapshots that are sealed anew. (What a prune removes for
     /// good it removes after having written an index object.)
     fn refuse_old_header(&self) -> Result<(), Error> {
-        if self.ahead.iter().any(|snapshot| !snapshot.is_resealed) {
+        if self.ahead.iter().any(|snapshot| !snapshot.is_resealed()) {
             return Err(Error::OldHeader);
         }
         for name in store::list_objects(&self.destination, ObjectType::Index)? {
@@ -181,7 +180,8 @@ impl Archive {
         }
         for snapshot in self.snapshots.iter().filter(|snapshot| !sealed.contains(&snapshot.head)) {
             let name = ObjectName::generate()?;
-            let resealed = Snapshot { is_resealed: true, ..snapshot.clone() };
+            let mut resealed = snapshot.clone();
+            resealed.earlier.push(snapshot.hash);
             let object = seal_object_in((&self.ring, self.ring.own), ObjectType::Snapshot, &name, &resealed.encode())?;
             self.destination.write(&ObjectType::Snapshot.path(&name), object)?;
         }

@@ -98,13 +98,14 @@ pub(crate) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
         let mut previous: Vec<_> = previous.filter(|head| head.number > 0).collect();
         previous.sort();
         previous.dedup();
-        (Head { number, hash }, previous)
+        (number, hash, previous)
     });
     let where_and_when = (".{0,20}", any_time(), any_time(), any_path(), vec(any_path(), 0..4));
-    (heads, where_and_when, any::<([u64; 5], bool)>(), any_content()).prop_map(
-        |((head, previous), (host, started, finished, base, sources), (numbers, is_resealed), root)| {
+    (heads, where_and_when, any::<[u64; 5]>(), vec(any::<[u8; 32]>(), 0..3), any_content()).prop_map(
+        |((number, hash, previous), (host, started, finished, base, sources), numbers, earlier, root)| {
             let [files, directories, others, bytes, problems] = numbers;
             let totals = Totals { files, directories, others, bytes };
+            let head = Head { number, hash: earlier.first().copied().unwrap_or(hash) };
             Snapshot {
                 name: NAME,
                 head,
@@ -117,7 +118,8 @@ pub(crate) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
                 totals,
                 problems,
                 root,
-                is_resealed,
+                hash,
+                earlier,
             }
         },
     )

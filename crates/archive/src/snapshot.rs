@@ -35,8 +35,10 @@ pub struct Snapshot {
     /// How many files could not be backed up, or not as they were at one moment.
     pub problems: u64,
     pub(crate) root: Content,
-    /// Whether it was sealed anew when the key was rotated. Then the object says what the hash of the first one was.
-    pub(crate) is_resealed: bool,
+    /// Hash of this object.
+    pub(crate) hash: [u8; 32],
+    /// Hashes of the objects that it was sealed in before, oldest first: one for each time that the key was rotated.
+    pub(crate) earlier: Vec<[u8; 32]>,
 }
 
 /// What a snapshot holds.
@@ -53,7 +55,12 @@ pub struct Totals {
 }
 
 impl Snapshot {
-    /// The content of the snapshot object; `name` and `head` come from the object itself.
+    /// Whether it was sealed anew when the key was rotated.
+    pub(crate) const fn is_resealed(&self) -> bool {
+        !self.earlier.is_empty()
+    }
+
+    /// The content of the snapshot object; `name` and `hash` come from the object itself.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut e = Encoder::new();
         e.varint(self.head.number);
@@ -75,9 +82,7 @@ impl Snapshot {
         }
         e.varint(self.problems);
         self.root.encode(&mut e);
-        if self.is_resealed {
-            e.raw(&self.head.hash);
-        }
+        self.earlier.iter().for_each(|hash| e.raw(hash));
         e.finish()
     }
 
@@ -104,11 +109,12 @@ impl Snapshot {
         let totals = Totals { files: d.varint()?, directories: d.varint()?, others: d.varint()?, bytes: d.varint()? };
         let problems = d.varint()?;
         let root = Content::decode(&mut d)?;
-        let is_resealed = !d.is_empty();
-        let hash = if is_resealed { d.array()? } else { hash };
-        d.finish()?;
-        let head = Head { number, hash };
-        Ok(Self { name, head, previous, host, started, finished, base, sources, totals, problems, root, is_resealed })
+        let mut earlier = Vec::new();
+        while !d.is_empty() {
+            earlier.push(d.array()?);
+        }
+        let head = Head { number, hash: earlier.first().copied().unwrap_or(hash) };
+        Ok(Self { name, head, previous, host, started, finished, base, sources, totals, problems, root, hash, earlier })
     }
 }
 

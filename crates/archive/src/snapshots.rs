@@ -100,7 +100,7 @@ impl Archive {
 
 /// One that was sealed anew twice is one. Whoever looks takes the same of them; the others can go.
 fn without_twins(mut all: Vec<Snapshot>) -> (Vec<Snapshot>, Vec<Snapshot>) {
-    all.sort_by_key(|snapshot| (snapshot.head, snapshot.is_resealed, snapshot.name));
+    all.sort_by_key(|snapshot| (snapshot.head, snapshot.is_resealed(), snapshot.name));
     let mut last = None;
     all.into_iter().partition(|snapshot| last.replace(snapshot.head) != Some(snapshot.head))
 }
@@ -117,7 +117,7 @@ pub(crate) fn read_snapshot(
     let snapshot = Snapshot::decode(*name, Sha256::digest(&object).into(), &content);
     let snapshot = snapshot.map_err(|error| Error::damaged(path.clone(), error))?;
     // Before the first rotation there was nothing to seal anew: it would stand in for any snapshot.
-    if snapshot.is_resealed && epoch <= header::FIRST_EPOCH {
+    if snapshot.earlier.len() > (epoch - header::FIRST_EPOCH) as usize {
         return Err(Error::damaged(path, CodecError::Trailing));
     }
     Ok((epoch, snapshot))

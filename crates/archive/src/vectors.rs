@@ -252,12 +252,12 @@ fn snapshots_are_the_known_ones() {
         assert_eq!(hex::encode(hash), text(&vector, "hash"));
         let previous = Some(&vector["previous"]).filter(|previous| !previous.is_null());
         let totals: Vec<_> = list(&vector, "totals").iter().map(number).collect();
+        let earlier = vector.get("earlier").and_then(|earlier| earlier.as_array()).into_iter().flatten();
+        let earlier: Vec<[u8; 32]> =
+            earlier.map(|hash| hex::decode(hash.as_str().unwrap()).unwrap().try_into().unwrap()).collect();
         let snapshot = Snapshot {
             name: name(&vector),
-            head: Head {
-                number: number(&vector["number"]),
-                hash: vector.get("first_hash").map_or(hash, |_| array(&vector, "first_hash")),
-            },
+            head: Head { number: number(&vector["number"]), hash: earlier.first().copied().unwrap_or(hash) },
             previous: previous
                 .map(|head| Head { number: number(&head["number"]), hash: array(head, "hash") })
                 .into_iter()
@@ -270,7 +270,8 @@ fn snapshots_are_the_known_ones() {
             totals: Totals { files: totals[0], directories: totals[1], others: totals[2], bytes: totals[3] },
             problems: number(&vector["problems"]),
             root: inline(list(&vector, "root")),
-            is_resealed: vector.get("first_hash").is_some(),
+            hash,
+            earlier,
         };
         assert_eq!(snapshot.encode(), content);
         assert_eq!(Snapshot::decode(snapshot.name, hash, &content).unwrap(), snapshot);

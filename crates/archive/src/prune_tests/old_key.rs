@@ -84,8 +84,8 @@ fn refuses_a_snapshot_that_is_made_with_the_old_key_after_the_rotation() {
         let known = heads(&place);
         // It claims to be the newest, and to stand for a snapshot that is there.
         let mut forged = old.snapshots()[1].clone();
-        for (number, is_resealed) in [(9, false), (forged.head.number, true)] {
-            (forged.head.number, forged.is_resealed) = (number, is_resealed);
+        for (number, earlier) in [(9, vec![]), (forged.head.number, vec![forged.head.hash])] {
+            (forged.head.number, forged.earlier) = (number, earlier);
             let name = ObjectName::generate().unwrap();
             let object = seal_object_in((&old.ring, 1), ObjectType::Snapshot, &name, &forged.encode()).unwrap();
             place.write(&ObjectType::Snapshot.path(&name), object).unwrap();
@@ -107,7 +107,7 @@ fn refuses_a_snapshot_of_the_first_epoch_that_claims_to_be_sealed_anew() {
     let (_world, place) = world();
     let archive = open(&place).unwrap();
     let mut forged = archive.snapshots()[1].clone();
-    forged.is_resealed = true;
+    forged.earlier = vec![forged.head.hash];
     let name = ObjectName::generate().unwrap();
     let object = seal_object_in((&archive.ring, 1), ObjectType::Snapshot, &name, &forged.encode()).unwrap();
     place.write(&ObjectType::Snapshot.path(&name), object).unwrap();
