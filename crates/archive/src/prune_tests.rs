@@ -298,22 +298,24 @@ fn with_a_second_copy() -> impl Iterator<Item = (Destination, TempDir)> {
     })
 }
 
-fn assert_settles(place: &Destination, memory: &Path) {
+/// So many prunes find something to do, at most.
+fn assert_settles_after(prunes: usize, place: &Destination, memory: &Path) {
     let pruned = || open_on(memory, place).prune(&options(), &Progress::default()).unwrap();
-    pruned();
+    (0..prunes).for_each(|_| drop(pruned()));
     let report = pruned();
     assert_eq!((report.packs_repacked, report.bytes_stored), (0, 0), "{report:?}");
 }
 
 #[test]
 fn damage_that_is_known_is_not_what_the_other_copy_gives_way_to() {
-    with_a_second_copy().for_each(|(place, memory)| assert_settles(&place, memory.path()));
+    with_a_second_copy().for_each(|(place, memory)| assert_settles_after(1, &place, memory.path()));
 }
 
-/// Else each prune from there would write the other copy anew.
+/// Else each prune from there would write the other copy anew, not only the one that meets it. The next one may find that
+/// little of the damaged pack is needed now.
 #[test]
 fn damage_that_a_prune_met_is_known_to_the_next_one() {
     for (place, _) in with_a_second_copy() {
-        assert_settles(&place, tempfile::tempdir().unwrap().path());
+        assert_settles_after(2, &place, tempfile::tempdir().unwrap().path());
     }
 }
