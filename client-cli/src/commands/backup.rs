@@ -79,7 +79,16 @@ fn back_up(what: &What, keep: &Rules, force: bool, context: &Context) -> Result<
     let is_all_left_out = warn_of_nothing(&options.sources, context, &mut report);
     let alarms = tell_vault(context, &archive);
     let exit = if report.problems.is_empty() && !is_all_left_out { Exit::Done } else { Exit::Incomplete };
-    let thinned = if exit == Exit::Done { forget::thin(keep, &report.snapshot, &mut archive, context)? } else { None };
+    let thinned = match exit {
+        Exit::Done => forget::thin(keep, &report.snapshot, &mut archive, context)?,
+        // What could not be read now may be whole in an older one.
+        _ => {
+            if keep.is_any() {
+                context.output.note("no older snapshot is forgotten: this one is not complete");
+            }
+            None
+        }
+    };
     let (forgot, exit) = thinned.map_or((None, exit), |(forgot, exit)| (Some(forgot), exit));
     let record = BackedUp::of(&report, is_protected, recognised, alarms, forgot);
     context.output.summary(&record)?;

@@ -19,7 +19,8 @@ Examples:
   coffer forget 3 4                               snapshots 3 and 4
 
 The space is freed by --prune, or by `coffer prune` later. The newest snapshot always stays, as does any that no other \
-follows: they are how an old copy of the archive is told from a new one.";
+follows: they are how an old copy of the archive is told from a new one. A rule for more hours, days or weeks than there \
+are keeps the oldest, too.";
 
 /// Forget snapshots that are needed no more
 #[derive(Debug, clap::Args)]
@@ -46,12 +47,13 @@ const RULES: [&str; 7] = ["last", "hourly", "daily", "weekly", "monthly", "yearl
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let mut archive = opening::open(context)?;
     let judged = judge(args, &archive)?;
-    let (result, names) = (Forgot::of(&judged, args.dry_run), going(&judged));
+    let (mut result, names) = (Forgot::of(&judged, args.dry_run), going(&judged));
     if args.dry_run {
         context.output.summary(&result)?;
         return Ok(Exit::Done);
     }
-    let (result, exit) = forget(result, &names, args.prune, &mut archive, context)?;
+    result.removed = archive.forget(&names)?;
+    let exit = if args.prune { free(&mut result, &mut archive, context)? } else { Exit::Done };
     context.output.summary(&result)?;
     if !args.prune && !names.is_empty() {
         context.output.note("`coffer prune` frees the space");
@@ -60,7 +62,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
 }
 
 /// Forgets what a profile does not keep of the snapshots that are like its newest, and frees the space. None where all
-/// is kept, and where another run is in the way: what is left to be done then is left to a later prune.
+/// is kept. Where another run is in the way, what is left to be done is left to a later prune.
 pub(crate) fn thin(
     rules: &Rules,
     newest: &Snapshot,
@@ -71,34 +73,26 @@ pub(crate) fn thin(
         return Ok(None);
     }
     let judged = rules.judge_alike(newest, archive, &Zoned::now());
-    let (result, names) = (Forgot::of(&judged, false), going(&judged));
+    let (mut result, names) = (Forgot::of(&judged, false), going(&judged));
     if names.is_empty() {
         return Ok(None);
     }
-    match forget(result, &names, true, archive, context) {
+    result.removed = archive.forget(&names)?;
+    let exit = match free(&mut result, archive, context) {
         Err(error @ Error::Archive(ArchiveError::Busy(_) | ArchiveError::Disturbed)) => {
             context.output.note(&format!("the space of forgotten snapshots is freed next time: {error}"));
-            Ok(None)
+            Exit::Done
         }
-        forgot => forgot.map(Some),
-    }
+        freed => freed?,
+    };
+    Ok(Some((result, exit)))
 }
 
-/// Forgets the named snapshots, and then frees the space if that is asked for.
-fn forget(
-    mut result: Forgot,
-    names: &[ObjectName],
-    is_pruned: bool,
-    archive: &mut Archive,
-    context: &Context,
-) -> Result<(Forgot, Exit), Error> {
-    result.removed = archive.forget(names)?;
-    if !is_pruned {
-        return Ok((result, Exit::Done));
-    }
+/// Frees the space of what was forgotten.
+fn free(result: &mut Forgot, archive: &mut Archive, context: &Context) -> Result<Exit, Error> {
     let (report, exit) = prune(archive, &prune::by_default(), "pruning", context)?;
     result.pruned = Some(Pruned::of(&report, false));
-    Ok((result, exit))
+    Ok(exit)
 }
 
 fn going(judged: &[Judged<'_>]) -> Vec<ObjectName> {

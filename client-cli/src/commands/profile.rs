@@ -20,6 +20,9 @@ Examples:
   coffer backup --profile chats
   coffer schedule enable --profile chats --daily 03:00
 
+After a backup that is complete, what --keep-… does not keep is forgotten, and its space freed; after one that is not, \
+nothing is.
+
 Profiles are kept in the file profiles.json of this device's home; a program finds what it shows with --json \
 there too.";
 

@@ -198,6 +198,9 @@ fn a_backup_with_problems_costs_no_older_snapshot() {
     std::fs::remove_dir_all(device.path("later")).unwrap();
     let run = device.coffer(["backup", "--profile", "both"]);
     assert_ne!(run.code, 0);
+    // A disk that is not mounted may leave an empty folder.
+    std::fs::create_dir(device.path("later")).unwrap();
+    device.coffer(["backup", "--profile", "both"]).fails(3).warns("no older snapshot is forgotten");
     let left = device.coffer(["snapshots", "--json"]).succeeds().json();
     assert!(left["snapshots"].as_array().unwrap().iter().any(|one| one["number"] == 2), "{left}");
 }

@@ -54,13 +54,13 @@ impl Archive {
     fn note_other_epochs(&self, others: usize, report: &mut VerifyReport) {
         let mut note = |folder: ObjectType, count: usize, what: &str| {
             if count > 0 {
-                let what = format!("{count} objects {what}: the next prune removes them");
+                let what = format!("{what}: {count}; the next prune removes such");
                 report.notes.push(Problem { path: folder.folder().into(), what });
             }
         };
-        note(ObjectType::Snapshot, self.void.len(), "are of before the key was rotated, and do not count");
-        note(ObjectType::Forgotten, self.forgotten.void.len(), "are of before the key was rotated, and do not count");
-        note(ObjectType::Pack, others, "are sealed under keys that this one does not lead to");
+        note(ObjectType::Snapshot, self.void.len(), "of before the key was rotated, and counting no more");
+        note(ObjectType::Forgotten, self.forgotten.void.len(), "of before the key was rotated, and counting no more");
+        note(ObjectType::Pack, others, "sealed under keys that this one does not lead to");
     }
 
     fn verify_chain(&self, report: &mut VerifyReport) {

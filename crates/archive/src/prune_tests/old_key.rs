@@ -95,7 +95,7 @@ fn refuses_a_snapshot_that_is_made_with_the_old_key_after_the_rotation() {
         assert_eq!(heads(&place), known);
         let report = archive.verify(true, &Progress::default()).unwrap();
         assert_eq!(report.problems, []);
-        assert!(report.notes.iter().any(|note| note.what.contains("do not count")), "{:?}", report.notes);
+        assert!(report.notes.iter().any(|note| note.what.contains("counting no more")), "{:?}", report.notes);
         world.check_and_clean(&place, "after a forgery");
         assert_eq!((heads(&place), open(&place).unwrap().void.len()), (known, 0));
     }
