@@ -34,11 +34,11 @@ const QUEUED_SEGMENTS: usize = 2;
 /// Packs that are stored at a time.
 const STORERS: usize = 2;
 
-/// The zstd level of a first backup, …
+/// The zstd level, …
 const FAST: i32 = 3;
-/// … and that of what changes from day to day, …
+/// … and that of the first pages and trees of a backup, which are most of what changes from day to day, …
 const FINE: i32 = 6;
-/// … so many bytes of it.
+/// … so many bytes of them.
 const FINE_BYTES: usize = 64 << 20;
 
 /// Plaintext in a segment, bytes; …
@@ -47,7 +47,7 @@ pub(crate) const SEGMENT: usize = 1 << 20;
 const TEXT_SEGMENT: usize = 3 << 20;
 /// zstd looks back over all of a segment of text (2 to the power of this), …
 const TEXT_WINDOW: u32 = 22;
-/// … at the fast level for matches of so many bytes: 5 % less time, and next to nothing is lost.
+/// … for matches of so many bytes: 5 % less time, and next to nothing is lost.
 const TEXT_MATCH: u32 = 6;
 const _: () = assert!(SEGMENT <= TEXT_SEGMENT && TEXT_SEGMENT <= MAX_SEGMENT && TEXT_SEGMENT <= 1 << TEXT_WINDOW);
 
@@ -160,7 +160,7 @@ pub(crate) fn run<T: Send>(
     let workers = thread::available_parallelism().map_or(2, usize::from);
     let indexer = Mutex::new(Indexer::new(store.destination, store.ring));
     unindexed.into_iter().try_for_each(|pack| lock(&indexer).index(pack))?;
-    let fine = AtomicUsize::new(if store.index.packs.is_empty() { 0 } else { FINE_BYTES });
+    let fine = AtomicUsize::new(FINE_BYTES);
     let worked = thread::scope(|scope| {
         let (to_compress, compress_from) = sync_channel(QUEUED_SEGMENTS);
         let (to_pack, pack_from) = sync_channel(QUEUED_SEGMENTS);
@@ -233,12 +233,15 @@ impl Compressor {
     /// `fine` bytes are left.
     fn pack(&mut self, class: Class, plain: &[u8], fine: &AtomicUsize) -> Option<Vec<u8>> {
         let left = |fine: usize| fine.checked_sub(plain.len());
-        let level = fine.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).map_or(FAST, |_| FINE);
-        self.zstd.set_compression_level(level).ok()?;
+        let is_fine = || fine.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok();
         // 0 is what the level says.
-        let (window, shortest) = if class == Class::Text { (TEXT_WINDOW, TEXT_MATCH) } else { (0, 0) };
+        let (level, window, shortest) = match class {
+            Class::Text => (FAST, TEXT_WINDOW, TEXT_MATCH),
+            _ => (if is_fine() { FINE } else { FAST }, 0, 0),
+        };
+        self.zstd.set_compression_level(level).ok()?;
         self.zstd.set_parameter(CParameter::WindowLog(window)).ok()?;
-        self.zstd.set_parameter(CParameter::MinMatch(if level == FAST { shortest } else { 0 })).ok()?;
+        self.zstd.set_parameter(CParameter::MinMatch(shortest)).ok()?;
         self.packed.clear();
         self.packed.reserve(zstd::zstd_safe::compress_bound(plain.len()));
         self.zstd.compress_to_buffer(plain, &mut self.packed).ok()?;
