@@ -89,9 +89,7 @@ impl fmt::Display for Rotated {
         if self.is_earlier && self.finished {
             writeln!(f, "that rotation is done: for another key, run `coffer key rotate` once more")?;
         }
-        writeln!(
-            f,
-            "keep the old digits until every copy is brought up to date: `coffer copy`, and `coffer prune` there"
-        )
+        writeln!(f, "keep the old digits until every copy is brought up to date, as they alone open it until then:")?;
+        writeln!(f, "`coffer copy` gives it the new key, and `coffer prune` there ends the old one")
     }
 }

@@ -30,9 +30,9 @@ For when somebody may know the key. The archive gets a new one and all that is t
 it. Interrupted at any point it loses nothing, and the same command goes on; until it has, nothing else is written \
 there. Other devices get the new key with `coffer init --join URL`.
 
-Keep the old digits, or the old password in mind, until every copy of the archive has been brought up to date with \
-`coffer copy`: until then nothing else opens that copy. Whatever the old key sealed there it still opens, until \
-`coffer prune` has run on the copy, too.";
+Keep the old digits until every copy of the archive has been brought up to date with `coffer copy`: until then nothing \
+else opens that copy, not the password either (whoever has a password only shows the digits first, with \
+`coffer key show`). What the old key sealed there it goes on opening until `coffer prune` has run on the copy, too.";
 
 const ABOUT_TO_SHOW: &str = "\
 This is the new recovery key of your archive: 64 digits, row by row in sixteen groups of four.
