@@ -51,7 +51,14 @@ fn open_or(
     let found = find(context, device.as_ref())?;
     let opened = match &device {
         Some((config, id)) if *id == found.id && context.options.recovery_key_file.is_none() => {
-            open_with(context, &found, &config.key_store.load(&context.home)?)
+            let key = config.key_store.load(&context.home)?;
+            match open_with(context, &found, &key) {
+                // Its own new key does, which it has not put in the place of the old one yet.
+                Err(Error::Archive(ArchiveError::WrongKey)) if awaits_next_key(context, config, &key)? => {
+                    Err(ArchiveError::Rotating.into())
+                }
+                opened => opened,
+            }
         }
         other => otherwise(&found, other.as_ref().map(|(config, _)| config)),
     };

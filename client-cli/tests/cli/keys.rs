@@ -96,7 +96,8 @@ fn status_says_it_also_where_the_device_has_not_taken_the_new_key_yet() {
         device.write(file, &content);
         fs::set_permissions(device.path(file), Permissions::from_mode(0o600)).unwrap();
     }
-    device.coffer(["status"]).fails(10).warns("a rotation of the key is unfinished: `coffer key rotate` finishes it");
+    device.coffer(["backup", "chats"]).fails(28).warns("run `coffer key rotate` again");
+    device.coffer(["status"]).fails(28).warns("a rotation of the key is unfinished: `coffer key rotate` finishes it");
     device.coffer(["protect", "recovery-key"]).fails(28);
     device.coffer(["key", "rotate", "--yes"]).succeeds();
     device.coffer(["status"]).succeeds();
