@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -277,6 +277,27 @@ fn a_new_device_gets_everything_back_when_the_old_one_is_lost_in_the_middle_of_a
     new.run(["key", "rotate"]).succeeds();
     new.run(["backup", "chats"]).succeeds();
     restore(&new_device(&device, "third"), &server, "third", OTHER).succeeds();
+}
+
+#[test]
+fn what_the_vault_was_told_before_a_rotation_counts_as_long_as_the_archive_has_older_keys() {
+    let server = Server::start();
+    let device = moved_to_the_new_key_at_the_vault(&server);
+    let new = new_device(&device, "new");
+    let archive = device.archive.to_str().unwrap();
+    with_password(&new, &server, "new", OTHER, &["init", "--join", archive]).succeeds();
+    let header = fs::File::open(device.archive.join("coffer.json")).unwrap();
+    header.set_modified(SystemTime::now() - Duration::from_secs(7200)).unwrap();
+    let (scheme, fleet) = server.address.split_once("127.0.0.1").unwrap();
+    let away = format!("{scheme}127.0.0.1:1/{}", &fleet[fleet.find('#').unwrap()..]);
+    let untold = new.run(["key", "rotate", "--grace", "1h", "--vault", &away]).succeeds();
+    assert!(untold.stderr.contains("the vault was not told of the newest snapshot"), "{}", untold.stderr);
+    restore(&new_device(&device, "third"), &server, "third", OTHER).succeeds();
+    new.run(["prune", "--grace", "0h"]).succeeds();
+    let fourth = new_device(&device, "fourth");
+    restore(&fourth, &server, "fourth", OTHER).fails(26, "is not signed with this key");
+    new.run(["backup", "chats"]).succeeds();
+    restore(&fourth, &server, "fourth", OTHER).succeeds();
 }
 
 #[test]
