@@ -28,7 +28,8 @@ Examples:
 
 For when somebody may know the key. The archive gets a new one and all that is there is sealed anew, as pruning does \
 it. Interrupted at any point it loses nothing, and the same command goes on; until it has, nothing else is written \
-there. Other devices get the new key with `coffer init --join URL`.
+there. Other devices get the new key with `coffer init --join URL`. What somebody has copied from there before, the old \
+key opens for ever.
 
 Keep the old digits until every copy of the archive has been brought up to date with `coffer copy`: until then nothing \
 else opens that copy, not the password either (whoever has a password only shows the digits first, with \
