@@ -8,9 +8,9 @@ use coffer_keys::{ArchiveId, BackupKey, RecoveryKey};
 use crate::address;
 use crate::config::{Config, KnownVault};
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, VaultError};
 use crate::recovery_key;
-use crate::vault::{self, PasswordWay, Regained};
+use crate::vault::{self, NamedHead, PasswordWay, Regained};
 
 /// An archive that lies somewhere, as its clear header says. Nothing of it is trusted yet.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(crate) fn open_by_password_if_named(context: &Context, way: &PasswordWay) ->
     }
     open_or(context, |found, config| {
         let Regained { key, head, .. } = vault::by_password(context, way, config)?;
-        open_with_head(context, found, &key, head.as_ref())
+        open_as_named(context, found, &key, head)
     })
 }
 
@@ -51,7 +51,14 @@ fn open_or(
     let found = find(context, device.as_ref())?;
     let opened = match &device {
         Some((config, id)) if *id == found.id && context.options.recovery_key_file.is_none() => {
-            open_with(context, &found, &config.key_store.load(&context.home)?)
+            let key = config.key_store.load(&context.home)?;
+            match open_with(context, &found, &key) {
+                // Its own new key does, which it has not put in the place of the old one yet.
+                Err(Error::Archive(ArchiveError::WrongKey)) if awaits_next_key(context, config, &key)? => {
+                    Err(ArchiveError::Rotating.into())
+                }
+                opened => opened,
+            }
         }
         other => otherwise(&found, other.as_ref().map(|(config, _)| config)),
     };
@@ -112,6 +119,26 @@ pub(crate) fn identify(context: &Context, url: &str) -> Result<Found, Error> {
 /// Opens an archive, and says what a person must know of it whatever the command.
 pub(crate) fn open_with(context: &Context, found: &Found, key: &BackupKey) -> Result<Archive, Error> {
     open_with_head(context, found, key, None)
+}
+
+/// Opens an archive, if it is as new as the vault says.
+fn open_as_named(context: &Context, found: &Found, key: &BackupKey, head: NamedHead) -> Result<Archive, Error> {
+    let foreign = match head {
+        NamedHead::None => return open_with(context, found, key),
+        NamedHead::Own(sealed) => return open_with_head(context, found, key, Some(&sealed)),
+        NamedHead::Foreign(foreign) => foreign,
+    };
+    // A rotation moves the vault to the new key before the archive, and tells it of the newest snapshot last. What the
+    // old key sealed opens until then, and has to be kept to; nobody else's does.
+    let mut opened = None;
+    for sealed in &foreign {
+        match open_with_head(context, found, key, Some(sealed)) {
+            Ok(archive) if archive.is_by_next_key() || archive.has_older_keys() => opened = Some(archive),
+            Ok(_) | Err(Error::Archive(ArchiveError::VaultHead { .. })) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    opened.ok_or_else(|| VaultError::ForeignHead.into())
 }
 
 fn open_with_head(context: &Context, found: &Found, key: &BackupKey, head: Option<&Vec<u8>>) -> Result<Archive, Error> {
@@ -177,7 +204,7 @@ pub(crate) fn open_to_join(
         return Ok(Joined { archive, key, vault: None });
     }
     let Regained { key, head, vault } = vault::by_password(context, way, config)?;
-    let archive = open_with_head(context, found, &key, head.as_ref())?;
+    let archive = open_as_named(context, found, &key, head)?;
     Ok(Joined { archive, key, vault: Some(vault) })
 }
 
@@ -226,6 +253,29 @@ pub(crate) fn device_key(context: &Context) -> Result<(Config, BackupKey), Error
     let (config, _) = device(context)?.ok_or_else(not_set_up)?;
     let key = config.key_store.load(&context.home)?;
     Ok((config, key))
+}
+
+/// Whether a rotation that was begun on this device has moved, or is about to move, the archive to a key that is not the
+/// device's yet.
+pub(crate) fn awaits_next_key(context: &Context, config: &Config, key: &BackupKey) -> Result<bool, Error> {
+    match config.key_store.load_next(&context.home)? {
+        Some(next) if next != *key => Ok(is_being_rotated(context, config, key).unwrap_or(true)),
+        _ => Ok(false),
+    }
+}
+
+/// The old key, protected anew now, would take the place of the new one.
+pub(crate) fn refuse_unfinished_rotation(context: &Context, config: &Config, key: &BackupKey) -> Result<(), Error> {
+    // An archive that is away is in nobody's way.
+    if awaits_next_key(context, config, key)? || is_being_rotated(context, config, key).unwrap_or(false) {
+        return Err(ArchiveError::Rotating.into());
+    }
+    Ok(())
+}
+
+fn is_being_rotated(context: &Context, config: &Config, key: &BackupKey) -> Result<bool, Error> {
+    let destination = address::destination(context, &config.archive_url)?;
+    Ok(Archive::is_being_rotated(&destination, key)?)
 }
 
 /// Whether a path names all of a snapshot: the folder that its sources lie in, or one above it.

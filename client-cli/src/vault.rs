@@ -11,7 +11,7 @@ pub(crate) use head::{send_head, warn_of_untold};
 pub(crate) use options::VaultOptions;
 pub(crate) use outbox::{OutboxFile, warn_of_forgers};
 pub(crate) use record::{delete, record};
-pub(crate) use retrieving::{PasswordWay, Regained, by_password, retrieve};
+pub(crate) use retrieving::{NamedHead, PasswordWay, Regained, by_password, retrieve};
 
 use std::fs;
 use std::path::Path;

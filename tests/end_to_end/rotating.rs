@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -18,6 +18,8 @@ use crate::tree::{Tree, files_below};
 use crate::vault::{RIGHT, new_device, protected, restore, with_password};
 
 const ROTATE: [&str; 4] = ["--json", "key", "rotate", "--yes"];
+/// Stops when both keys open the archive.
+const UNFINISHED: [&str; 5] = ["key", "rotate", "--yes", "--grace", "1h"];
 
 /// `make test-faults` has it go on for longer.
 fn kills() -> usize {
@@ -197,7 +199,10 @@ fn refuses_to_rotate_without_a_yes_and_goes_on_with_one() {
     device.write("mine/a.txt", b"see you at noon\n");
     device.back_up(&device.path("mine"));
     device.run(["key", "rotate"]).fails(27, "without your yes");
+    device.run(["backup", "mine"]).succeeds();
+    device.run(UNFINISHED).succeeds();
     // Nothing is written until it is given; everything can be read.
+    device.run(["key", "rotate"]).fails(27, "without your yes");
     let refused = device.run(["backup", "mine"]);
     refused.fails(28, "is being rotated");
     assert!(refused.stderr.contains("coffer key rotate"), "{}", refused.stderr);
@@ -213,7 +218,7 @@ fn refuses_a_header_of_before_the_rotation() {
     let device = Coffer::with_archive();
     device.write("mine/a.txt", b"see you at noon\n");
     device.back_up(&device.path("mine"));
-    device.run(["key", "rotate"]).fails(27, "without your yes");
+    device.run(UNFINISHED).succeeds();
     let header = device.archive.join("coffer.json");
     let prepared = fs::read(&header).unwrap();
     device.run(["key", "rotate", "--yes"]).succeeds();
@@ -221,9 +226,118 @@ fn refuses_a_header_of_before_the_rotation() {
     device.run(["snapshots"]).fails(12, "the archive's header has been rolled back");
 }
 
+const OTHER: &str = "seven umbrellas on the moon";
+
+/// A device with two backups whose vault has the new key, protected by the password [`OTHER`], and whose archive has
+/// not.
+fn moved_to_the_new_key_at_the_vault(server: &Server) -> Coffer {
+    let device = protected(server);
+    device.write("chats/anna.txt", b"see you at nine\n");
+    device.back_up(&device.path("chats"));
+    let waiting = with_password(&device, server, "home", OTHER, &["key", "rotate", "--grace", "1h"]).succeeds();
+    assert!(waiting.stdout.contains("both keys open the archive"), "{}", waiting.stdout);
+    device
+}
+
+#[test]
+fn between_the_vault_and_the_archive_nobody_is_led_to_protect_the_old_key_again() {
+    let server = Server::start();
+    let device = moved_to_the_new_key_at_the_vault(&server);
+    let said = device.run(["status"]).succeeds().stderr;
+    assert!(said.starts_with("warning: the archive's key is being rotated: until `coffer key rotate`"), "{said}");
+    for command in ["status", "vault"] {
+        let command = ["--json", command, "status"];
+        let command = if command[1] == "status" { &command[..2] } else { &command };
+        let said = device.run(command).succeeds().stdout;
+        assert!(!said.contains("of another key") && !said.contains("protect it again"), "{said}");
+    }
+    for command in [["protect", "password"], ["password", "change"]] {
+        with_password(&device, &server, "home", RIGHT, &command).fails(28, "is being rotated");
+    }
+    device.run(["protect", "recovery-key", "--yes"]).fails(28, "is being rotated");
+    // What the vault has is the new key still, and the rotation ends with it.
+    let ended = with_password(&device, &server, "home", OTHER, &["key", "rotate"]).succeeds();
+    assert!(ended.stdout.contains("the old key opens nothing there any more"), "{}", ended.stdout);
+    with_password(&device, &server, "home", OTHER, &["key", "verify"]).succeeds();
+    device.run(["backup", "chats"]).succeeds();
+}
+
+#[test]
+fn a_new_device_gets_everything_back_when_the_old_one_is_lost_in_the_middle_of_a_rotation() {
+    let server = Server::start();
+    let device = moved_to_the_new_key_at_the_vault(&server);
+    fs::remove_dir_all(&device.home).unwrap();
+    let new = new_device(&device, "new");
+    let restored = restore(&new, &server, "new", OTHER).succeeds();
+    assert!(restored.stderr.contains("the archive's key is being rotated"), "{}", restored.stderr);
+    assert_eq!(Tree::of(&new.path("restored by new/chats")), Tree::of(&device.path("chats")));
+    // It can take the place of the other, and end what that has begun.
+    let archive = device.archive.to_str().unwrap();
+    with_password(&new, &server, "new", OTHER, &["init", "--join", archive]).succeeds();
+    new.run(["key", "rotate"]).succeeds();
+    new.run(["backup", "chats"]).succeeds();
+    restore(&new_device(&device, "third"), &server, "third", OTHER).succeeds();
+}
+
+#[test]
+fn what_the_vault_was_told_before_a_rotation_counts_as_long_as_the_archive_has_older_keys() {
+    let server = Server::start();
+    let device = moved_to_the_new_key_at_the_vault(&server);
+    let new = new_device(&device, "new");
+    let archive = device.archive.to_str().unwrap();
+    with_password(&new, &server, "new", OTHER, &["init", "--join", archive]).succeeds();
+    let header = fs::File::open(device.archive.join("coffer.json")).unwrap();
+    header.set_modified(SystemTime::now() - Duration::from_secs(7200)).unwrap();
+    let (scheme, fleet) = server.address.split_once("127.0.0.1").unwrap();
+    let away = format!("{scheme}127.0.0.1:1/{}", &fleet[fleet.find('#').unwrap()..]);
+    let untold = new.run(["key", "rotate", "--grace", "1h", "--vault", &away]).succeeds();
+    assert!(untold.stderr.contains("the vault was not told of the newest snapshot"), "{}", untold.stderr);
+    restore(&new_device(&device, "third"), &server, "third", OTHER).succeeds();
+    new.run(["prune", "--grace", "0h"]).succeeds();
+    let fourth = new_device(&device, "fourth");
+    restore(&fourth, &server, "fourth", OTHER).fails(26, "is not signed with this key");
+    new.run(["backup", "chats"]).succeeds();
+    restore(&fourth, &server, "fourth", OTHER).succeeds();
+}
+
+#[test]
+fn refuses_an_older_archive_in_the_middle_of_a_rotation_too() {
+    let server = Server::start();
+    let device = moved_to_the_new_key_at_the_vault(&server);
+    let newest = |file: &PathBuf| fs::metadata(file).unwrap().modified().unwrap();
+    fs::remove_file(device.stored("snapshots").iter().max_by_key(|file| newest(file)).unwrap()).unwrap();
+    restore(&new_device(&device, "new"), &server, "new", OTHER).fails(12, "lacks snapshot 2");
+}
+
+#[test]
+fn refuses_what_the_vault_notes_of_another_archive() {
+    let server = Server::start();
+    let device = protected(&server);
+    device.run(["vault", "delete", "--yes"]).succeeds();
+    // It has made no backup that the vault could have noted.
+    let other = Coffer::with_archive();
+    with_password(&other, &server, "other", OTHER, &["protect", "password"]).succeeds();
+    let archive = other.archive.to_str().unwrap().to_owned();
+    let join = ["init", "--join", &archive];
+    let refused = with_password(&new_device(&other, "new"), &server, "new", OTHER, &join);
+    refused.fails(26, "is not signed with this key");
+}
+
+#[test]
+fn a_vault_that_is_away_keeps_a_rotation_from_beginning() {
+    let server = Server::start();
+    let device = protected(&server);
+    let header = fs::read(device.archive.join("coffer.json")).unwrap();
+    drop(server);
+    let away = device.run(["key", "rotate"]);
+    assert_ne!(away.code, Some(0));
+    assert_eq!(fs::read(device.archive.join("coffer.json")).unwrap(), header);
+    assert!(!device.home.join("next-key").exists());
+    device.run(["backup", "chats"]).succeeds();
+}
+
 #[test]
 fn a_password_gives_the_new_key_on_a_new_device() {
-    const OTHER: &str = "seven umbrellas on the moon";
     let server = Server::start();
     let device = protected(&server);
     with_password(&device, &server, "home", OTHER, &["key", "rotate"]).succeeds();

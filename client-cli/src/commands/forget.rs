@@ -3,7 +3,7 @@
 use coffer_archive::{Archive, Error as ArchiveError, ObjectName, Snapshot};
 use jiff::Zoned;
 
-use crate::commands::prune::{self, prune};
+use crate::commands::prune;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -90,7 +90,7 @@ pub(crate) fn thin(
 
 /// Frees the space of what was forgotten.
 fn free(result: &mut Forgot, archive: &mut Archive, context: &Context) -> Result<Exit, Error> {
-    let (report, exit) = prune(archive, &prune::by_default(), "pruning", context)?;
+    let (report, exit) = prune::shown(context, "pruning", |progress| archive.prune(&prune::by_default(), progress))?;
     result.pruned = Some(Pruned::of(&report, false));
     Ok(exit)
 }

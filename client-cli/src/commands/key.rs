@@ -43,7 +43,12 @@ enum Action {
 pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     match &args.action {
         Action::Show { qr } => {
-            let (_, key) = opening::device_key(context)?;
+            let (config, key) = opening::device_key(context)?;
+            if opening::awaits_next_key(context, &config, &key)? {
+                context.output.warning(
+                    "these are the digits of the old key: a rotation is unfinished, and `coffer key rotate` finishes it",
+                );
+            }
             context.output.show(&ShownKey::new(&key.recovery_key(), *qr))?;
             Ok(Exit::Done)
         }

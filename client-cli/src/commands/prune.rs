@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coffer_archive::{Archive, PruneOptions, PruneReport};
+use coffer_archive::{Error as ArchiveError, Progress, PruneOptions, PruneReport};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
     let mut archive = opening::open(context)?;
     let Args { max_unused, grace, dry_run } = *args;
     let options = PruneOptions { host: host_name(), max_unused, grace, dry_run };
-    let (report, exit) = prune(&mut archive, &options, "pruning", context)?;
+    let (report, exit) = shown(context, "pruning", |progress| archive.prune(&options, progress))?;
     context.output.summary(&Pruned::of(&report, dry_run))?;
     Ok(exit)
 }
@@ -62,13 +62,12 @@ pub(super) fn by_default() -> PruneOptions {
 }
 
 /// Prunes, and says what was passed over. The label is what a person sees that is done.
-pub(super) fn prune(
-    archive: &mut Archive,
-    options: &PruneOptions,
-    label: &'static str,
+pub(super) fn shown(
     context: &Context,
+    label: &'static str,
+    prune: impl FnOnce(&Progress) -> Result<PruneReport, ArchiveError>,
 ) -> Result<(PruneReport, Exit), Error> {
-    let report = progress::shown(&context.output, label, |progress| archive.prune(options, progress))?;
+    let report = progress::shown(&context.output, label, prune)?;
     context.output.notes(&report.notes);
     context.output.problems(&report.problems);
     let exit = if report.problems.is_empty() { Exit::Done } else { Exit::Damaged };

@@ -23,13 +23,18 @@ pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args, context: &Context) -> Result<Exit, Error> {
     let own = opening::device(context)?;
-    let asked = own.as_ref().and_then(|(config, _)| of_vault(context, config.clone()));
-    let device = own.map(|(config, id)| of_device(context, &config, id)).transpose()?;
+    let device = own.as_ref().map(|(config, id)| of_device(context, config, *id)).transpose()?;
     // What the device knows by itself is of use above all when the archive cannot be opened.
     let (archive, failure) = match opening::open(context).and_then(|archive| of_archive(&archive)) {
         Ok(archive) => (Some(archive), None),
         Err(error) => (None, Some(error)),
     };
+    let is_told = archive.as_ref().is_some_and(|archive| archive.rotating);
+    if device.as_ref().is_some_and(|device| device.rotation_unfinished) && !is_told {
+        context.output.warning("a rotation of the key is unfinished: `coffer key rotate` finishes it");
+    }
+    // Only now: what the vault has of it is to be understood from that.
+    let asked = own.and_then(|(config, _)| of_vault(context, config));
     let exit = match &archive {
         Some(archive) if !archive.damaged_snapshots.is_empty() => Exit::Damaged,
         _ => Exit::Done,
@@ -46,6 +51,8 @@ pub(crate) fn run(_: &Args, context: &Context) -> Result<Exit, Error> {
 
 fn of_device(context: &Context, config: &Config, id: ArchiveId) -> Result<DeviceStatus, Error> {
     let head = context.memory(id)?.head()?;
+    let key = config.key_store.load(&context.home).ok();
+    let awaits = |key| opening::awaits_next_key(context, config, &key).unwrap_or(true);
     let named = |protection: &Protection| match protection {
         Protection::RecoveryKey => "recovery key, written down",
         Protection::Password => "password, with the vault",
@@ -56,6 +63,7 @@ fn of_device(context: &Context, config: &Config, id: ArchiveId) -> Result<Device
         archive_id: id.to_string(),
         key_place: config.key_store.shown(&context.home).to_string(),
         protected_by: config.protected_by.iter().map(named).collect(),
+        rotation_unfinished: key.is_some_and(awaits),
         remembered_receipt: head.map(|head| head.receipt().to_string()),
     })
 }
@@ -83,6 +91,8 @@ fn of_archive(archive: &Archive) -> Result<ArchiveStatus, Error> {
         id: archive.id().to_string(),
         snapshots: snapshots.len(),
         newest: snapshots.last().map(SnapshotRecord::of),
+        rotating: archive.is_rotating(),
+        older_keys: archive.has_older_keys(),
         damaged_snapshots: ProblemRecord::all(archive.damaged_snapshots()),
         other_runs: archive.locks()?.iter().map(LockRecord::of).collect(),
     })

@@ -27,6 +27,8 @@ pub(crate) struct DeviceStatus {
     pub(crate) archive_id: String,
     pub(crate) key_place: String,
     pub(crate) protected_by: Vec<&'static str>,
+    /// Whether a rotation of the key was begun here, and the new key is not this device's yet.
+    pub(crate) rotation_unfinished: bool,
     /// The newest snapshot that it has seen.
     pub(crate) remembered_receipt: Option<String>,
 }
@@ -38,6 +40,10 @@ pub(crate) struct ArchiveStatus {
     pub(crate) id: String,
     pub(crate) snapshots: usize,
     pub(crate) newest: Option<SnapshotRecord>,
+    /// Whether its key is being rotated: until that has ended it is only read.
+    pub(crate) rotating: bool,
+    /// Whether what keys from before a rotation sealed is still there.
+    pub(crate) older_keys: bool,
     pub(crate) damaged_snapshots: Vec<ProblemRecord>,
     pub(crate) other_runs: Vec<LockRecord>,
 }
@@ -86,6 +92,15 @@ impl fmt::Display for ArchiveStatus {
         if let Some(newest) = &self.newest {
             line(f, "newest", &format!("{}, {}", newest.number(), newest.when_and_where()))?;
             line(f, "receipt", newest.receipt())?;
+        }
+        match (self.rotating, self.older_keys) {
+            (true, _) => {
+                line(f, "rotation", "unfinished: no backup is made until `coffer key rotate` has finished it")?
+            }
+            (false, true) => {
+                line(f, "rotation", "what the old key sealed is still there: `coffer prune` seals it anew")?
+            }
+            (false, false) => {}
         }
         if !self.damaged_snapshots.is_empty() {
             line(f, "damaged", &Counted(self.damaged_snapshots.len() as u64, "snapshot").to_string())?;

@@ -16,7 +16,12 @@ pub(crate) fn record(context: &Context, vault: &Vault, config: Option<&Config>) 
     let own = known.and_then(|known| known.registration.as_deref());
     let relying = config.filter(|config| known.is_some() && config.is_protected_by(Protection::Password));
     let key = relying.and_then(|config| config.key_store.load(&context.home).ok());
-    let is_of_another = key.zip(answer.live.as_ref()).is_some_and(|(key, live)| !owns(&key, live));
+    // While a rotation is unfinished, the vault may have the new key already.
+    let next = relying.and_then(|config| config.key_store.load_next(&context.home).ok().flatten());
+    let is_of = |live| move |key: &BackupKey| owns(key, live);
+    let is_of_another = key
+        .zip(answer.live.as_ref())
+        .is_some_and(|(key, live)| !is_of(live)(&key) && !next.as_ref().is_some_and(is_of(live)));
     let account = vault.session.account().as_str().to_owned();
     let undelivered = answer.live.as_ref().and_then(|live| vault.undelivered(&live.id));
     let relation =

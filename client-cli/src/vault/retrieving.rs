@@ -31,9 +31,19 @@ pub(crate) struct PasswordWay {
 pub(crate) struct Regained {
     pub(crate) key: BackupKey,
     /// What the vault says of the newest snapshots.
-    pub(crate) head: Option<Vec<u8>>,
+    pub(crate) head: NamedHead,
     /// For the configuration of a device that keeps the key.
     pub(crate) vault: KnownVault,
+}
+
+/// What the vault says of the newest snapshots, as it is to be held against an archive.
+pub(crate) enum NamedHead {
+    /// Nothing, or it does not matter.
+    None,
+    /// The key's owner has signed it.
+    Own(Vec<u8>),
+    /// Another has. Where a rotation of the key is unfinished, that may be the owner of the key before.
+    Foreign(Vec<Vec<u8>>),
 }
 
 impl PasswordWay {
@@ -53,13 +63,13 @@ pub(crate) fn by_password(context: &Context, way: &PasswordWay, config: Option<&
     let vault = Vault::open(context, &way.vault, config)?;
     let Retrieved { backup_key: key, .. } = retrieve(context, &vault, &way.password, way.yes)?;
     let head = match vault.wait(vault.session.head(&key)).map_err(VaultError::from)? {
-        KeptHead::Own { sealed, .. } => Some(sealed),
+        KeptHead::Own { sealed, .. } => NamedHead::Own(sealed),
         KeptHead::None => {
             context.output.note("the vault knows of no snapshot: whether this archive is the newest cannot be told");
-            None
+            NamedHead::None
         }
-        KeptHead::Foreign { .. } if context.options.allow_rollback => None,
-        KeptHead::Foreign { .. } => return Err(VaultError::ForeignHead.into()),
+        KeptHead::Foreign { .. } if context.options.allow_rollback => NamedHead::None,
+        KeptHead::Foreign { sealed, .. } => NamedHead::Foreign(sealed),
     };
     // What this device registered earlier, if anything, is still its own.
     let known = config.and_then(|config| config.vault.clone()).filter(|known| known.address == vault.named.address);

@@ -109,6 +109,15 @@ impl Archive {
         Ok(Header::parse(&read_header(destination)?)?.epoch() > header::FIRST_EPOCH)
     }
 
+    /// Whether a rotation of the key of the archive that lies there has not come to its end, as its header says.
+    ///
+    /// # Errors
+    /// As [`Archive::identify`]; `WrongKey` when `key` is not its key.
+    pub fn is_being_rotated(destination: &Destination, key: &BackupKey) -> Result<bool, Error> {
+        let header = Header::parse(&read_header(destination)?)?;
+        header.unlock(key).map(|_| header.is_rotating())
+    }
+
     /// After `WrongKey`: the slip of the pen that turns what was typed into the archive's key, if there is one.
     ///
     /// # Errors

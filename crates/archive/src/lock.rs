@@ -20,7 +20,7 @@ pub struct Lock {
     pub pid: u32,
     /// When it began.
     pub since: Time,
-    /// What it does: "backup", "prune".
+    /// What it does: "backup", "prune", "rotate".
     pub operation: String,
 }
 

@@ -113,10 +113,20 @@ impl Archive {
     /// unless that is allowed; `Disturbed` when somebody took the lock away; `Destination` when it fails. Whatever the error, nothing
     /// that is needed has been removed, and the next run goes on.
     pub fn prune(&mut self, options: &PruneOptions, progress: &Progress) -> Result<PruneReport, Error> {
+        self.prune_as("prune", options, progress)
+    }
+
+    /// The same, as the operation that other runs are told of.
+    pub(crate) fn prune_as(
+        &mut self,
+        operation: &str,
+        options: &PruneOptions,
+        progress: &Progress,
+    ) -> Result<PruneReport, Error> {
         self.refuse_rotation()?;
         let lock = match options.dry_run {
             true => None,
-            false => Some(self.lock_alone(&options.host, "prune")?),
+            false => Some(self.lock_alone(&options.host, operation)?),
         };
         let mut pruning = Pruning::new(self, lock, options);
         let mut pruned = pruning.run(progress);

@@ -22,6 +22,8 @@ use crate::header::{self, Header};
 use crate::header_place::replace_header;
 use crate::id::ObjectName;
 use crate::lock;
+use crate::prune::PruneOptions;
+use crate::report::{Progress, PruneReport};
 use crate::store;
 use crate::sweep::GRACE;
 
@@ -88,6 +90,14 @@ impl Archive {
         let locked = self.lock_alone(&options.host, "rotate")?;
         let rotated = self.advance(&locked, options);
         lock::end(&self.destination, &locked, rotated)
+    }
+
+    /// Has what the old key sealed sealed anew, as [`Archive::prune`] does it.
+    ///
+    /// # Errors
+    /// As [`Archive::prune`].
+    pub fn finish_rotation(&mut self, options: &PruneOptions, progress: &Progress) -> Result<PruneReport, Error> {
+        self.prune_as("rotate", options, progress)
     }
 
     fn advance(&mut self, locked: &ObjectName, options: &RotateOptions) -> Result<RotateReport, Error> {

@@ -30,6 +30,8 @@ pub enum KeptHead {
     Foreign {
         /// As the vault says.
         number: u64,
+        /// What each site that was asked names. The archive may tell whether the key before this one sealed it.
+        sealed: Vec<Vec<u8>>,
     },
 }
 
@@ -59,7 +61,13 @@ fn newest(named: Vec<(Option<ArchiveHead>, bool)>) -> KeptHead {
     numbers.sort_unstable();
     match numbers.get(numbers.len() / 2) {
         None | Some(0) => KeptHead::None,
-        Some(number) => KeptHead::Foreign { number: *number },
+        Some(number) => {
+            let sealed = |(head, _): &(Option<ArchiveHead>, bool)| Some(head.as_ref()?.sealed.as_bytes().to_vec());
+            let mut sealed: Vec<_> = named.iter().filter_map(sealed).collect();
+            sealed.sort_unstable();
+            sealed.dedup();
+            KeptHead::Foreign { number: *number, sealed }
+        }
     }
 }
 
@@ -68,7 +76,7 @@ impl KeptHead {
     pub const fn next_number(&self) -> u64 {
         match self {
             Self::None => 1,
-            Self::Own { number, .. } | Self::Foreign { number } => number.saturating_add(1),
+            Self::Own { number, .. } | Self::Foreign { number, .. } => number.saturating_add(1),
         }
     }
 }

@@ -24,6 +24,7 @@ Have you written them down, and is the vault to delete what it keeps under your 
 
 pub(super) fn protect(context: &Context, qr: bool, yes: bool) -> Result<Exit, Error> {
     let (mut config, key) = opening::device_key(context)?;
+    opening::refuse_unfinished_rotation(context, &config, &key)?;
     context.output.explain(ABOUT_TO_SHOW);
     context.output.show(&ShownKey::new(&key.recovery_key(), qr))?;
     context.output.explain(ABOUT_SHOWN);

@@ -1,7 +1,7 @@
 //! `coffer protect password`, and `coffer password change`.
 
 use coffer_keys::BackupKey;
-use coffer_vault_client::{Argon2Parameters, Registered, RegistrationId, SiteNumber};
+use coffer_vault_client::{Argon2Parameters, Password, Registered, RegistrationId, SiteNumber};
 
 use crate::config::{Config, Protection};
 use crate::context::Context;
@@ -19,10 +19,12 @@ pub(crate) fn protect_with_password(
     password: &PasswordOptions,
 ) -> Result<Exit, Error> {
     let (mut config, key) = opening::device_key(context)?;
+    opening::refuse_unfinished_rotation(context, &config, &key)?;
     // A home that cannot be written is found before the vault is changed: otherwise this device would not know how.
     config.write(&context.home)?;
     let vault = Vault::open(context, options, Some(&config))?;
-    let Live { registration, undelivered } = register(context, &mut config, &vault, (&key, &key), password)?;
+    let password = password.ask_for_new(context)?;
+    let Live { registration, undelivered } = register(context, &mut config, &vault, (&key, &key), &password)?;
     warn_of_untold(context, send_head(context, &vault, &config.archive_url, &key));
     let attempts = vault.status().ok().and_then(|status| Some(status.live?.max_attempts)).unwrap_or_default();
     let (sites, _) = vault.sites();
@@ -49,12 +51,11 @@ pub(crate) fn register(
     config: &mut Config,
     vault: &Vault,
     (key, before): (&BackupKey, &BackupKey),
-    password: &PasswordOptions,
+    password: &Password,
 ) -> Result<Live, Error> {
-    let password = password.ask_for_new(context)?;
     context.output.note("registering the key with the vault, and retrieving it once to be sure …");
     let mut outbox = OutboxFile(&context.home);
-    let register = vault.session.register_after(&password, key, before, &Argon2Parameters::DEFAULT, &mut outbox);
+    let register = vault.session.register_after(password, key, before, &Argon2Parameters::DEFAULT, &mut outbox);
     let registered = vault.wait(register).map_err(VaultError::from)?;
     let (Registered::Protected { registration, .. } | Registered::Waiting { registration, .. }) = registered;
     config.vault = Some(vault.known(Some(registration.to_string())));

@@ -39,6 +39,25 @@ fn a_rotation_that_dies_before_any_change_loses_nothing() {
 }
 
 #[test]
+fn a_rotation_is_known_to_others_by_its_name_up_to_its_end() {
+    let (_, start) = world();
+    let mut of_the_new_epoch = 0;
+    for count in 0.. {
+        let place = copy(&start);
+        place.faults.strike(count, Fault::Death);
+        let _ = rotate(&place);
+        let archive = open(&another(&place)).unwrap();
+        let left = archive.locks().unwrap();
+        assert!(left.iter().all(|lock| lock.operation == "rotate"), "dead at change {count}: {left:?}");
+        of_the_new_epoch += usize::from(archive.has_older_keys() && !left.is_empty());
+        if !place.faults.has_struck() {
+            break;
+        }
+    }
+    assert!(of_the_new_epoch > 5, "{of_the_new_epoch} while it pruned");
+}
+
+#[test]
 fn a_rotation_one_operation_of_which_fails_loses_nothing() {
     let (world, start) = world();
     for count in (0..).step_by(stride()) {

@@ -78,7 +78,7 @@ pub(super) fn advance(place: &Destination) -> Result<RotateReport, Error> {
 pub(super) fn rotate(place: &Destination) -> Result<PruneReport, Error> {
     let report = advance(place)?;
     assert_eq!(report.waits, None);
-    prune(place)
+    open(place)?.finish_rotation(&options(), &Progress::default())
 }
 
 pub(super) fn options() -> PruneOptions {

@@ -51,5 +51,5 @@ async fn refuses_the_head_of_another_backup_key() {
     device.session.put_head(1, vec![5; 3], &device.backup_key).await.unwrap();
     let other = Device::at(device.wire.clone()).await;
     let kept = other.session.head(&other.backup_key).await.unwrap();
-    assert_eq!((kept.next_number(), kept), (2, KeptHead::Foreign { number: 1 }));
+    assert_eq!((kept.next_number(), kept), (2, KeptHead::Foreign { number: 1, sealed: vec![vec![5; 3]] }));
 }
