@@ -179,6 +179,19 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
             "the server speaks no HTTPS at that port: is the port right? In a network that you trust, plain HTTP goes \
              with `?insecure=true` after the address"
         }
+        ArchiveError::Destination { reason, .. } if reason.starts_with("there is no bucket") => {
+            "check the address; who has none yet makes one with the service: coffer makes no buckets"
+        }
+        ArchiveError::Destination { reason, .. } if reason.starts_with("the host's key is not known") => {
+            "run `ssh user@host true` once, with its `-p PORT` if it has one, and compare the fingerprint that it asks about"
+        }
+        ArchiveError::Destination { reason, .. } if reason.starts_with("the host's key has changed") => {
+            "somebody may pose as the host: ask who runs it. If it was set up anew, `ssh-keygen -R HOST` (or \
+             '[HOST]:PORT') forgets the old key, and `ssh user@host true` learns the new one"
+        }
+        ArchiveError::Destination { kind: DestinationErrorKind::Refused, reason, .. } if reason.contains("or full") => {
+            "make room there, or check the permissions and that it is not mounted read-only"
+        }
         ArchiveError::Destination { kind, .. } => return of_destination(*kind),
         ArchiveError::BadUrl { .. } => AN_ADDRESS,
         ArchiveError::SecretInUrl { .. } => {

@@ -83,7 +83,12 @@ fn a_secret_in_an_address_is_refused_and_not_repeated() {
 fn a_bucket_that_is_not_there_is_no_place() {
     let server = Server::s3();
     let at = At::new(&server);
-    at.run(["init", "--check", &server.url.replace("bucket", "nobucket")]).fails(15).warns("NoSuchBucket");
+    let url = server.url.replace("bucket", "nobucket");
+    for check in [&["--check"][..], &[]] {
+        let run = at.run(["init", "--key-store", "file"].iter().chain(check).chain(&[url.as_str()])).fails(UNAVAILABLE);
+        let run = run.warns("there is no bucket nobucket").warns("hint: check the address");
+        assert!(!run.stderr.contains("S3Error") && !run.stdout.contains("ok"), "{} {}", run.stdout, run.stderr);
+    }
 }
 
 #[test]
