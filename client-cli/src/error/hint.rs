@@ -75,6 +75,13 @@ pub(super) fn of(error: &Error) -> Option<String> {
                 path.display()
             ));
         }
+        Error::CredentialsInHalf { .. } => {
+            "set the rest too, or take back what is set: where the environment has any, the file credentials is not \
+             looked at"
+        }
+        Error::CredentialsBroken { why, .. } if why.starts_with("there is no file") => {
+            "check the path; a ~ in it is not put in the place of a home folder"
+        }
         Error::CredentialsBroken { .. } => {
             "write [s3://bucket] and below it lines like access_key_id = …; docs/clouds.md shows every service"
         }

@@ -53,7 +53,10 @@ fn missing_credentials_are_named() {
     let mut server = Server::folder();
     server.environment.push(("AWS_ACCESS_KEY_ID", "anna".to_owned()));
     let at = At::new(&server);
-    at.run(["init", "s3://bucket/a"]).fails(NO_CREDENTIALS).warns("secret_access_key").warns("hint: ");
+    // The file is complete, and not looked at.
+    write_credentials(&at, "[s3]\naccess_key_id = anna\nsecret_access_key = b\n", 0o600);
+    let run = at.run(["init", "s3://bucket/a"]).fails(NO_CREDENTIALS);
+    run.warns("has AWS_ACCESS_KEY_ID, but secret_access_key is missing").warns("hint: set the rest");
     at.run(["init", "dropbox:///a"]).fails(NO_CREDENTIALS).warns("refresh_token").warns("[dropbox]");
 }
 

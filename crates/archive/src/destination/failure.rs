@@ -187,3 +187,7 @@ fn system_error(error: &opendal::Error) -> Option<&io::Error> {
     }
     None
 }
+
+#[cfg(test)]
+#[path = "failure_tests.rs"]
+mod tests;
