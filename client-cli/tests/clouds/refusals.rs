@@ -94,6 +94,17 @@ fn a_bucket_that_is_not_there_is_no_place() {
     }
 }
 
+/// S3 answers a question after an object with a bare number.
+#[test]
+fn keys_that_a_service_does_not_know_are_refused_in_words() {
+    let server = Server::s3_for_nobody();
+    let at = At::new(&server);
+    for check in [&["--check"][..], &[]] {
+        let run = at.run(["init", "--key-store", "file"].iter().chain(check).chain(&[server.url.as_str()]));
+        run.fails(REFUSED).warns("the service refuses these credentials").warns("hint: check the permissions");
+    }
+}
+
 #[test]
 fn a_server_that_does_not_answer_is_asked_again_and_a_person_is_told() {
     let device = Device::new();

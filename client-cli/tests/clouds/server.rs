@@ -52,9 +52,18 @@ impl Server {
     }
 
     pub(crate) fn s3() -> Self {
+        Self::moto(&[])
+    }
+
+    /// It knows no user at all once its bucket is made.
+    pub(crate) fn s3_for_nobody() -> Self {
+        Self::moto(&[("INITIAL_NO_AUTH_ACTION_COUNT", "1")])
+    }
+
+    fn moto(settings: &[(&str, &str)]) -> Self {
         let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
         let mut moto = Command::new(python());
-        moto.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
+        moto.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]).envs(settings.iter().copied());
         let process = start(&mut moto, port);
         assert_eq!(ask(port, "PUT", "/bucket", b"").0, 200);
         let url = format!("s3://bucket/backups?endpoint=http://127.0.0.1:{port}&insecure=true");
