@@ -2,7 +2,6 @@
 //! platform's key store. The first of them that has anything for the address is used alone.
 
 use std::env;
-use std::io;
 use std::path::Path;
 
 use coffer_archive::{Address, Credential, Credentials, Service};
@@ -16,6 +15,8 @@ use crate::secret_text;
 /// Names a file with the credential, in the place of the credential itself.
 const IN_FILE: &str = "_file";
 
+const GOOGLES: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+
 /// Everything that is known for an address; nothing for services that ask for nothing.
 pub(crate) fn of(context: &Context, address: &Address) -> Result<Credentials, Error> {
     let service = address.service();
@@ -23,9 +24,27 @@ pub(crate) fn of(context: &Context, address: &Address) -> Result<Credentials, Er
         return Ok(Credentials::default());
     }
     let found = from_environment(service)?;
-    if !found.is_empty() {
-        return Ok(found);
+    if found.is_empty() {
+        return kept(context, address);
     }
+    match found.missing(service) {
+        Some(missing) => Err(Error::CredentialsInHalf { given: variables(service, &found), missing }),
+        None => Ok(found),
+    }
+}
+
+/// Whether what is needed for an address is known from this run's environment alone.
+pub(crate) fn are_of_environment(context: &Context, address: &Address) -> Result<bool, Error> {
+    let service = address.service();
+    if service.credentials().is_empty() || from_environment(service)?.is_empty() {
+        return Ok(false);
+    }
+    let kept = kept(context, address)?;
+    Ok(kept.is_empty() || kept.missing(service).is_some())
+}
+
+/// What is known for an address whatever the environment has.
+fn kept(context: &Context, address: &Address) -> Result<Credentials, Error> {
     let path = context.home.credentials_file();
     if let Some(text) = load(&path)? {
         let found = from_text(&text, address).map_err(|refused| refused.in_place(path.display().to_string()))?;
@@ -33,7 +52,7 @@ pub(crate) fn of(context: &Context, address: &Address) -> Result<Credentials, Er
             return Ok(found);
         }
     }
-    match key_store::credentials(service.scheme())? {
+    match key_store::credentials(address.service().scheme())? {
         Some(text) => from_text(&text, address).map_err(|refused| refused.in_place(key_store::PLATFORM.to_owned())),
         None => Ok(Credentials::default()),
     }
@@ -67,6 +86,12 @@ fn variable(service: Service, part: Credential) -> String {
     }
 }
 
+/// The names of those that were found.
+fn variables(service: Service, found: &Credentials) -> String {
+    let parts = service.credentials().iter().filter(|part| found.has(**part));
+    parts.map(|part| variable(service, *part)).collect::<Vec<_>>().join(" and ")
+}
+
 fn from_environment(service: Service) -> Result<Credentials, Error> {
     let mut found = Credentials::default();
     for part in service.credentials() {
@@ -75,8 +100,9 @@ fn from_environment(service: Service) -> Result<Credentials, Error> {
         }
     }
     // This one names a file wherever it is used.
-    if let (Service::Gcs, Some(path)) = (service, env::var_os("GOOGLE_APPLICATION_CREDENTIALS")) {
-        found.set(Credential::ServiceAccount, load_named(Path::new(&path))?);
+    if let (Service::Gcs, Some(path)) = (service, env::var_os(GOOGLES)) {
+        let named = load_named(Path::new(&path)).map_err(|refused| refused.in_place(GOOGLES.to_owned()));
+        found.set(Credential::ServiceAccount, named?);
     }
     Ok(found)
 }
@@ -87,14 +113,16 @@ fn load(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
     secret_text::load(path, secret_text::read_long, readable)
 }
 
-fn load_named(path: &Path) -> Result<Zeroizing<String>, Error> {
-    let missing = || Error::File { action: "read", path: path.to_owned(), source: io::ErrorKind::NotFound.into() };
-    load(path)?.ok_or_else(missing)
+fn load_named(path: &Path) -> Result<Zeroizing<String>, Refused> {
+    let missing = || Refused::Form(format!("there is no file {}, which it names", path.display()));
+    load(path).map_err(Refused::Named)?.ok_or_else(missing)
 }
 
 /// What the sections of a text have for an address: that with the longest beginning of it, or else that of its service.
 fn from_text(text: &str, address: &Address) -> Result<Credentials, Refused> {
     let form = |number: usize, why: &str| Refused::Form(format!("line {number} {why}"));
+    // Some editors begin every text with it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let url = address.to_string();
     let mut best: Option<&str> = None;
     for (_, line) in lines(text) {
@@ -124,7 +152,7 @@ fn from_text(text: &str, address: &Address) -> Result<Credentials, Refused> {
         let (plain, is_in_file) = name.strip_suffix(IN_FILE).map_or((name, false), |plain| (plain, true));
         let mut parts = address.service().credentials().iter();
         let part = parts.find(|part| part.name() == plain).ok_or_else(|| form(number, "names no credential"))?;
-        let named = || load_named(Path::new(value)).map_err(Refused::Named);
+        let named = || load_named(Path::new(value));
         found.set(*part, if is_in_file { named()? } else { Zeroizing::new(value.to_owned()) });
     }
     Ok(found)
@@ -155,6 +183,7 @@ mod tests {
 
     use super::{from_text, load};
     use crate::error::Error;
+    use crate::exit::Exit;
 
     const TEXT: &str = "
 # Two buckets, and a server.
@@ -204,6 +233,22 @@ password = a b
         let text = format!("[gcs]\nservice_account_file = {}\n", path.display());
         let found = from_text(&text, &Address::parse("gcs://bucket/").unwrap()).unwrap();
         assert!(found.has(Credential::ServiceAccount));
+    }
+
+    #[test]
+    fn refuses_to_do_without_a_file_that_is_named() {
+        let text = "[gcs]\nservice_account_file = /nowhere/account.json\n";
+        let refused = from_text(text, &Address::parse("gcs://bucket/").unwrap()).unwrap_err();
+        let error = refused.in_place("a file".to_owned());
+        assert_eq!(error.exit(), Exit::NoCredentials);
+        assert!(error.to_string().contains("no file /nowhere/account.json"), "{error}");
+    }
+
+    #[test]
+    fn a_byte_order_mark_begins_no_line() {
+        let marked = format!("\u{feff}{}", TEXT.trim_start());
+        let found = from_text(&marked, &Address::parse("s3://other/a").unwrap()).unwrap();
+        assert!(found.has(Credential::SecretAccessKey));
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub(crate) enum Error {
     CredentialsReadableByOthers { path: PathBuf, mode: u32 },
     #[error("cannot use the credentials in {place}: {why}")]
     CredentialsBroken { place: String, why: String },
+    #[error("the environment has {given}, but {missing} is missing there")]
+    CredentialsInHalf { given: String, missing: String },
     #[error("{} is not a folder", path.display())]
     TargetNotAFolder { path: PathBuf },
     #[error("{} lies in the archive itself", path.display())]
@@ -121,6 +123,7 @@ impl Error {
             Self::NoSnapshotWhole { .. } => "damaged",
             Self::CredentialsReadableByOthers { .. } => "credentials-readable-by-others",
             Self::CredentialsBroken { .. } => "credentials",
+            Self::CredentialsInHalf { .. } => "no-credentials",
             Self::TargetNotAFolder { .. } => "target",
             Self::TargetInArchive { .. } => "target-in-archive",
             Self::ConfigBroken { .. } => "configuration",
@@ -163,7 +166,9 @@ impl Error {
             Self::ConfigTooNew { .. } => Exit::TooNew,
             // `coffer ls | head` is no failure.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-            Self::CredentialsReadableByOthers { .. } | Self::CredentialsBroken { .. } => Exit::NoCredentials,
+            Self::CredentialsReadableByOthers { .. }
+            | Self::CredentialsBroken { .. }
+            | Self::CredentialsInHalf { .. } => Exit::NoCredentials,
             Self::KeyReadableByOthers { .. }
             | Self::KeyLeftBehind { .. }
             | Self::PlatformStore { .. }

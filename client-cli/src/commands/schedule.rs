@@ -3,7 +3,9 @@
 use clap::Subcommand;
 
 use crate::address;
+use crate::config::Config;
 use crate::context::Context;
+use crate::credentials;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::{ScheduleRecord, Schedules};
@@ -84,6 +86,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
             if let Some(why) = hindered {
                 context.output.warning(&why);
             }
+            warn_of_credentials(archive.as_deref(), context)?;
             Ok(Exit::Done)
         }
         Command::Disable(Profile { name }) => {
@@ -98,4 +101,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
             Ok(Exit::Done)
         }
     }
+}
+
+/// What stands in this environment is unknown to the timer.
+fn warn_of_credentials(archive: Option<&str>, context: &Context) -> Result<(), Error> {
+    let config = Config::read(&context.home)?;
+    let Some(url) = archive.or(config.as_ref().map(|config| config.archive_url.as_str())) else { return Ok(()) };
+    // What is wrong with them is the backup's to say.
+    if credentials::are_of_environment(context, &address::parse(url)?).unwrap_or_default() {
+        context.output.warning(
+            "the credentials for the archive are in this environment, which a scheduled run does not see: put them \
+             into the file credentials in the home",
+        );
+    }
+    Ok(())
 }

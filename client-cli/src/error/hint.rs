@@ -75,6 +75,13 @@ pub(super) fn of(error: &Error) -> Option<String> {
                 path.display()
             ));
         }
+        Error::CredentialsInHalf { .. } => {
+            "set the rest too, or take back what is set: where the environment has any, the file credentials is not \
+             looked at"
+        }
+        Error::CredentialsBroken { why, .. } if why.starts_with("there is no file") => {
+            "check the path; a ~ in it is not put in the place of a home folder"
+        }
         Error::CredentialsBroken { .. } => {
             "write [s3://bucket] and below it lines like access_key_id = …; docs/clouds.md shows every service"
         }
@@ -178,6 +185,19 @@ fn of_archive(error: &ArchiveError) -> Option<String> {
         ArchiveError::Destination { reason, .. } if reason.contains("InvalidContentType") => {
             "the server speaks no HTTPS at that port: is the port right? In a network that you trust, plain HTTP goes \
              with `?insecure=true` after the address"
+        }
+        ArchiveError::Destination { reason, .. } if reason.starts_with("there is no bucket") => {
+            "check the address; who has none yet makes one with the service: coffer makes no buckets"
+        }
+        ArchiveError::Destination { reason, .. } if reason.starts_with("the host's key is not known") => {
+            "run `ssh user@host true` once, with its `-p PORT` if it has one, and compare the fingerprint that it asks about"
+        }
+        ArchiveError::Destination { reason, .. } if reason.starts_with("the host's key has changed") => {
+            "somebody may pose as the host: ask who runs it. If it was set up anew, `ssh-keygen -R HOST` (or \
+             '[HOST]:PORT') forgets the old key, and `ssh user@host true` learns the new one"
+        }
+        ArchiveError::Destination { kind: DestinationErrorKind::Refused, reason, .. } if reason.contains("or full") => {
+            "make room there, or check the permissions and that it is not mounted read-only"
         }
         ArchiveError::Destination { kind, .. } => return of_destination(*kind),
         ArchiveError::BadUrl { .. } => AN_ADDRESS,

@@ -15,6 +15,10 @@ fn with_profile() -> Device {
 
 /// Runs the program where systemctl is what `systemctl` says.
 fn run(device: &Device, systemctl: &str, arguments: &[&str]) -> Output {
+    command(device, systemctl, arguments).output().unwrap()
+}
+
+fn command(device: &Device, systemctl: &str, arguments: &[&str]) -> Command {
     let path = device.write(
         "bin/systemctl",
         format!("#!/bin/sh\necho \"$@\" >>'{}'\n{systemctl}\n", device.path("asked").display()).as_bytes(),
@@ -22,7 +26,8 @@ fn run(device: &Device, systemctl: &str, arguments: &[&str]) -> Output {
     fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
     let mut command = device.command(arguments);
     let path = format!("{}:/usr/bin:/bin", device.path("bin").display());
-    command.env("PATH", path).env("XDG_CONFIG_HOME", device.path("config")).output().unwrap()
+    command.env("PATH", path).env("XDG_CONFIG_HOME", device.path("config"));
+    command
 }
 
 const UNITS: &str = "config/systemd/user";
@@ -70,6 +75,22 @@ fn a_schedule_backs_up_into_the_archive_that_was_named() {
     assert!(ran.output().unwrap().status.success());
     assert_eq!(fs::read_dir(device.path("sec ond/snapshots")).unwrap().count(), 1);
     assert!(!device.path("archive/snapshots").exists());
+}
+
+#[test]
+fn who_keeps_credentials_in_the_environment_alone_is_warned() {
+    let device = with_profile();
+    let arguments = ["--archive", "s3://bucket/a", "schedule", "enable", "--profile", "chats", "--hourly"];
+    let warns = || {
+        let mut command = command(&device, "exit 0", &arguments);
+        let done = command.env("AWS_ACCESS_KEY_ID", "anna").env("AWS_SECRET_ACCESS_KEY", "hunter2").output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        String::from_utf8(done.stderr).unwrap().contains("which a scheduled run does not see")
+    };
+    assert!(warns());
+    let path = device.write("home/credentials", b"[s3]\naccess_key_id = anna\nsecret_access_key = hunter2\n");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(!warns());
 }
 
 #[test]

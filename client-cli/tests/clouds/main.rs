@@ -15,6 +15,7 @@ mod http;
 mod proxy;
 mod refusals;
 mod server;
+mod ssh;
 mod suite;
 
 /// Every test of [`suite`] for every server.

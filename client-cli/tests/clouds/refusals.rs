@@ -53,7 +53,10 @@ fn missing_credentials_are_named() {
     let mut server = Server::folder();
     server.environment.push(("AWS_ACCESS_KEY_ID", "anna".to_owned()));
     let at = At::new(&server);
-    at.run(["init", "s3://bucket/a"]).fails(NO_CREDENTIALS).warns("secret_access_key").warns("hint: ");
+    // The file is complete, and not looked at.
+    write_credentials(&at, "[s3]\naccess_key_id = anna\nsecret_access_key = b\n", 0o600);
+    let run = at.run(["init", "s3://bucket/a"]).fails(NO_CREDENTIALS);
+    run.warns("has AWS_ACCESS_KEY_ID, but secret_access_key is missing").warns("hint: set the rest");
     at.run(["init", "dropbox:///a"]).fails(NO_CREDENTIALS).warns("refresh_token").warns("[dropbox]");
 }
 
@@ -83,7 +86,23 @@ fn a_secret_in_an_address_is_refused_and_not_repeated() {
 fn a_bucket_that_is_not_there_is_no_place() {
     let server = Server::s3();
     let at = At::new(&server);
-    at.run(["init", "--check", &server.url.replace("bucket", "nobucket")]).fails(15).warns("NoSuchBucket");
+    let url = server.url.replace("bucket", "nobucket");
+    for check in [&["--check"][..], &[]] {
+        let run = at.run(["init", "--key-store", "file"].iter().chain(check).chain(&[url.as_str()])).fails(UNAVAILABLE);
+        let run = run.warns("there is no bucket nobucket").warns("hint: check the address");
+        assert!(!run.stderr.contains("S3Error") && !run.stdout.contains("ok"), "{} {}", run.stdout, run.stderr);
+    }
+}
+
+/// S3 answers a question after an object with a bare number.
+#[test]
+fn keys_that_a_service_does_not_know_are_refused_in_words() {
+    let server = Server::s3_for_nobody();
+    let at = At::new(&server);
+    for check in [&["--check"][..], &[]] {
+        let run = at.run(["init", "--key-store", "file"].iter().chain(check).chain(&[server.url.as_str()]));
+        run.fails(REFUSED).warns("the service refuses these credentials").warns("hint: check the permissions");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -52,9 +52,18 @@ impl Server {
     }
 
     pub(crate) fn s3() -> Self {
+        Self::moto(&[])
+    }
+
+    /// It knows no user at all once its bucket is made.
+    pub(crate) fn s3_for_nobody() -> Self {
+        Self::moto(&[("INITIAL_NO_AUTH_ACTION_COUNT", "1")])
+    }
+
+    fn moto(settings: &[(&str, &str)]) -> Self {
         let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
         let mut moto = Command::new(python());
-        moto.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
+        moto.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]).envs(settings.iter().copied());
         let process = start(&mut moto, port);
         assert_eq!(ask(port, "PUT", "/bucket", b"").0, 200);
         let url = format!("s3://bucket/backups?endpoint=http://127.0.0.1:{port}&insecure=true");
@@ -100,6 +109,20 @@ impl Server {
     }
 
     pub(crate) fn sftp() -> Self {
+        Self::sftp_of("exec \"$@\"", "internal-sftp")
+    }
+
+    /// It takes the beginning of a large file and no more of it, as one whose disk is full.
+    pub(crate) fn sftp_without_room() -> Self {
+        Self::sftp_of("trap '' XFSZ; ulimit -f 2000; exec \"$@\"", "internal-sftp")
+    }
+
+    pub(crate) fn sftp_that_only_reads() -> Self {
+        Self::sftp_of("exec \"$@\"", "internal-sftp -R")
+    }
+
+    /// Started by a shell's command.
+    fn sftp_of(start_of: &str, subsystem: &str) -> Self {
         let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
         let top = folder.path();
         for name in ["host", "user"] {
@@ -111,7 +134,7 @@ impl Server {
         let shown = top.display();
         let server = format!(
             "ListenAddress 127.0.0.1:{port}\nHostKey {shown}/host\nAuthorizedKeysFile {shown}/authorized\nPidFile none\n\
-             StrictModes no\nPasswordAuthentication no\nUsePAM no\nSubsystem sftp internal-sftp\nMaxStartups 100\n\
+             StrictModes no\nPasswordAuthentication no\nUsePAM no\nSubsystem sftp {subsystem}\nMaxStartups 100\n\
              MaxSessions 100\n"
         );
         fs::write(top.join("sshd_config"), server).unwrap();
@@ -125,8 +148,9 @@ impl Server {
         fs::write(bin.join("ssh"), format!("#!/bin/sh\nexec /usr/bin/ssh -F {shown}/ssh_config \"$@\"\n")).unwrap();
         fs::set_permissions(bin.join("ssh"), fs::Permissions::from_mode(0o755)).unwrap();
         let _ = fs::create_dir("/run/sshd");
-        let mut sshd = Command::new("/usr/sbin/sshd");
-        let process = start(sshd.args(["-D", "-e", "-f"]).arg(top.join("sshd_config")), port);
+        let mut sshd = Command::new("/bin/sh");
+        sshd.args(["-c", start_of, "sh", "/usr/sbin/sshd", "-D", "-e", "-f"]).arg(top.join("sshd_config"));
+        let process = start(&mut sshd, port);
         let objects = top.join("served/backups");
         let url = format!("sftp://127.0.0.1:{port}{}", objects.display());
         let path = format!("{}:{}", bin.display(), env::var("PATH").unwrap());
@@ -136,6 +160,19 @@ impl Server {
     /// Takes back what lets a user of [`sftp`](Self::sftp) in.
     pub(crate) fn lets_nobody_in(&self) {
         fs::write(self.folder.path().join("authorized"), "").unwrap();
+    }
+
+    /// What [`sftp`](Self::sftp) is known by to its users.
+    pub(crate) fn known_hosts(&self) -> PathBuf {
+        self.folder.path().join("known")
+    }
+
+    /// The folder in which all that it stores lies.
+    pub(crate) fn place(&self) -> &Path {
+        match &self.objects {
+            Objects::Folder(path) => path,
+            Objects::Bucket(_) => panic!("a bucket is no folder"),
+        }
     }
 
     /// The names of all objects, below the archive's own place.

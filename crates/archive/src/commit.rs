@@ -18,7 +18,7 @@ use crate::error::{DestinationErrorKind, Error};
 use crate::header::Header;
 use crate::header_place::read_header;
 use crate::id::ObjectName;
-use crate::lock;
+use crate::lock::{self, Lock};
 use crate::pipeline;
 use crate::report::{BackupReport, Problem, Progress};
 use crate::roots::Roots;
@@ -51,7 +51,7 @@ impl Archive {
         for _ in 0..TRIES {
             let mut rules = Matcher::new(&options.rules, &roots)?;
             let running = lock::withdraw_dead(&self.destination, self.locks()?, &options.host);
-            self.destination.sweep_temporary(if running.is_empty() { QUIET_AGE } else { BUSY_AGE });
+            self.sweep_temporary(&running);
             let lock = lock::announce(&self.destination, &self.ring, &options.host, "backup")?;
             let made = self.make_snapshot((&roots, &mut rules), (options, &lock, started), &mut stored, progress);
             // The next run on this device withdraws one that stays.
@@ -63,6 +63,11 @@ impl Archive {
             return Ok(report);
         }
         Err(Error::Disturbed)
+    }
+
+    /// Removes what interrupted writes left, while these others run.
+    pub(crate) fn sweep_temporary(&self, others: &[Lock]) {
+        self.destination.sweep_temporary(if others.is_empty() { QUIET_AGE } else { BUSY_AGE });
     }
 
     /// `None` when something was doomed meanwhile that this snapshot may need. What is doomed is read once the lock is

@@ -91,7 +91,8 @@ impl Destination {
             Some(path) => Place::Folder(Folder::new(path.to_owned())),
             None => {
                 let operator = services::operator(address, &access.credentials)?;
-                Place::Cloud(Box::new(Cloud::new(operator, runtime(&url)?, Some(address.service()), access)))
+                let service = (Some(address.service()), services::top(address));
+                Place::Cloud(Box::new(Cloud::new(operator, runtime(&url)?, service, access)))
             }
         };
         Ok(Self::new(url, place))
@@ -106,7 +107,7 @@ impl Destination {
         let runtime = runtime(&url)?;
         let operator = opendal::Operator::new(opendal::services::Memory::default());
         let operator = operator.map_err(|error| Error::BadUrl { url: url.clone(), why: error.to_string() })?;
-        let cloud = Cloud::new(operator, runtime, None, &Access::default());
+        let cloud = Cloud::new(operator, runtime, (None, String::new()), &Access::default());
         Ok(Self::new(url, Place::Cloud(Box::new(cloud))))
     }
 

@@ -28,6 +28,8 @@ impl Archive {
             }
             going.push((found.head, found.previous.clone()));
         }
+        // Where there is no room, nothing can be written before this.
+        self.sweep_temporary(&self.locks()?);
         self.note_forgotten(going)?;
         let names: HashSet<_> = names.iter().collect();
         let (gone, kept) = std::mem::take(&mut self.snapshots).into_iter().partition(|one| names.contains(&one.name));

@@ -151,6 +151,8 @@ impl Archive {
         if let Some(other) = others.into_iter().next() {
             return Err(Error::Busy(Box::new(other)));
         }
+        // Where there is no room, not even a lock can be written before this.
+        self.sweep_temporary(&[]);
         let lock = lock::announce(&self.destination, &self.ring, host, operation)?;
         match self.other_lock(&lock) {
             Ok(None) => Ok(lock),

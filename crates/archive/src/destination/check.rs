@@ -63,19 +63,29 @@ impl Destination {
         getrandom::fill(&mut bytes).map_err(|_| Error::Randomness)?;
         let mut report = CheckReport::default();
         let was_there = self.is_there();
+        let missing = match &*self.place {
+            Place::Folder(_) => Vec::new(),
+            Place::Cloud(cloud) => cloud.missing_folders(),
+        };
         if self.try_out(&path, &bytes, &mut report).is_none() {
             // It may be there all the same, or nothing can be removed.
             let _ = self.delete(&path);
         }
         match &*self.place {
             Place::Folder(local) => local.remove_empty(&folder, !was_there),
-            Place::Cloud(cloud) => cloud.remove_folder(&folder),
+            Place::Cloud(cloud) => {
+                cloud.remove_folder(&folder);
+                cloud.remove_folders(&missing);
+            }
         }
         Ok(report)
     }
 
     fn try_out(&self, path: &str, bytes: &[u8], report: &mut CheckReport) -> Option<()> {
-        report.note("reach", self.prepare().and_then(|()| self.exists(path)))?;
+        let folder = path.trim_end_matches("object");
+        // Only a listing tells a bucket that is not there from an object that is not.
+        let reached = self.prepare().and_then(|()| self.exists(path)).and_then(|_| self.list(folder));
+        report.note("reach", reached)?;
         let begun = Instant::now();
         report.note("write", self.write(path, bytes.to_vec()))?;
         report.upload = Some(rate(begun));
@@ -85,7 +95,7 @@ impl Destination {
         report.note("read", read.and_then(|found| same(path, &found, bytes)))?;
         let part = self.read_range(path, 1000, 2000);
         report.note("read-part", part.and_then(|found| same(path, &found, &bytes[1000..3000])))?;
-        let listed = report.note("list", self.list(path.trim_end_matches("object")))?;
+        let listed = report.note("list", self.list(folder))?;
         report.lists_at_once = Some(listed.iter().any(|one| one == path));
         (report.latency, report.clock_ahead) = self.times(path);
         report.writes_once = Some(report.note("overwrite", self.refuses_to_overwrite(path, bytes))?);

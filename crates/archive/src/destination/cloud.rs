@@ -1,5 +1,7 @@
 //! A service behind a network: it answers late, not at all, twice, or with an error after it has done what was asked.
 
+mod staging;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -11,10 +13,9 @@ use tokio::sync::Mutex;
 use super::Found;
 use super::address::Service as S;
 use super::credentials::Credentials;
-use super::failure::{described, is_passing, of_service};
+use super::failure::{described, is_passing, of_service, says_only_failure};
 use super::pace::Pace;
 use crate::error::{DestinationErrorKind, Error};
-use crate::id::ObjectName;
 
 /// A request fails that takes longer than this …
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,16 +29,17 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const TOLD: Duration = Duration::from_secs(1);
 /// How often the first request of all is made again: some four seconds.
 const RETRIES_AT_FIRST: usize = 4;
+/// How often a request is made again that failed for a reason that the server keeps to itself.
+const RETRIES_IN_THE_DARK: usize = 2;
 /// Folders that are listed at a time.
 const LISTED_AT_ONCE: usize = 8;
 /// Entries of the longest listing that is taken: 16 TB in packs.
 const LONGEST_LISTING: usize = 1_000_000;
-/// Where objects lie that are not complete yet, with services that would show half of one.
-const TEMPORARY: &str = "tmp/";
-
 /// An operator, and what makes it dependable.
 pub(super) struct Cloud {
     operator: Operator,
+    /// What the operator's paths begin with.
+    top: String,
     runtime: tokio::runtime::Runtime,
     credentials: Credentials,
     /// How often a request is made again.
@@ -50,6 +52,8 @@ pub(super) struct Cloud {
     has_folders: bool,
     /// Whether an upload that breaks off leaves half an object behind. Then objects are written beside their place.
     is_staged: bool,
+    /// Then a folder that cannot be made passes for made, and one with something in it is not removed.
+    is_sftp: bool,
     lists_at_once: bool,
     /// Folders that are there.
     folders: Mutex<BTreeSet<String>>,
@@ -66,11 +70,12 @@ impl Cloud {
     pub(super) fn new(
         operator: Operator,
         runtime: tokio::runtime::Runtime,
-        service: Option<S>,
+        (service, top): (Option<S>, String),
         access: &super::Access,
     ) -> Self {
         Self {
             operator,
+            top,
             runtime,
             credentials: access.credentials.clone(),
             retries: access.retries,
@@ -79,6 +84,7 @@ impl Cloud {
             pace: access.limit_rate.map(Pace::new),
             has_folders: matches!(service, Some(S::WebDav | S::Sftp | S::GoogleDrive | S::Dropbox | S::OneDrive)),
             is_staged: matches!(service, Some(S::WebDav | S::Sftp)),
+            is_sftp: matches!(service, Some(S::Sftp)),
             lists_at_once: !matches!(service, Some(S::GoogleDrive | S::Dropbox | S::OneDrive)),
             folders: Mutex::default(),
         }
@@ -95,7 +101,12 @@ impl Cloud {
     }
 
     fn failed(&self, action: &'static str, path: &str) -> impl Fn(opendal::Error) -> Error {
-        move |error| of_service(action, path, &error, &self.credentials)
+        move |error| of_service((action, path), &error, &self.operator.info().name(), &self.credentials)
+    }
+
+    /// What the operator knows a path of the archive by.
+    fn full(&self, path: &str) -> String {
+        format!("{}{path}", self.top)
     }
 
     /// Makes a request until it succeeds, fails for good, or has been made often enough.
@@ -108,10 +119,13 @@ impl Cloud {
     async fn insist_on<T>(&self, request: impl AsyncFn() -> opendal::Result<T>) -> opendal::Result<T> {
         let is_reached = self.is_reached.load(Ordering::Relaxed);
         let mut waits = waits(if is_reached { self.retries } else { self.retries.min(RETRIES_AT_FIRST) });
+        let mut in_the_dark = 0;
         loop {
             match request().await {
+                Err(error) if says_only_failure(&error) && in_the_dark == RETRIES_IN_THE_DARK => return Err(error),
                 Err(error) if is_passing(&error) => match waits.next() {
                     Some(wait) => {
+                        in_the_dark += usize::from(says_only_failure(&error));
                         self.tell(&error, wait);
                         tokio::time::sleep(wait).await;
                     }
@@ -146,14 +160,15 @@ impl Cloud {
 
     pub(super) fn read_range(&self, path: &str, at: u64, len: u64) -> Result<Vec<u8>, Error> {
         self.runtime.block_on(self.keep_pace(len));
+        let place = &self.full(path);
         let fetched = self.wait(len, async || {
             let options = options::ReadOptions { range: (at..at + len).into(), ..Default::default() };
-            let error = match self.operator.read_options(path, options).await {
+            let error = match self.operator.read_options(place, options).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => error,
             };
             // Was the answer cut short, or the object?
-            match self.operator.stat(path).await {
+            match self.operator.stat(place).await {
                 Ok(metadata) if metadata.content_length() < at + len => Err(too_short()),
                 _ => Err(error),
             }
@@ -162,7 +177,8 @@ impl Cloud {
     }
 
     pub(super) fn found(&self, path: &str) -> Result<Option<Found>, Error> {
-        match self.wait(0, || self.operator.stat(path)) {
+        let place = &self.full(path);
+        match self.wait(0, || self.operator.stat(place)) {
             Ok(metadata) => {
                 let modified = metadata.last_modified().map(SystemTime::from);
                 Ok(Some(Found { len: metadata.content_length(), modified }))
@@ -176,15 +192,16 @@ impl Cloud {
     /// as it is where the service can see to that.
     pub(super) fn write(&self, path: &str, parts: Vec<Vec<u8>>) -> Result<(), Error> {
         let bytes: Buffer = parts.into_iter().map(|part| Buffer::from(part).to_bytes()).collect();
+        let place = &self.full(path);
         let stored = self.runtime.block_on(async {
             self.keep_pace(bytes.len() as u64).await;
-            if let Some((folder, _)) = path.rsplit_once('/') {
+            if let Some((folder, _)) = place.rsplit_once('/') {
                 self.make_folder(&format!("{folder}/")).await?;
             }
             if self.is_staged {
-                self.store_by_way_of_another(path, &bytes).await
+                self.store_by_way_of_another(place, &bytes).await
             } else {
-                self.store(path, &bytes).await
+                self.store(place, &bytes).await
             }
         });
         match stored {
@@ -197,19 +214,20 @@ impl Cloud {
     /// Stores an object in the place of what is there.
     pub(super) fn replace(&self, path: &str, bytes: Vec<u8>) -> Result<(), Error> {
         let bytes = Buffer::from(bytes);
+        let place = &self.full(path);
         let stored = self.runtime.block_on(async {
             self.keep_pace(bytes.len() as u64).await;
             if !self.is_staged {
-                let write = async || self.operator.write(path, bytes.clone()).await.map(drop);
+                let write = async || self.operator.write(place, bytes.clone()).await.map(drop);
                 return self.insist(bytes.len() as u64, write).await;
             }
-            match self.store_by_way_of_another(path, &bytes).await {
-                Ok(_) if matches!(self.compare(path, &bytes).await?, There::Same) => return Ok(()),
+            match self.store_by_way_of_another(place, &bytes).await {
+                Ok(_) if matches!(self.compare(place, &bytes).await?, There::Same) => return Ok(()),
                 _ => {}
             }
             // Some servers rename nothing onto what is there.
-            self.insist(0, || self.operator.delete(path)).await?;
-            self.store_by_way_of_another(path, &bytes).await.map(drop)
+            self.insist(0, || self.operator.delete(place)).await?;
+            self.store_by_way_of_another(place, &bytes).await.map(drop)
         });
         stored.map_err(self.failed("write", path))
     }
@@ -224,22 +242,6 @@ impl Cloud {
         self.insist(bytes.len() as u64, write).await
     }
 
-    async fn store_by_way_of_another(&self, path: &str, bytes: &Buffer) -> opendal::Result<bool> {
-        self.make_folder(TEMPORARY).await?;
-        let temporary = format!("{TEMPORARY}{}", path.rsplit('/').next().unwrap_or(path));
-        let write = async || {
-            self.operator.write(&temporary, bytes.clone()).await?;
-            let len = self.operator.stat(&temporary).await?.content_length();
-            if len == bytes.len() as u64 { Ok(()) } else { Err(broken_off()) }
-        };
-        self.insist(bytes.len() as u64, write).await?;
-        let rename = async || {
-            let renamed = self.operator.rename(&temporary, path).await;
-            self.see(path, bytes, renamed).await
-        };
-        self.insist(bytes.len() as u64, rename).await
-    }
-
     /// What became of a write, whatever was said of it: an earlier request may have done it, or this one. False where
     /// something else is in its place.
     async fn see(&self, path: &str, bytes: &Buffer, written: opendal::Result<()>) -> opendal::Result<bool> {
@@ -251,25 +253,6 @@ impl Cloud {
             Err(doubt) if is_passing(&doubt) => Err(doubt),
             _ => Err(error),
         }
-    }
-
-    /// Makes a folder, one at a time.
-    async fn make_folder(&self, folder: &str) -> opendal::Result<()> {
-        if !self.has_folders {
-            return Ok(());
-        }
-        let mut made = self.folders.lock().await;
-        if !made.contains(folder) {
-            let make = async || {
-                let Err(error) = self.operator.create_dir(folder).await else { return Ok(()) };
-                // Another device may have been quicker.
-                let is_there = self.operator.stat(folder).await.is_ok_and(|metadata| metadata.is_dir());
-                if is_there { Ok(()) } else { Err(error) }
-            };
-            self.insist(0, make).await?;
-            made.insert(folder.to_owned());
-        }
-        Ok(())
     }
 
     async fn compare(&self, path: &str, bytes: &Buffer) -> opendal::Result<There> {
@@ -286,35 +269,30 @@ impl Cloud {
     }
 
     pub(super) fn delete(&self, path: &str) -> Result<(), Error> {
-        self.wait(0, || self.operator.delete(path)).map_err(self.failed("delete", path))
-    }
-
-    /// Removes an empty folder, where the service has such a thing.
-    pub(super) fn remove_folder(&self, folder: &str) {
-        if self.has_folders {
-            // One that stays does no harm.
-            let _ = self.delete(folder);
-        }
+        let place = &self.full(path);
+        self.wait(0, || self.operator.delete(place)).map_err(self.failed("delete", path))
     }
 
     pub(super) fn list(&self, folder: &str) -> Result<Vec<String>, Error> {
-        Ok(self.entries(folder)?.into_iter().map(|entry| entry.path().to_owned()).collect())
+        let path = |entry: Entry| entry.path().strip_prefix(&self.top).map(str::to_owned);
+        Ok(self.entries(folder)?.into_iter().filter_map(path).collect())
     }
 
-    /// All files in a folder, and in those right below it: no object lies deeper.
-    pub(super) fn entries(&self, folder: &str) -> Result<Vec<Entry>, Error> {
+    /// All files in a folder, and in those right below it: no object lies deeper. Their paths are the operator's.
+    fn entries(&self, folder: &str) -> Result<Vec<Entry>, Error> {
         let is_deep = self.operator.info().capability().list_with_recursive;
         let mut found = Vec::new();
-        let mut folders = vec![folder.to_owned()];
+        let top = self.full(folder);
+        let mut folders = vec![top.clone()];
         while !folders.is_empty() {
             let some: Vec<_> = folders.drain(..folders.len().min(LISTED_AT_ONCE)).collect();
-            let is_first = some == [folder];
+            let is_first = some == [top.as_str()];
             let listings = some.iter().map(|one| self.insist_on(|| self.list_one(one, is_deep)));
             let listed = self.runtime.block_on(futures_util::future::try_join_all(listings));
             for entry in listed.map_err(self.failed("list", folder))?.into_iter().flatten() {
                 if entry.metadata().is_file() {
                     found.push(entry);
-                } else if !is_deep && is_first && entry.metadata().is_dir() && entry.path() != folder {
+                } else if !is_deep && is_first && entry.metadata().is_dir() && entry.path() != top {
                     folders.push(entry.path().to_owned());
                 }
             }
@@ -337,21 +315,6 @@ impl Cloud {
             }
         }
     }
-
-    /// Removes objects that interrupted writes left unfinished longer than `age` ago, by the service's clock.
-    pub(super) fn sweep(&self, age: Duration) {
-        if !self.is_staged {
-            return;
-        }
-        for entry in self.entries(TEMPORARY).unwrap_or_default() {
-            let is_object = entry.name().split('/').next().and_then(ObjectName::parse).is_some();
-            let modified = entry.metadata().last_modified().map(SystemTime::from);
-            if is_object && modified.is_some_and(|then| then.elapsed().is_ok_and(|elapsed| elapsed > age)) {
-                // It is a leftover that nothing names; if it stays, it stays.
-                let _ = self.delete(entry.path());
-            }
-        }
-    }
 }
 
 /// What a request answers, unless it takes too long.
@@ -361,10 +324,6 @@ async fn within<T>(patience: Duration, request: impl Future<Output = opendal::Re
 
 fn too_short() -> opendal::Error {
     opendal::Error::new(ErrorKind::RangeNotSatisfied, "the object ends before")
-}
-
-fn broken_off() -> opendal::Error {
-    opendal::Error::new(ErrorKind::Unexpected, "the upload broke off").set_temporary()
 }
 
 fn too_late() -> opendal::Error {

@@ -118,15 +118,21 @@ impl Credentials {
         self.0.iter().find(|(other, _)| *other == part).map(|(_, value)| value.as_str())
     }
 
-    /// What would have to be added for this service, in words; None when all is there.
-    pub(super) fn missing(&self, service: Service) -> Option<String> {
+    /// What would have to be added for this service, in words; None when all is there. Of a set that was begun, the rest.
+    pub fn missing(&self, service: Service) -> Option<String> {
         let needed = service.needed();
-        let has_all = |set: &&[Credential]| set.iter().all(|part| self.has(*part));
-        if needed.is_empty() || needed.iter().any(has_all) {
+        let lacks = |set: &&[Credential]| set.iter().filter(|part| !self.has(**part)).count();
+        if needed.is_empty() || needed.iter().any(|set| lacks(set) == 0) {
             return None;
         }
-        let sets = needed.iter().map(|set| set.iter().map(|part| part.name()).collect::<Vec<_>>().join(" and "));
-        Some(sets.collect::<Vec<_>>().join(", or "))
+        let is_begun = |set: &&&[Credential]| lacks(set) < set.len();
+        let has_begun = needed.iter().any(|set| is_begun(&set));
+        let sets = needed.iter().filter(|set| !has_begun || is_begun(set));
+        let rest = |set: &&[Credential]| {
+            let names = set.iter().filter(|part| !self.has(**part)).map(|part| part.name());
+            names.collect::<Vec<_>>().join(" and ")
+        };
+        Some(sets.map(rest).collect::<Vec<_>>().join(", or "))
     }
 
     /// A service's words without ours: some repeat what they were sent.
@@ -169,10 +175,14 @@ mod tests {
 
     #[test]
     fn says_what_is_missing() {
-        assert_eq!(
-            given(&[Credential::AccessKeyId]).missing(Service::S3).as_deref(),
-            Some("access_key_id and secret_access_key")
-        );
+        for (parts, missing) in [
+            (&[Credential::AccessKeyId][..], "secret_access_key"),
+            (&[Credential::SessionToken], "access_key_id and secret_access_key"),
+        ] {
+            assert_eq!(given(parts).missing(Service::S3).as_deref(), Some(missing));
+        }
+        let begun = given(&[Credential::RefreshToken]).missing(Service::Dropbox);
+        assert_eq!(begun.as_deref(), Some("client_id and client_secret"));
         assert_eq!(given(&[]).missing(Service::Gcs).as_deref(), Some("service_account, or token"));
         assert_eq!(given(&[]).missing(Service::WebDav), None);
         assert_eq!(given(&[Credential::SasToken]).missing(Service::Azure), None);

@@ -76,7 +76,17 @@ fn webdav(address: &Address, credentials: &Credentials) -> opendal::Result<Opera
 fn sftp(address: &Address) -> opendal::Result<Operator> {
     let user = address.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
     let endpoint = format!("ssh://{user}{}", address.place);
-    Operator::new(services::Sftp::default().endpoint(&endpoint).root(&address.path))
+    Operator::new(services::Sftp::default().endpoint(&endpoint).root("/"))
+}
+
+/// What the operator's paths begin with. OpenDAL makes the folder that it works in with every connection: so for SFTP
+/// it works in the topmost.
+pub(super) fn top(address: &Address) -> String {
+    match address.path.trim_matches('/') {
+        "" => String::new(),
+        path if address.service == Service::Sftp => format!("{path}/"),
+        _ => String::new(),
+    }
 }
 
 fn gcs(address: &Address, credentials: &Credentials) -> opendal::Result<Operator> {
