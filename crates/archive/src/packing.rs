@@ -9,6 +9,9 @@ use crate::pack::{MAX_PACK, OVERHEAD, Segment};
 /// From this size on a pack is complete.
 const GOOD_PACK: usize = 12 << 20;
 
+/// Bytes of padding that are worth another pack in the end.
+const WORTH_A_PACK: usize = 64 << 10;
+
 /// So many of the last segments of a pack may be left out of it.
 const CHOICES: usize = 32;
 
@@ -28,19 +31,35 @@ impl Waiting {
         if OVERHEAD + self.len <= MAX_PACK {
             return None;
         }
-        let rooms: Vec<usize> = self.segments.iter().map(Segment::room).collect();
-        let (end, without) = choose(&rooms);
+        let chosen = choose(&self.rooms());
+        Some(self.take(chosen))
+    }
+
+    /// What is left fits a pack; in two there may be less padding.
+    pub(crate) fn rest(mut self) -> impl Iterator<Item = Vec<Segment>> {
+        let rooms = self.rooms();
+        let chosen = choose(&rooms);
+        let all = OVERHEAD + self.len;
+        let first = OVERHEAD + rooms[..chosen.0].iter().sum::<usize>() - chosen.1.map_or(0, |at| rooms[at]);
+        let second = OVERHEAD + all - first;
+        let padding = |len| padme(len) - len;
+        let is_worth_it = padding(first) + padding(second) + WORTH_A_PACK < padding(all);
+        let first = is_worth_it.then(|| self.take(chosen));
+        first.into_iter().chain([self.segments]).filter(|rest| !rest.is_empty())
+    }
+
+    fn rooms(&self) -> Vec<usize> {
+        self.segments.iter().map(Segment::room).collect()
+    }
+
+    /// Hands out the first segments up to an end, without one.
+    fn take(&mut self, (end, without): (usize, Option<usize>)) -> Vec<Segment> {
         let behind = self.segments.split_off(end);
         let mut chosen = mem::take(&mut self.segments);
         self.segments.extend(without.map(|at| chosen.remove(at)));
         self.segments.extend(behind);
         self.len -= chosen.iter().map(Segment::room).sum::<usize>();
-        Some(chosen)
-    }
-
-    /// What is left fits a pack.
-    pub(crate) fn rest(self) -> Option<Vec<Segment>> {
-        Some(self.segments).filter(|rest| !rest.is_empty())
+        chosen
     }
 }
 
@@ -121,6 +140,22 @@ mod tests {
         let padding: usize = lens.take(full).map(|len| padme(len) - len).sum();
         assert!(packs.iter().take(full).all(|pack| len(pack) >= GOOD_PACK));
         assert!(padding < full * 20_000, "{} bytes for each of {full} packs", padding / full);
+    }
+
+    #[test]
+    fn the_last_pack_is_two_where_that_saves_much_padding_and_else_one() {
+        let (mut two, most) = (0, 256 << 10);
+        for more in 0..40 {
+            let sizes = (0..15).map(|number| 850_000 + 7_919 * number + more * 1_000);
+            let segments: Vec<_> = sizes.map(|size| segment(size, 4)).collect();
+            let alone = len(&segments);
+            let packs = packs(segments);
+            let padding: usize = packs.iter().map(|pack| padme(len(pack)) - len(pack)).sum();
+            two += packs.len() - 1;
+            assert!(packs.len() == 1 || padding + WORTH_A_PACK < padme(alone) - alone, "{more}");
+            assert!(padding < most / 2, "{more}: {padding} in {} packs", packs.len());
+        }
+        assert!((5..40).contains(&two), "{two}");
     }
 
     /// A long video.

@@ -36,9 +36,9 @@ const STORERS: usize = 2;
 
 /// The zstd level, …
 const FAST: i32 = 3;
-/// … and that of the first pages and trees of a backup, which are most of what changes from day to day, …
+/// … and that of what a backup begins with: of a first one the pages and trees, of later ones all, …
 const FINE: i32 = 6;
-/// … so many bytes of them.
+/// … so many bytes of it.
 const FINE_BYTES: usize = 64 << 20;
 
 /// Plaintext in a segment, bytes; …
@@ -47,7 +47,7 @@ pub(crate) const SEGMENT: usize = 1 << 20;
 const TEXT_SEGMENT: usize = 3 << 20;
 /// zstd looks back over all of a segment of text (2 to the power of this), …
 const TEXT_WINDOW: u32 = 22;
-/// … for matches of so many bytes: 5 % less time, and next to nothing is lost.
+/// … at the fast level for matches of so many bytes: 5 % less time, and next to nothing is lost.
 const TEXT_MATCH: u32 = 6;
 const _: () = assert!(SEGMENT <= TEXT_SEGMENT && TEXT_SEGMENT <= MAX_SEGMENT && TEXT_SEGMENT <= 1 << TEXT_WINDOW);
 
@@ -160,7 +160,7 @@ pub(crate) fn run<T: Send>(
     let workers = thread::available_parallelism().map_or(2, usize::from);
     let indexer = Mutex::new(Indexer::new(store.destination, store.ring));
     unindexed.into_iter().try_for_each(|pack| lock(&indexer).index(pack))?;
-    let fine = AtomicUsize::new(FINE_BYTES);
+    let fine = Fine { left: AtomicUsize::new(FINE_BYTES), is_first: store.index.packs.is_empty() };
     let worked = thread::scope(|scope| {
         let (to_compress, compress_from) = sync_channel(QUEUED_SEGMENTS);
         let (to_pack, pack_from) = sync_channel(QUEUED_SEGMENTS);
@@ -204,7 +204,7 @@ fn joined<T>(result: thread::Result<T>) -> T {
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn compress(from: &Mutex<Receiver<OpenSegment>>, to: &SyncSender<Segment>, fine: &AtomicUsize) {
+fn compress(from: &Mutex<Receiver<OpenSegment>>, to: &SyncSender<Segment>, fine: &Fine) {
     let mut compressor = Compressor::default();
     loop {
         let received = lock(from).recv();
@@ -221,6 +221,22 @@ fn compress(from: &Mutex<Receiver<OpenSegment>>, to: &SyncSender<Segment>, fine:
     }
 }
 
+/// What is to be compressed well.
+struct Fine {
+    /// Bytes.
+    left: AtomicUsize,
+    /// Whether the archive holds nothing yet. Then text, which there may be much of in small files, is not slowed down.
+    is_first: bool,
+}
+
+impl Fine {
+    fn takes(&self, class: Class, len: usize) -> bool {
+        let less = |left: usize| left.checked_sub(len);
+        !(self.is_first && class == Class::Text)
+            && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    }
+}
+
 /// zstd, and what it writes to, kept from segment to segment.
 #[derive(Default)]
 struct Compressor {
@@ -229,15 +245,14 @@ struct Compressor {
 }
 
 impl Compressor {
-    /// The payload of a compressed segment, if that saves at least one byte in 32. Of what is to be compressed well,
-    /// `fine` bytes are left.
-    fn pack(&mut self, class: Class, plain: &[u8], fine: &AtomicUsize) -> Option<Vec<u8>> {
-        let left = |fine: usize| fine.checked_sub(plain.len());
-        let is_fine = || fine.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok();
+    /// The payload of a compressed segment, if that saves at least one byte in 32.
+    fn pack(&mut self, class: Class, plain: &[u8], fine: &Fine) -> Option<Vec<u8>> {
+        let level = if fine.takes(class, plain.len()) { FINE } else { FAST };
         // 0 is what the level says.
-        let (level, window, shortest) = match class {
-            Class::Text => (FAST, TEXT_WINDOW, TEXT_MATCH),
-            _ => (if is_fine() { FINE } else { FAST }, 0, 0),
+        let (window, shortest) = match (class, level) {
+            (Class::Text, FAST) => (TEXT_WINDOW, TEXT_MATCH),
+            (Class::Text, _) => (TEXT_WINDOW, 0),
+            _ => (0, 0),
         };
         self.zstd.set_compression_level(level).ok()?;
         self.zstd.set_parameter(CParameter::WindowLog(window)).ok()?;
@@ -267,7 +282,7 @@ fn pack(ring: &Keyring, from: Receiver<Segment>, to: SyncSender<FinishedPack>) -
         let complete = waiting[usize::from(segment.kind == SegmentKind::Tree)].push(segment);
         complete.map_or(Ok(()), seal)?;
     }
-    waiting.into_iter().filter_map(Waiting::rest).try_for_each(seal)
+    waiting.into_iter().flat_map(Waiting::rest).try_for_each(seal)
 }
 
 /// Stores packs as they come. The first failure ends it for all that take from the same channel.
